@@ -1,0 +1,323 @@
+//! A manifest: how a store keeps one file. Found by content id, replaceable, never history.
+
+use std::ops::Range;
+
+use bincode::{Decode, Encode};
+
+use crate::codec::{Kind, Object, Storable};
+use crate::error::ObjectError;
+use crate::id::{ChunkId, ContentId, Hash, ManifestId, PageId};
+use crate::tree::sequence::{self, ChunkPosition, Pages, SequenceBuilder};
+
+/// The most chunks a manifest lists itself; longer lists go to pages.
+pub const MAX_INLINE_CHUNKS: usize = 16;
+
+/// One chunk of a list: its id and raw length in bytes, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct ChunkRef {
+    /// BLAKE3 of its raw bytes.
+    pub id: ChunkId,
+    /// Its raw length in bytes.
+    pub len: u32,
+}
+
+/// A list of chunks that tile a byte stream, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ChunkList {
+    /// At most [`MAX_INLINE_CHUNKS`] chunks, here.
+    Inline(Vec<ChunkRef>),
+    /// A sequence tree of pages.
+    Paged {
+        /// Its root page.
+        root: PageId,
+        /// How many chunks it lists.
+        count: u64,
+    },
+}
+
+impl ChunkList {
+    /// How many chunks it lists.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Inline(chunks) => chunks.len() as u64,
+            Self::Paged { count, .. } => *count,
+        }
+    }
+
+    /// Visits, in order, each chunk that has a byte in `range` of the stream; an empty one has none.
+    ///
+    /// Reads only the pages on the way to it; what lies past the end is not there to visit.
+    ///
+    /// # Errors
+    /// [`ObjectError::Malformed`] for pages that do not fit together, what reading a page fails with,
+    /// or what `visit` returns.
+    pub fn for_each<P: Pages>(
+        &self,
+        pages: &P,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(ChunkPosition) -> Result<(), P::Error>,
+    ) -> Result<(), P::Error> {
+        match self {
+            Self::Inline(chunks) => {
+                let mut start = 0_u64;
+                for (index, chunk) in (0..).zip(chunks) {
+                    let position = ChunkPosition { index, start, chunk: *chunk };
+                    if start < range.end && range.start < position.end() && !range.is_empty() {
+                        visit(position)?;
+                    }
+                    start = position.end();
+                }
+                Ok(())
+            }
+            Self::Paged { root, .. } => sequence::for_each_chunk(pages, *root, range, visit),
+        }
+    }
+
+    /// Returns the chunk that holds byte `offset` of the stream.
+    ///
+    /// # Errors
+    /// [`ObjectError::OutOfRange`] at or past the end; else as [`ChunkList::for_each`].
+    pub fn locate<P: Pages>(&self, pages: &P, offset: u64) -> Result<ChunkPosition, P::Error> {
+        match self {
+            Self::Paged { root, .. } => sequence::locate(pages, *root, offset),
+            Self::Inline(chunks) => {
+                let mut found = None;
+                self.for_each(pages, offset..offset.saturating_add(1), &mut |position| {
+                    found = Some(position);
+                    Ok(())
+                })?;
+                let len = chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
+                found.ok_or_else(|| ObjectError::OutOfRange { offset, len }.into())
+            }
+        }
+    }
+}
+
+/// Makes a chunk list and its Merkle root out of chunks in order, in memory that does not grow with
+/// the file.
+#[derive(Debug, Default)]
+pub struct ListBuilder {
+    /// The chunks so far, while they can be listed inline.
+    inline: Vec<ChunkRef>,
+    paged: Option<SequenceBuilder>,
+    merkle: MerkleAccumulator,
+    count: u64,
+    bytes: u64,
+}
+
+impl ListBuilder {
+    /// Starts without chunks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the next chunk; finished pages go to `put`.
+    ///
+    /// # Errors
+    /// What `put` returns.
+    pub fn push<E: From<ObjectError>>(
+        &mut self,
+        chunk: ChunkRef,
+        put: &mut dyn FnMut(Object) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.merkle.push(chunk.id.0);
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(u64::from(chunk.len));
+        if let Some(paged) = &mut self.paged {
+            return paged.push(chunk, put);
+        }
+        self.inline.push(chunk);
+        if self.inline.len() > MAX_INLINE_CHUNKS {
+            let mut paged = SequenceBuilder::new();
+            for chunk in self.inline.drain(..) {
+                paged.push(chunk, put)?;
+            }
+            self.paged = Some(paged);
+        }
+        Ok(())
+    }
+
+    /// Returns the manifest of the file with this content that the chunks make; its last pages go to
+    /// `put`, the manifest itself does not.
+    ///
+    /// # Errors
+    /// What `put` returns.
+    pub fn finish<E: From<ObjectError>>(
+        self,
+        content: ContentId,
+        rule: CutRule,
+        put: &mut dyn FnMut(Object) -> Result<(), E>,
+    ) -> Result<Manifest, E> {
+        let root = self.paged.map(|paged| paged.finish(put)).transpose()?.flatten();
+        let chunks = match root {
+            Some(root) => ChunkList::Paged { root: root.id, count: root.count },
+            None => ChunkList::Inline(self.inline),
+        };
+        Ok(Manifest {
+            content,
+            len: self.bytes,
+            merkle_root: self.merkle.root(),
+            sha256: None,
+            layout: Layout::Plain { rule, chunks },
+        })
+    }
+}
+
+/// The rule that made the cut points, with its constants: part of what makes a chunk findable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum CutRule {
+    /// FastCDC 2020, normalisation level 1; sizes in bytes.
+    FastCdc {
+        /// No chunk but the last is shorter.
+        min: u32,
+        /// The size aimed at.
+        avg: u32,
+        /// No chunk is longer.
+        max: u32,
+    },
+}
+
+impl CutRule {
+    /// The rule for files that no parser understands.
+    pub const DEFAULT: Self = Self::FastCdc { min: 64 << 10, avg: 256 << 10, max: 1 << 20 };
+}
+
+impl Default for CutRule {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How the bytes are laid out in chunks.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Layout {
+    /// The file's bytes, cut in order.
+    Plain {
+        /// How they were cut.
+        rule: CutRule,
+        /// The chunks.
+        chunks: ChunkList,
+    },
+}
+
+/// How a store keeps one file.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Manifest {
+    /// BLAKE3 of the whole file.
+    pub content: ContentId,
+    /// Length of the whole file in bytes.
+    pub len: u64,
+    /// rs_merkle root over the chunk ids in order; 32 zero bytes without chunks.
+    pub merkle_root: Hash,
+    /// SHA-256 of the whole file, where someone asked for it.
+    pub sha256: Option<Hash>,
+    /// The chunks and how they make the file.
+    pub layout: Layout,
+}
+
+impl Storable for Manifest {
+    const KIND: Kind = Kind::Manifest;
+    type Id = ManifestId;
+
+    fn validate(&self) -> Result<(), ObjectError> {
+        let Layout::Plain { chunks, .. } = &self.layout;
+        match chunks {
+            ChunkList::Inline(list) => {
+                let total: u64 = list.iter().map(|chunk| u64::from(chunk.len)).sum();
+                if list.len() > MAX_INLINE_CHUNKS
+                    || total != self.len
+                    || list.iter().any(|chunk| chunk.len == 0)
+                {
+                    return Err(ObjectError::Malformed {
+                        what: "manifest",
+                        why: "chunks do not tile the file".into(),
+                    });
+                }
+            }
+            ChunkList::Paged { count, .. } => {
+                if *count <= MAX_INLINE_CHUNKS as u64 {
+                    return Err(ObjectError::Malformed {
+                        what: "manifest",
+                        why: "a short chunk list must be inline".into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// BLAKE3 as rs_merkle's hash function.
+#[derive(Clone, Debug)]
+struct Blake3;
+
+impl rs_merkle::Hasher for Blake3 {
+    type Hash = Hash;
+    fn hash(data: &[u8]) -> Hash {
+        *blake3::hash(data).as_bytes()
+    }
+}
+
+/// Returns the rs_merkle root over `chunks`, or 32 zero bytes without any.
+///
+/// Leaves are the chunk ids themselves; an inner node is BLAKE3 of its two children's 64 bytes, and
+/// a node without a sibling moves up unchanged (rs_merkle's rule).
+pub fn merkle_root(chunks: impl IntoIterator<Item = ChunkId>) -> Hash {
+    let leaves: Vec<Hash> = chunks.into_iter().map(|id| id.0).collect();
+    rs_merkle::MerkleTree::<Blake3>::from_leaves(&leaves).root().unwrap_or_default()
+}
+
+/// The root that [`merkle_root`] gives, for leaves that come one at a time: one hash a level.
+#[derive(Clone, Debug, Default)]
+pub struct MerkleAccumulator {
+    /// Roots of full subtrees, from left to right; each holds fewer leaves than the one before.
+    full: Vec<Hash>,
+    count: u64,
+}
+
+impl MerkleAccumulator {
+    /// Adds the next leaf.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut node = leaf;
+        self.count += 1;
+        // As many subtrees are complete now as the count ends in zero bits.
+        for _ in 0..self.count.trailing_zeros() {
+            if let Some(left) = self.full.pop() {
+                node = join(&left, &node);
+            }
+        }
+        self.full.push(node);
+    }
+    /// The root over the leaves so far; 32 zero bytes without any.
+    pub fn root(&self) -> Hash {
+        self.full
+            .iter()
+            .rev()
+            .copied()
+            .reduce(|right, left| join(&left, &right))
+            .unwrap_or_default()
+    }
+}
+
+/// An inner node of the Merkle tree.
+fn join(left: &Hash, right: &Hash) -> Hash {
+    *blake3::Hasher::new().update(left).update(right).finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaf_by_leaf_gives_the_root_of_rs_merkle() {
+        let mut accumulator = MerkleAccumulator::default();
+        let mut leaves = Vec::new();
+        assert_eq!(accumulator.root(), merkle_root([]));
+        for number in 0..300_u32 {
+            let leaf = ChunkId::of(&number.to_le_bytes());
+            accumulator.push(leaf.0);
+            leaves.push(leaf);
+            assert_eq!(accumulator.root(), merkle_root(leaves.iter().copied()), "{number}");
+        }
+    }
+}
