@@ -1,0 +1,57 @@
+//! Three-way merge of trees and metadata, and of more sides than two.
+//!
+//! Everything here is a pure function: no clock, no randomness, nothing read or written. The caller
+//! hands over values and entries, and is told which subtrees to look into. Sides that disagree are
+//! never an error: they become a conflict, a value in its own place, that can be stored, merged again
+//! and settled later. `docs/merge.md` has the rules; the section numbers in comments are its own.
+//!
+//! ```
+//! use ottvc_merge::{Choice, MergeOptions, merge_values, resolve_value};
+//! use ottvc_object::RepoPath;
+//! use ottvc_object::conflict::Terms;
+//! use ottvc_object::value::Value;
+//!
+//! let film = |title: &str, year: i64| {
+//!     Some(Value::map([("title", Value::from(title)), ("year", Value::from(year))]))
+//! };
+//! let file = RepoPath::new("edition.meta.json")?;
+//! let options = MergeOptions::default();
+//!
+//! // Different fields: both changes are in the result.
+//! let terms = Terms::three(film("Dune: Part One", 2020), film("Dune", 2020), film("Dune", 2021));
+//! let merged = merge_values(&terms, &options, &file)?;
+//! assert_eq!(merged.value, film("Dune: Part One", 2021));
+//!
+//! // The same field: a conflict in its place, settled by a choice.
+//! let terms = Terms::three(film("Arrakis", 2020), film("Dune", 2020), film("Dune I", 2020));
+//! let merged = merge_values(&terms, &options, &file)?;
+//! assert_eq!(merged.conflicts, ["/title".parse()?]);
+//! let document = merged.value.unwrap_or(Value::Null);
+//! let settled = resolve_value(&document, &"/title".parse()?, &Choice::Theirs)?;
+//! assert_eq!(Some(settled), film("Dune I", 2020));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod algebra;
+pub mod bases;
+mod entries;
+mod error;
+mod order;
+mod renames;
+mod resolve;
+mod rules;
+mod slot;
+mod values;
+
+pub use bases::{Ancestry, BasePlan, BaseStep, best_common_ancestors, plan_base};
+pub use entries::{EntryDecision, EntryMerge, EntryTerm, Place, entry_conflict, merge_entries};
+pub use error::MergeError;
+pub use renames::{Change, Move, Rename, find_renames, pair_moves};
+pub use resolve::{Choice, resolve_document, resolve_value};
+pub use rules::{MergeOptions, Pattern, Rule, Side};
+pub use slot::{same, same_conflict};
+pub use values::{Decision, Merged, contest_values, merge_values};
+
+/// Version of the merge rules, recorded in merge commits: the same inputs under the same version
+/// give the same result.
+pub const ENGINE_VERSION: u32 = 1;

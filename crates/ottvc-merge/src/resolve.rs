@@ -1,0 +1,108 @@
+//! Settling conflicts in a document, one place at a time.
+
+use ottvc_object::conflict::{Conflict, Term};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{ListOrder, Value};
+
+use crate::MergeError;
+use crate::values::complete_order;
+
+/// What to put in place of a conflict.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// Its first side.
+    Ours,
+    /// Its last side.
+    Theirs,
+    /// Its first base.
+    Base,
+    /// This term, counted from 0: sides at even places, bases at odd ones.
+    Term(usize),
+    /// This value; for the order of a list an array of all its keys.
+    Value(Value),
+    /// Nothing.
+    Absent,
+}
+
+/// Returns `document` with the conflict at `at` settled by `choice`; a term that has nothing there
+/// removes the field. A side's order that lacks keys of the list gets them at its end, sorted.
+///
+/// The value taken may hold conflicts further down: those its side had.
+///
+/// # Errors
+/// [`MergeError::NoConflict`] where there is none; [`MergeError::NoSuchTerm`],
+/// [`MergeError::ContestedTerm`] or [`MergeError::BadChoice`] for a choice that cannot be taken;
+/// [`MergeError::DocumentRemoved`] if nothing is left, see [`resolve_document`].
+pub fn resolve_value(
+    document: &Value,
+    at: &FieldPath,
+    choice: &Choice,
+) -> Result<Value, MergeError> {
+    resolve_document(document, at, choice)?.ok_or(MergeError::DocumentRemoved)
+}
+
+/// As [`resolve_value`], with `None` where a conflict over the whole document is settled by
+/// removing it.
+///
+/// # Errors
+/// As [`resolve_value`], but for [`MergeError::DocumentRemoved`].
+pub fn resolve_document(
+    document: &Value,
+    at: &FieldPath,
+    choice: &Choice,
+) -> Result<Option<Value>, MergeError> {
+    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
+    let none = || MergeError::NoConflict { at: at.clone() };
+    if let Some((Segment::Order, list)) = at.0.split_last() {
+        let list = FieldPath(list.to_vec());
+        let Some(Value::Keyed(keyed)) = document.get(&list) else { return Err(none()) };
+        let ListOrder::Conflict(conflict) = keyed.order() else { return Err(none()) };
+        let order = match chosen(conflict, at, choice)? {
+            _ if *choice == Choice::Absent => return Err(bad("a list has some order")),
+            side if !matches!(choice, Choice::Value(_)) => complete_order(keyed, side.as_ref()),
+            given => {
+                let keys = given.and_then(|given| keyed.read_sequence(&given));
+                ListOrder::Known(keys.ok_or_else(|| bad("an order is an array of keys"))?)
+            }
+        };
+        let mut settled = keyed.clone();
+        settled.set_order(order).map_err(|_| bad("an order has each key of the list once"))?;
+        let mut document = document.clone();
+        document.set(&list, Some(Value::Keyed(settled)))?;
+        return Ok(Some(document));
+    }
+    let Some(Value::Conflict(conflict)) = document.get(at) else { return Err(none()) };
+    let value = chosen(conflict, at, choice)?;
+    if at.is_root() {
+        return Ok(value);
+    }
+    let mut document = document.clone();
+    document.set(at, value)?;
+    Ok(Some(document))
+}
+
+/// Returns what `choice` takes from `conflict`.
+fn chosen(
+    conflict: &Conflict<Value>,
+    at: &FieldPath,
+    choice: &Choice,
+) -> Result<Option<Value>, MergeError> {
+    let terms = conflict.terms.as_slice();
+    let place = match choice {
+        Choice::Ours => 0,
+        Choice::Theirs => terms.len().saturating_sub(1),
+        Choice::Base => 1,
+        Choice::Term(place) => *place,
+        Choice::Absent => return Ok(None),
+        Choice::Value(Value::Conflict(_)) => {
+            return Err(MergeError::BadChoice { at: at.clone(), why: "it is a conflict itself" });
+        }
+        Choice::Value(value) => return Ok(Some(value.clone())),
+    };
+    match terms.get(place) {
+        Some(Term::Absent) => Ok(None),
+        Some(Term::Value(value)) => Ok(Some(value.clone())),
+        Some(Term::Contested(_)) => Err(MergeError::ContestedTerm { at: at.clone(), term: place }),
+        None => Err(MergeError::NoSuchTerm { at: at.clone(), term: place }),
+    }
+}

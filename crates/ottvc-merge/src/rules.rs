@@ -1,0 +1,312 @@
+//! Rules a caller passes with a merge: where sides disagree, take this one.
+//!
+//! A rule is written `[GLOB:]PATTERN=SIDE`. It is asked only where the merge would leave a conflict
+//! (S8), so it never overrules a change that one side made alone, and what it chose is reported.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ottvc_object::RepoPath;
+use ottvc_object::field_path::{FieldPath, Segment};
+
+use crate::MergeError;
+
+/// What may be said about a merge beyond its terms.
+#[derive(Clone, Debug)]
+pub struct MergeOptions {
+    /// Rules for what the merge cannot decide; the most specific that matches has its say.
+    pub rules: Vec<Rule>,
+    /// Whether rules are asked at all; not when bases are merged.
+    pub decisions: bool,
+}
+
+impl Default for MergeOptions {
+    fn default() -> Self {
+        Self { rules: Vec::new(), decisions: true }
+    }
+}
+
+impl MergeOptions {
+    /// The options for merging bases into one: nothing is decided that the sides did not decide.
+    pub fn for_bases() -> Self {
+        Self { rules: Vec::new(), decisions: false }
+    }
+
+    /// Returns the rule for the field at `field` of the document at `file`, or for the whole entry
+    /// at `file` where there is no field. Of equally specific rules the last one given counts.
+    pub fn rule_for(&self, file: &RepoPath, field: Option<&FieldPath>) -> Option<&Rule> {
+        if !self.decisions {
+            return None;
+        }
+        self.rules.iter().filter(|rule| rule.matches(file, field)).max_by_key(|rule| rule.weight())
+    }
+}
+
+/// A side of a merge, or its base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The first side: the one merged into.
+    Ours,
+    /// The last side: the one merged from.
+    Theirs,
+    /// The first base.
+    Base,
+}
+
+impl Side {
+    /// The word for it in rules, messages and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Theirs => "theirs",
+            Self::Base => "base",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.word())
+    }
+}
+
+/// A rule: where it applies, and the side it takes.
+///
+/// Written `PATTERN=SIDE` or `GLOB:PATTERN=SIDE`, with `ours`, `theirs` or `base` for `SIDE`.
+/// - A pattern that starts with `/` is a field pattern: a field path in which a key `*` stands for
+///   any one segment and a final `**` for any rest, also none. It applies to documents.
+/// - Any other pattern is a glob over paths in the tree: `*` and `?` within a name, `**` for any
+///   number of names; without a slash it is tried on the last name alone. It applies to files whole,
+///   and to every field of documents.
+/// - `GLOB:PATTERN` is a field pattern for the documents at such paths.
+///
+/// ```
+/// use ottvc_merge::Rule;
+/// for text in ["/ratings/**=theirs", "trailers/**=ours", "*.meta.json:/titles/*=base", "*=ours"] {
+///     assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
+/// }
+/// assert!("/ratings/**=mine".parse::<Rule>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it applies.
+    pub pattern: Pattern,
+    /// What it takes.
+    pub side: Side,
+}
+
+/// Where a rule applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// The paths in the tree; any, if not given.
+    file: Option<String>,
+    /// The fields of documents; whole entries and all fields, if not given.
+    field: Option<Vec<Step>>,
+    /// As it was written.
+    text: String,
+}
+
+/// One step of a field pattern; a literal weighs more than `*`, and that more than `**`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Any rest, also none.
+    Rest,
+    /// Any one segment.
+    Any,
+    /// This segment.
+    Literal(Segment),
+}
+
+/// How specific a rule is: field patterns over whole files, then step by step, then with a glob.
+type Weight = (Option<Vec<u8>>, usize);
+
+impl Rule {
+    /// Whether it applies to the field, or to the whole entry where there is no field.
+    fn matches(&self, file: &RepoPath, field: Option<&FieldPath>) -> bool {
+        let Pattern { file: glob, field: steps, .. } = &self.pattern;
+        glob.as_ref().is_none_or(|glob| matches_path(glob, file))
+            && match (steps, field) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(steps), Some(field)) => matches_field(steps, &field.0),
+            }
+    }
+
+    /// How specific it is; greater is more.
+    fn weight(&self) -> Weight {
+        let step = |step: &Step| match step {
+            Step::Rest => 0,
+            Step::Any => 1,
+            Step::Literal(_) => 2,
+        };
+        let fields = self.pattern.field.as_ref().map(|steps| steps.iter().map(step).collect());
+        let literal = |glob: &String| glob.chars().filter(|c| !matches!(c, '*' | '?')).count() + 1;
+        (fields, self.pattern.file.as_ref().map_or(0, literal))
+    }
+}
+
+impl FromStr for Rule {
+    type Err = MergeError;
+
+    fn from_str(text: &str) -> Result<Self, MergeError> {
+        let bad = |why: &str| MergeError::BadRule { text: text.to_owned(), why: why.to_owned() };
+        // Keys may hold `=`, sides never do.
+        let (pattern, side) = text.rsplit_once('=').ok_or_else(|| bad("`PATTERN=SIDE` is one"))?;
+        let side = [Side::Ours, Side::Theirs, Side::Base]
+            .into_iter()
+            .find(|known| known.word() == side.trim())
+            .ok_or_else(|| bad("the side is `ours`, `theirs` or `base`"))?;
+        let pattern = pattern.trim();
+        // No name in a tree holds a colon, so the first one ends the glob.
+        let (file, field) = match pattern.split_once(':') {
+            _ if pattern.starts_with('/') => (None, Some(pattern)),
+            Some((glob, field)) if field.starts_with('/') => (Some(glob), Some(field)),
+            Some(_) => return Err(bad("a field pattern starts with `/`")),
+            None => (Some(pattern), None),
+        };
+        if file.is_some_and(|glob| glob.is_empty() || glob.split('/').any(str::is_empty)) {
+            return Err(bad("the pattern has an empty name in it"));
+        }
+        let field = match field.map(FieldPath::from_str).transpose() {
+            Ok(field) => field.map(steps_of).transpose().map_err(bad)?,
+            Err(error) => return Err(bad(&error.to_string())),
+        };
+        let pattern = Pattern { file: file.map(str::to_owned), field, text: pattern.to_owned() };
+        Ok(Self { pattern, side })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}={}", self.pattern.text, self.side)
+    }
+}
+
+/// Reads a parsed field path as a pattern.
+fn steps_of(path: FieldPath) -> Result<Vec<Step>, &'static str> {
+    let step = |segment| match segment {
+        Segment::Key(key) if key == "*" => Step::Any,
+        Segment::Key(key) if key == "**" => Step::Rest,
+        literal => Step::Literal(literal),
+    };
+    let steps: Vec<Step> = path.0.into_iter().map(step).collect();
+    match steps.iter().position(|step| *step == Step::Rest) {
+        Some(at) if at + 1 != steps.len() => Err("`**` may only come last"),
+        _ => Ok(steps),
+    }
+}
+
+/// Whether `steps` match all of `field`.
+fn matches_field(steps: &[Step], field: &[Segment]) -> bool {
+    match (steps, field) {
+        ([], []) | ([Step::Rest], _) => true,
+        ([Step::Any, steps @ ..], [_, field @ ..]) => matches_field(steps, field),
+        ([Step::Literal(wanted), steps @ ..], [segment, field @ ..]) => {
+            wanted == segment && matches_field(steps, field)
+        }
+        _ => false,
+    }
+}
+
+/// Whether `glob` matches `path`, or its last name alone if there is no slash in `glob`.
+fn matches_path(glob: &str, path: &RepoPath) -> bool {
+    let names: Vec<&str> = path.names().iter().map(|name| name.as_str()).collect();
+    if glob == "**" {
+        return true;
+    }
+    if !glob.contains('/') {
+        return names.last().is_some_and(|name| matches_name(glob, name));
+    }
+    let globs: Vec<&str> = glob.split('/').collect();
+    // Iterative with one fallback, so that a pattern with many `**` takes no exponential time.
+    wildcard(&globs, &names, |glob| *glob == "**", |glob, name| matches_name(glob, name))
+}
+
+/// Whether `glob` matches one name.
+fn matches_name(glob: &str, name: &str) -> bool {
+    let glob: Vec<char> = glob.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    wildcard(&glob, &name, |glob| *glob == '*', |glob, char| *glob == '?' || glob == char)
+}
+
+/// Whether `pattern` matches all of `text`, where a part that is `any` stands for any run.
+fn wildcard<P, T>(
+    pattern: &[P],
+    text: &[T],
+    any: impl Fn(&P) -> bool,
+    one: impl Fn(&P, &T) -> bool,
+) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut fallback: Option<(usize, usize)> = None;
+    loop {
+        match (pattern.get(at), text.get(from)) {
+            (None, None) => return true,
+            (Some(part), _) if any(part) => {
+                fallback = Some((at + 1, from));
+                at += 1;
+            }
+            (Some(part), Some(item)) if one(part, item) => {
+                at += 1;
+                from += 1;
+            }
+            // Let the last run take one more, as long as there is more to take.
+            _ => match &mut fallback {
+                Some((resume, taken)) if *taken < text.len() => {
+                    *taken += 1;
+                    (at, from) = (*resume, *taken);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(rules: &[&str], file: &str, field: Option<&str>) -> Option<String> {
+        let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        let options = MergeOptions { rules, decisions: true };
+        let field = field.map(|field| field.parse().unwrap());
+        let file = RepoPath::new(file).unwrap();
+        options.rule_for(&file, field.as_ref()).map(Rule::to_string)
+    }
+
+    #[test]
+    fn the_most_specific_rule_counts_and_the_last_of_equals() {
+        let rules = ["/**=ours", "/titles/*=theirs", "/titles/@en=base", "/*/@en=ours"];
+        let at = |field| chosen(&rules, "a.meta.json", Some(field)).unwrap();
+        assert_eq!(at("/titles/@en"), "/titles/@en=base");
+        assert_eq!(at("/titles/@fr"), "/titles/*=theirs");
+        assert_eq!(at("/names/@en"), "/*/@en=ours");
+        assert_eq!(at("/year"), "/**=ours");
+        assert_eq!(chosen(&["/a=ours", "/a=theirs"], "f", Some("/a")).unwrap(), "/a=theirs");
+        assert_eq!(chosen(&rules, "a.mp4", None), None, "a field rule says nothing on whole files");
+    }
+
+    #[test]
+    fn globs_match_names_and_paths() {
+        let at = |rule, file| chosen(&[rule], file, None).is_some();
+        assert!(at("*=ours", "a/b/c.mp4"));
+        assert!(at("*.mp4=ours", "a/b/c.mp4"));
+        assert!(at("a/**/c.mp4=ours", "a/c.mp4"));
+        assert!(at("a/**=ours", "a/b/c.mp4"));
+        assert!(at("**/b/?.mp4=ours", "a/b/c.mp4"));
+        assert!(!at("a/*.mp4=ours", "a/b/c.mp4"));
+        assert!(!at("*.mov=ours", "a/b/c.mp4"));
+        assert!(!at("**/**/**/x=ours", "a/b/c.mp4"));
+        assert_eq!(chosen(&["*=ours"], "a.meta.json", Some("/x")).unwrap(), "*=ours");
+        let by_file = ["/x=ours", "b.meta.json:/x=theirs"];
+        assert_eq!(chosen(&by_file, "b.meta.json", Some("/x")).unwrap(), "b.meta.json:/x=theirs");
+        assert_eq!(chosen(&by_file, "a.meta.json", Some("/x")).unwrap(), "/x=ours");
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        for text in ["", "=ours", "/a", "/a=", "a:b=ours", "/**/x=ours", "a//b=ours", "/a=mine"] {
+            let error = text.parse::<Rule>().unwrap_err();
+            assert_eq!(error.code(), "merge.bad_rule", "{text}");
+        }
+    }
+}
