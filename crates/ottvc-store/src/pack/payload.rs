@@ -1,0 +1,182 @@
+//! Payloads: raw bytes to stored bytes and back.
+//!
+//! Media is packed already and stays as it is, so that a range of it is one read; what a cheap look
+//! finds compressible becomes one zstd frame.
+
+use std::borrow::Cow;
+
+use ottvc_object::ChunkId;
+
+use super::record::RecordHeader;
+use super::{MAX_RAW_BYTES, PackFault};
+use crate::{EncodedChunk, Encoding};
+
+/// zstd's level for what is compressed at all: beyond it, time grows faster than savings.
+const LEVEL: i32 = 3;
+/// Below this, a frame's own bytes eat what it saves.
+const LEAST_BYTES: usize = 128;
+/// Longer payloads are sampled before they are compressed whole.
+const SAMPLE_FROM: usize = 64 << 10;
+/// Length of one sample.
+const SAMPLE_BYTES: usize = 4 << 10;
+
+/// Compresses payloads where that helps, keeping its tables from one to the next.
+#[derive(Default)]
+pub struct Encoder {
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Encoder").finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Returns the bytes to store for `raw`, and how they spell it: compressed if at least a
+    /// sixteenth is saved, else as they are.
+    pub fn encode<'a>(&mut self, raw: &'a [u8]) -> (Encoding, Cow<'a, [u8]>) {
+        let plain = (Encoding::Raw, Cow::Borrowed(raw));
+        if raw.len() < LEAST_BYTES || !self.promising(raw) {
+            return plain;
+        }
+        match self.compress(raw) {
+            Some(packed) if saves(raw.len(), packed.len()) => (Encoding::Zstd, Cow::Owned(packed)),
+            _ => plain,
+        }
+    }
+
+    /// Makes a chunk of `raw`, hashed and compressed where that helps; `None` if it is empty or over
+    /// [`MAX_RAW_BYTES`].
+    pub fn chunk(&mut self, raw: &[u8]) -> Option<EncodedChunk> {
+        let raw_len =
+            u32::try_from(raw.len()).ok().filter(|len| (1..=MAX_RAW_BYTES).contains(len))?;
+        let (encoding, bytes) = self.encode(raw);
+        Some(EncodedChunk { id: ChunkId::of(raw), raw_len, encoding, bytes: bytes.into_owned() })
+    }
+
+    /// Whether samples of `raw` compress; the cheap look that spares media the attempt.
+    fn promising(&mut self, raw: &[u8]) -> bool {
+        if raw.len() < SAMPLE_FROM {
+            return true;
+        }
+        let starts = [0, raw.len() / 2, raw.len() - SAMPLE_BYTES];
+        starts.into_iter().any(|start| {
+            let sample = raw.get(start..).and_then(|rest| rest.get(..SAMPLE_BYTES));
+            sample.is_some_and(|sample| {
+                self.compress(sample).is_some_and(|packed| saves(sample.len(), packed.len()))
+            })
+        })
+    }
+
+    /// One zstd frame of `raw`; `None` if zstd refuses, which only costs space.
+    fn compress(&mut self, raw: &[u8]) -> Option<Vec<u8>> {
+        if self.zstd.is_none() {
+            self.zstd = zstd::bulk::Compressor::new(LEVEL).ok();
+        }
+        self.zstd.as_mut()?.compress(raw).ok()
+    }
+}
+
+/// Whether `packed` bytes are worth unpacking again.
+fn saves(raw: usize, packed: usize) -> bool {
+    packed <= raw - raw / 16
+}
+
+/// Unpacks payloads, keeping its tables from one to the next.
+#[derive(Default)]
+pub struct Decoder {
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Decoder").finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// Returns the raw bytes of a payload, checked against the id in `header`.
+    ///
+    /// Allocates at most the raw length that `header` states, which is bounded.
+    ///
+    /// # Errors
+    /// [`PackFault::Unpack`] if the payload is not of the length or encoding stated,
+    /// [`PackFault::Hash`] if it is whole but hashes to another id.
+    pub fn decode<'a>(
+        &mut self,
+        header: &RecordHeader,
+        stored: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, PackFault> {
+        let raw = self.unpack(header.encoding, header.raw_len, stored)?;
+        if header.kind.id_of(&raw) == Some(header.id) { Ok(raw) } else { Err(PackFault::Hash) }
+    }
+
+    /// Returns the raw bytes of a payload, its length checked and its hash not.
+    ///
+    /// # Errors
+    /// [`PackFault::Unpack`] if the payload is not of the length or encoding stated.
+    pub fn unpack<'a>(
+        &mut self,
+        encoding: Encoding,
+        raw_len: u32,
+        stored: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, PackFault> {
+        let raw_len = usize::try_from(raw_len.min(MAX_RAW_BYTES)).unwrap_or_default();
+        let raw = match encoding {
+            Encoding::Raw => Cow::Borrowed(stored),
+            Encoding::Zstd => {
+                if self.zstd.is_none() {
+                    self.zstd = zstd::bulk::Decompressor::new().ok();
+                }
+                let zstd = self.zstd.as_mut().ok_or(PackFault::Unpack)?;
+                Cow::Owned(zstd.decompress(stored, raw_len).map_err(|_| PackFault::Unpack)?)
+            }
+        };
+        if raw.len() == raw_len { Ok(raw) } else { Err(PackFault::Unpack) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that no compressor shortens.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn payloads_read_back_whatever_their_encoding() {
+        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+        for raw in [vec![1], noise(200_000), vec![7; 200_000], vec![7; 300]] {
+            let chunk = encoder.chunk(&raw).unwrap();
+            let read = decoder.unpack(chunk.encoding, chunk.raw_len, &chunk.bytes).unwrap();
+            assert_eq!(read, raw);
+        }
+    }
+
+    #[test]
+    fn only_what_shrinks_is_compressed() {
+        let mut encoder = Encoder::default();
+        assert_eq!(encoder.encode(&noise(200_000)).0, Encoding::Raw);
+        assert_eq!(encoder.encode(&vec![7; 200_000]).0, Encoding::Zstd);
+        assert_eq!(encoder.encode(&[7; 100]).0, Encoding::Raw);
+    }
+
+    #[test]
+    fn a_frame_that_holds_more_than_it_says_is_refused() {
+        let bomb = Encoder::default().encode(&vec![0; 1 << 20]).1.into_owned();
+        let read = Decoder::default().unpack(Encoding::Zstd, 1000, &bomb);
+        assert_eq!(read, Err(PackFault::Unpack));
+    }
+
+    #[test]
+    fn no_chunk_is_empty_or_too_long() {
+        let mut encoder = Encoder::default();
+        assert!(encoder.chunk(&[]).is_none());
+        assert!(encoder.chunk(&vec![0; 1 + (16 << 20)]).is_none());
+    }
+}
