@@ -1,0 +1,294 @@
+//! Checks every byte of every pack against ids and checksums, and the index against the packs.
+//!
+//! Packs are read first, once each, in whole; then the index names what was found damaged, so that a
+//! chunk is named even if nothing in its pack says which one it was.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ottvc_object::codec::decode_body;
+use ottvc_object::{ChunkId, Hash, Object, ObjectId};
+use ottvc_refs::{Operation, RefValue};
+use ottvc_store::pack::{Decoder, Gap, PackId, Record, RecordHeader, RecordKind, scan};
+use ottvc_store::{Checked, Damage, DamagedThing, StoreError};
+
+use crate::damaged;
+use crate::db::Table;
+use crate::refs::ref_name;
+use crate::rows::{ObjectPlace, PackState, Place};
+use crate::shared::Shared;
+
+/// See [`ottvc_store::ObjectStore::check`].
+pub(crate) fn check(
+    shared: &Shared,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Checked, StoreError> {
+    if shared.lock.is_some() {
+        shared.ledger().commit(shared, |_| Ok(()))?;
+    }
+    let mut check = Check::new(shared);
+    let packs = check.packs()?;
+    let total = packs.iter().map(|(_, state)| state.len).sum();
+    let mut done = 0;
+    progress(done, total);
+    for (id, state) in packs {
+        check.pack(id, state);
+        done += state.len;
+        progress(done, total);
+    }
+    check.good.sort_unstable();
+    check.chunk_rows()?;
+    check.object_rows()?;
+    check.object_copies()?;
+    check.ref_rows()?;
+    check.finish()
+}
+
+/// A record in good order: its pack's number here and its offset, and the start of its id.
+type Good = (u32, u64, u64);
+
+struct Check<'a> {
+    shared: &'a Shared,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    checked: Checked,
+    /// The numbers by which packs go in what follows.
+    numbers: HashMap<PackId, u32>,
+    good: Vec<Good>,
+    /// Damaged records, until the index names them.
+    bad: BTreeMap<(u32, u64), (PackId, Record, String)>,
+    /// Stretches of no record, until the index names what lay there.
+    gaps: BTreeMap<(u32, u64), (PackId, Gap)>,
+}
+
+impl<'a> Check<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            decoder: Decoder::default(),
+            buffer: Vec::new(),
+            checked: Checked::default(),
+            numbers: HashMap::new(),
+            good: Vec::new(),
+            bad: BTreeMap::new(),
+            gaps: BTreeMap::new(),
+        }
+    }
+
+    fn report(&mut self, what: Option<DamagedThing>, place: String, why: impl Into<String>) {
+        self.checked.damage.push(Damage { what, place, why: why.into() });
+    }
+
+    /// The packs that the index knows; a row that cannot be read is damage, not the end.
+    fn packs(&mut self) -> Result<Vec<(PackId, PackState)>, StoreError> {
+        let mut packs = Vec::new();
+        self.table(Table::Packs, |check, key, row| {
+            let id = <[u8; 16]>::try_from(key).ok().map(PackId);
+            match id.zip(PackState::decode(row)) {
+                Some(pack) => packs.push(pack),
+                None => check.bad_row(Table::Packs),
+            }
+        })?;
+        Ok(packs)
+    }
+
+    /// Visits a table; damage of the table itself is reported, and ends the visit.
+    fn table(
+        &mut self,
+        table: Table,
+        mut visit: impl FnMut(&mut Self, &[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        let shared = self.shared;
+        let scanned = shared.db.scan(table, &[], &mut |key, row| {
+            visit(self, key, row);
+            Ok(true)
+        });
+        match scanned {
+            Err(StoreError::Index { source, .. }) => {
+                self.report(None, table_words(table), source.to_string());
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn bad_row(&mut self, table: Table) {
+        self.report(None, table_words(table), "a row cannot be read");
+    }
+
+    /// Reads a pack as far as it was acknowledged and hashes every record.
+    fn pack(&mut self, id: PackId, state: PackState) {
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(id, number);
+        let mut bytes = std::mem::take(&mut self.buffer);
+        if let Err(why) = self.read_pack(id, state, &mut bytes) {
+            self.report(None, pack_words(id), why);
+        }
+        self.checked.bytes += bytes.len() as u64;
+        let found = scan(id, &bytes);
+        if state.sealed && !found.sealed && found.gaps.is_empty() {
+            self.report(None, pack_words(id), "its footer is missing");
+        }
+        let mut gaps: BTreeMap<u64, Gap> = found.gaps.iter().map(|gap| (gap.start, *gap)).collect();
+        for record in found.records {
+            let header_fault = gaps.remove(&record.offset).map(|gap| gap.why.to_string());
+            let payload = record.payload(&bytes);
+            let fault = match payload.map(|stored| self.decoder.decode(&record.header, stored)) {
+                Some(Ok(_)) => header_fault,
+                Some(Err(why)) => Some(why.to_string()),
+                None => Some("the bytes are gone".to_owned()),
+            };
+            match fault {
+                None => self.count(number, &record),
+                Some(why) => {
+                    self.bad.insert((number, record.offset), (id, record, why));
+                }
+            }
+        }
+        self.gaps.extend(gaps.into_iter().map(|(start, gap)| ((number, start), (id, gap))));
+        self.buffer = bytes;
+    }
+
+    /// Reads what there is of a pack; says what is wrong if that is not all of it.
+    fn read_pack(&self, id: PackId, state: PackState, bytes: &mut Vec<u8>) -> Result<(), String> {
+        bytes.clear();
+        let file = self.shared.files.get(id).map_err(|error| error.to_string())?;
+        let len = file.metadata().map_err(|error| error.to_string())?.len();
+        let read = self.shared.files.read(id, 0, len.min(state.len), bytes);
+        read.map_err(|error| error.to_string())?;
+        if len < state.len {
+            return Err(format!("{} bytes are missing at its end", state.len - len));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, number: u32, record: &Record) {
+        match record.header.kind {
+            RecordKind::Chunk => self.checked.chunks += 1,
+            RecordKind::Object => self.checked.objects += 1,
+            RecordKind::Operation | RecordKind::Workspace => {}
+        }
+        self.good.push((number, record.offset, id_start(&record.header.id)));
+    }
+
+    fn chunk_rows(&mut self) -> Result<(), StoreError> {
+        self.table(Table::Chunks, |check, key, row| {
+            let id = <[u8; 32]>::try_from(key).ok().map(ChunkId);
+            match id.zip(Place::decode(row)) {
+                Some((id, place)) => {
+                    check.place(DamagedThing::Chunk(id), RecordKind::Chunk, id.0, place);
+                }
+                None => check.bad_row(Table::Chunks),
+            }
+        })
+    }
+
+    fn object_rows(&mut self) -> Result<(), StoreError> {
+        self.table(Table::Places, |check, key, row| {
+            let id = <[u8; 32]>::try_from(key).ok().map(ObjectId);
+            match id.zip(ObjectPlace::decode(row)) {
+                Some((id, at)) => {
+                    check.place(DamagedThing::Object(id), RecordKind::Object, id.0, at.place);
+                }
+                None => check.bad_row(Table::Places),
+            }
+        })
+    }
+
+    /// Reports a thing whose record was not found in good order where the index says.
+    fn place(&mut self, thing: DamagedThing, kind: RecordKind, id: Hash, place: Place) {
+        let number = self.numbers.get(&place.pack).copied();
+        let good = number.map(|number| (number, place.offset, id_start(&id)));
+        if good.is_some_and(|good| self.good.binary_search(&good).is_ok()) {
+            return;
+        }
+        let key = (number.unwrap_or(u32::MAX), place.offset);
+        let gap = self.gaps.range(..=key).next_back().map(|(key, (_, gap))| (*key, gap.end));
+        let gap = gap.filter(|((n, _), end)| Some(*n) == number && place.offset < *end);
+        let why = if let Some((_, _, why)) = self.bad.remove(&key) {
+            why
+        } else if self.reads(kind, id, place) {
+            match gap {
+                Some(_) => "its record header is damaged".to_owned(),
+                None => "the index and its pack disagree".to_owned(),
+            }
+        } else {
+            "its bytes are gone or do not hash to its id".to_owned()
+        };
+        if let Some((key, _)) = gap {
+            self.gaps.remove(&key);
+        }
+        self.report(Some(thing), place.words(), why);
+    }
+
+    /// Whether the bytes that the index names are those of `id`, whatever their record says.
+    fn reads(&mut self, kind: RecordKind, id: Hash, place: Place) -> bool {
+        let start = place.offset.saturating_add(RecordHeader::LEN);
+        let len = u64::from(place.stored_len);
+        let header = place.record(kind, id).header;
+        self.shared.files.read(place.pack, start, len, &mut self.buffer).is_ok()
+            && self.decoder.decode(&header, &self.buffer).is_ok()
+    }
+
+    /// Checks the copies of small objects in the index.
+    fn object_copies(&mut self) -> Result<(), StoreError> {
+        self.table(Table::Objects, |check, key, row| {
+            let object = Object::from_bytes(row);
+            if object.is_ok_and(|object| object.id().0.as_slice() == key) {
+                return;
+            }
+            let what = <[u8; 32]>::try_from(key).ok().map(ObjectId).map(DamagedThing::Object);
+            check.report(what, table_words(Table::Objects), "its copy in the index is damaged");
+        })
+    }
+
+    fn ref_rows(&mut self) -> Result<(), StoreError> {
+        self.table(Table::Refs, |check, key, row| {
+            if ref_name(key).is_none() || decode_body::<RefValue>(row, "ref").is_err() {
+                check.bad_row(Table::Refs);
+            }
+        })?;
+        self.table(Table::Operations, |check, _, row| {
+            if decode_body::<Operation>(row, "operation").is_err() {
+                check.bad_row(Table::Operations);
+            }
+        })
+    }
+
+    /// Reports what the index did not name, and remembers what to store anew.
+    fn finish(mut self) -> Result<Checked, StoreError> {
+        for ((_, offset), (id, record, why)) in std::mem::take(&mut self.bad) {
+            match record.header.kind {
+                // The index names another copy, or nobody wants it: nothing is lost with it.
+                RecordKind::Chunk | RecordKind::Object => {}
+                RecordKind::Operation | RecordKind::Workspace => {
+                    self.report(None, format!("{} at {offset}", pack_words(id)), why);
+                }
+            }
+        }
+        for ((_, start), (id, gap)) in std::mem::take(&mut self.gaps) {
+            self.report(None, format!("{} at {start}", pack_words(id)), gap.why.to_string());
+        }
+        let things: BTreeSet<_> = self.checked.damage.iter().filter_map(|one| one.what).collect();
+        if self.shared.lock.is_some() {
+            self.shared.ledger().damaged.clone_from(&things);
+        }
+        match damaged::save(&self.shared.layout, &things) {
+            // A store that cannot be written to can still be checked.
+            Err(StoreError::Denied { .. } | StoreError::Full { .. }) | Ok(()) => Ok(self.checked),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The first eight bytes of an id, enough to tell a row of another record.
+fn id_start(id: &Hash) -> u64 {
+    id.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+}
+
+fn pack_words(id: PackId) -> String {
+    format!("packs/{id}.pack")
+}
+
+fn table_words(table: Table) -> String {
+    format!("db, table {}", table.name())
+}

@@ -1,0 +1,29 @@
+//! Every seam on one machine: pack files for bytes, one RocksDB for what must be found.
+//!
+//! Payload never goes through the database; everything that is not a cache lies in packs as well, so
+//! that the database can be lost. A write is durable in one order, which [`LocalRepo`]'s three seams
+//! share: bytes of packs, then one synced batch with index rows and refs. `docs/format-pack.md` states
+//! the bytes, `docs/durability.md` what a crash leaves.
+
+mod check;
+mod damaged;
+mod db;
+mod layout;
+mod ledger;
+mod lock;
+mod medium;
+mod objects;
+mod packs;
+mod rebuild;
+mod refs;
+mod repo;
+mod rows;
+mod shared;
+mod workspace;
+mod writer;
+
+pub use layout::VERSION;
+pub use medium::{Disk, Medium};
+pub use rebuild::Rebuilt;
+pub use repo::{Access, LocalRepo};
+pub use shared::Tuning;

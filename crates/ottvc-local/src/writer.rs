@@ -1,0 +1,107 @@
+//! The object store of a store on disk: writing a batch.
+
+use ottvc_object::manifest::Manifest;
+use ottvc_object::{ChunkId, Kind, Object, ObjectId, Storable};
+use ottvc_store::pack::{Class, RecordKind};
+use ottvc_store::{DamagedThing, EncodedChunk, StoreError, StoreWriter, Written};
+
+use crate::db::Table;
+use crate::ledger::Ledger;
+use crate::rows::{ObjectPlace, Place, Rows};
+use crate::shared::Shared;
+
+/// One batch. Its records go to packs at once; its rows wait until it is finished, so that no other
+/// batch counts on what this one may still drop. Dropped unfinished, its records are dead weight.
+#[derive(Debug)]
+pub(crate) struct LocalWriter<'a> {
+    shared: &'a Shared,
+    rows: Rows,
+    written: Written,
+}
+
+impl<'a> LocalWriter<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        Self { shared, rows: Rows::default(), written: Written::default() }
+    }
+
+    /// Whether an object is stored, here or before. One known to be damaged is not.
+    fn has_object(&mut self, ledger: &mut Ledger, id: ObjectId) -> Result<bool, StoreError> {
+        if self.rows.objects.contains_key(&id) || ledger.finished.objects.contains_key(&id) {
+            return Ok(true);
+        }
+        let row = self.shared.db.get(Table::Places, id.as_bytes())?;
+        if row.is_some() && ledger.damaged.contains(&DamagedThing::Object(id)) {
+            let place = row.as_deref().and_then(ObjectPlace::decode).map(|at| at.place);
+            ledger.leave(self.shared, &mut self.rows, Class::Objects, place)?;
+            return Ok(false);
+        }
+        Ok(row.is_some())
+    }
+
+    /// Whether a chunk is stored, here or before. One known to be damaged is not.
+    fn has_chunk(&mut self, ledger: &mut Ledger, id: ChunkId) -> Result<bool, StoreError> {
+        if self.rows.chunks.contains_key(&id) || ledger.finished.chunks.contains_key(&id) {
+            return Ok(true);
+        }
+        let row = self.shared.db.get(Table::Chunks, id.as_bytes())?;
+        if row.is_some() && ledger.damaged.contains(&DamagedThing::Chunk(id)) {
+            let place = row.as_deref().and_then(Place::decode);
+            ledger.leave(self.shared, &mut self.rows, Class::Data, place)?;
+            return Ok(false);
+        }
+        Ok(row.is_some())
+    }
+
+    fn count(&mut self, raw_len: u32, record_len: u64) {
+        self.written.raw_bytes += u64::from(raw_len);
+        self.written.stored_bytes += record_len;
+    }
+}
+
+impl StoreWriter for LocalWriter<'_> {
+    fn put(&mut self, object: &Object) -> Result<bool, StoreError> {
+        let content = match object.kind() {
+            Kind::Manifest => Some(Manifest::from_object(object)?.content),
+            _ => None,
+        };
+        let shared = self.shared;
+        let mut ledger = shared.writing()?;
+        let id = object.id();
+        let new = !self.has_object(&mut ledger, id)?;
+        if new {
+            let (pack, record) = ledger.append_raw(
+                shared,
+                &mut self.rows,
+                RecordKind::Object,
+                id.0,
+                object.bytes(),
+            )?;
+            self.rows.add_object(object, Place::new(pack, &record));
+            self.written.objects += 1;
+            self.count(record.header.raw_len, record.header.record_len());
+        }
+        if let Some(content) = content {
+            self.rows.add_manifest(content, id);
+        }
+        Ok(new)
+    }
+
+    fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError> {
+        let header = chunk.header()?;
+        let shared = self.shared;
+        let mut ledger = shared.writing()?;
+        if self.has_chunk(&mut ledger, chunk.id)? {
+            return Ok(false);
+        }
+        let (pack, record) = ledger.append(shared, &mut self.rows, header, &chunk.bytes)?;
+        self.rows.add_chunk(chunk.id, Place::new(pack, &record));
+        self.written.chunks += 1;
+        self.count(header.raw_len, header.record_len());
+        Ok(true)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Written, StoreError> {
+        self.shared.writing()?.finish(self.shared, self.rows)?;
+        Ok(self.written)
+    }
+}

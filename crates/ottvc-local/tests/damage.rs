@@ -1,0 +1,199 @@
+//! What a store on disk is when bytes change under it.
+
+mod folder;
+
+use std::fs;
+
+use folder::Folder;
+use ottvc_object::{ChunkId, Kind, Object};
+use ottvc_store::pack::{Class, RecordHeader};
+use ottvc_store::{DamagedThing, EncodedChunk, StoreError};
+use ottvc_testkit::objects::{chunk, noise, object, read, store};
+
+/// A store with chunks and objects, and what it holds.
+fn filled(pack_target: u64) -> (Folder, Vec<EncodedChunk>, Vec<Object>) {
+    let folder = Folder::new();
+    let chunks: Vec<_> = (0..8).map(|seed| chunk(&noise(seed, 1000))).collect();
+    let objects: Vec<_> = (0..8).map(|seed| object(Kind::Document, seed)).collect();
+    let repo = folder.write_small(pack_target);
+    store(&*repo.objects(), &objects, &chunks);
+    repo.objects().sync().unwrap();
+    drop(repo);
+    folder.assert_clean();
+    (folder, chunks, objects)
+}
+
+/// Asserts that all chunks but the one read.
+fn assert_others_read(folder: &Folder, chunks: &[EncodedChunk], but: ChunkId) {
+    let others: Vec<_> = chunks.iter().map(|chunk| chunk.id).filter(|id| *id != but).collect();
+    read(&*folder.read().objects(), &others).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
+    for target in [64 << 20, 3000] {
+        let (folder, chunks, _) = filled(target);
+        let lost = &chunks[3];
+        let (pack, offset) = folder.record(lost.id.0);
+        folder.flip(&pack, offset + RecordHeader::LEN + 500);
+        let damage = folder.damage();
+        assert_eq!(damage.len(), 1);
+        assert_eq!(damage[0].what, Some(DamagedThing::Chunk(lost.id)));
+        let name = pack.file_name().unwrap().to_str().unwrap();
+        assert_eq!(damage[0].place, format!("packs/{name} at {offset}"));
+        assert_eq!(damage[0].why, "the bytes do not hash to their id");
+        let failed = read(&*folder.read().objects(), &[chunks[2].id, lost.id]);
+        assert!(matches!(failed, Err(StoreError::DamagedChunk { id, .. }) if id == lost.id));
+        assert_others_read(&folder, &chunks, lost.id);
+
+        let repo = folder.write();
+        let written = store(&*repo.objects(), &[], &chunks);
+        assert_eq!(written.chunks, 1, "only what is damaged is stored anew");
+        repo.objects().sync().unwrap();
+        drop(repo);
+        read(&*folder.read().objects(), &[lost.id]).unwrap();
+        folder.assert_clean();
+        assert_eq!(store(&*folder.write().objects(), &[], &chunks).chunks, 0);
+        fs::remove_dir_all(folder.path().join("db")).unwrap();
+        read(&*folder.write().objects(), &[lost.id]).unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_a_record_header_is_named_through_the_index() {
+    for target in [64 << 20, 3000] {
+        for byte in [0, 4, 10, 20, 50] {
+            let (folder, chunks, _) = filled(target);
+            let hurt = &chunks[2];
+            let (pack, offset) = folder.record(hurt.id.0);
+            folder.flip(&pack, offset + byte);
+            let damage = folder.damage();
+            assert_eq!(damage.len(), 1, "{damage:?}");
+            assert_eq!(damage[0].what, Some(DamagedThing::Chunk(hurt.id)));
+            let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+            read(&*folder.read().objects(), &ids).unwrap();
+            let repo = folder.write();
+            assert_eq!(store(&*repo.objects(), &[], &chunks).chunks, 1);
+            repo.objects().sync().unwrap();
+            drop(repo);
+            folder.assert_clean();
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_a_footer_or_pack_header_is_found_and_costs_nothing() {
+    let (folder, chunks, _) = filled(3000);
+    let sealed = folder.packs().0.into_iter().find(|(_, found)| found.sealed).unwrap();
+    let (pack, found) = sealed;
+    let len = fs::metadata(&pack).unwrap().len();
+    for offset in [20, found.end, found.end + 30, len - 60, len - 1] {
+        folder.flip(&pack, offset);
+        let damage = folder.damage();
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert_eq!(damage[0].what, None);
+        assert!(damage[0].place.contains(pack.file_name().unwrap().to_str().unwrap()));
+        assert_others_read(&folder, &chunks, ChunkId([0; 32]));
+        // Made again without index, nothing is missing either.
+        fs::remove_dir_all(folder.path().join("db")).unwrap();
+        let repo = folder.read();
+        assert_eq!(repo.rebuilt().unwrap().chunks, 8);
+        drop(repo);
+        assert_others_read(&folder, &chunks, ChunkId([0; 32]));
+        folder.flip(&pack, offset);
+        fs::remove_dir_all(folder.path().join("db")).unwrap();
+        folder.assert_clean();
+    }
+}
+
+#[test]
+fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
+    let (folder, _, objects) = filled(64 << 20);
+    let hurt = &objects[5];
+    let (pack, offset) = folder.record(hurt.id().0);
+    folder.flip(&pack, offset + RecordHeader::LEN + 3);
+    let damage = folder.damage();
+    assert_eq!(damage.len(), 1);
+    assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
+    assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    let repo = folder.write();
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    repo.objects().sync().unwrap();
+    drop(repo);
+    folder.assert_clean();
+}
+
+/// Replaces the copy of an object in the index.
+fn damage_copy(folder: &Folder, id: ottvc_object::ObjectId) {
+    let db = folder.path().join("db");
+    let options = rocksdb::Options::default();
+    let tables = rocksdb::DB::list_cf(&options, &db).unwrap();
+    let db = rocksdb::DB::open_cf(&options, &db, tables).unwrap();
+    db.put_cf(db.cf_handle("objects").unwrap(), id.0, b"\x01\x01nothing of the kind").unwrap();
+    db.flush_wal(true).unwrap();
+}
+
+#[test]
+fn an_object_damaged_in_the_index_is_served_from_its_pack_and_heals() {
+    let (folder, _, objects) = filled(64 << 20);
+    let hurt = &objects[5];
+    damage_copy(&folder, hurt.id());
+    let damage = folder.damage();
+    assert_eq!(damage.len(), 1);
+    assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
+    assert_eq!(damage[0].place, "db, table objects");
+    assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    let repo = folder.write();
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    repo.objects().sync().unwrap();
+    drop(repo);
+    folder.assert_clean();
+}
+
+#[test]
+fn an_object_damaged_in_both_places_is_said_to_be() {
+    let (folder, _, objects) = filled(64 << 20);
+    let lost = &objects[5];
+    damage_copy(&folder, lost.id());
+    let (pack, offset) = folder.record(lost.id().0);
+    folder.flip(&pack, offset + RecordHeader::LEN + 3);
+    let got = folder.read().objects().get(lost.id());
+    assert!(matches!(got, Err(StoreError::Damaged { id, .. }) if id == lost.id()));
+    let named: Vec<_> = folder.damage().iter().map(|damage| damage.what).collect();
+    assert_eq!(named, [Some(DamagedThing::Object(lost.id())); 2]);
+    let repo = folder.write();
+    store(&*repo.objects(), &objects, &[]);
+    repo.objects().sync().unwrap();
+    assert_eq!(&repo.objects().get(lost.id()).unwrap(), lost);
+    drop(repo);
+    folder.assert_clean();
+}
+
+#[test]
+fn every_chunk_of_a_lost_or_short_pack_is_named() {
+    for gone in [true, false] {
+        let (folder, chunks, _) = filled(64 << 20);
+        let pack = folder.pack(Class::Data);
+        let (_, offset) = folder.record(chunks[5].id.0);
+        if gone {
+            fs::remove_file(&pack).unwrap();
+        } else {
+            folder.truncate(&pack, offset + 10);
+        }
+        let first = if gone { 0 } else { 5 };
+        let mut expected: Vec<_> =
+            chunks[first..].iter().map(|chunk| DamagedThing::Chunk(chunk.id)).collect();
+        expected.sort();
+        let mut named: Vec<_> = folder.damage().iter().filter_map(|damage| damage.what).collect();
+        named.sort();
+        assert_eq!(named, expected);
+        let failed = read(&*folder.read().objects(), &[chunks[7].id]);
+        assert!(matches!(failed, Err(StoreError::DamagedChunk { .. })));
+        let repo = folder.write();
+        let written = store(&*repo.objects(), &[], &chunks);
+        assert_eq!(written.chunks, expected.len() as u64);
+        repo.objects().sync().unwrap();
+        let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+        read(&*repo.objects(), &ids).unwrap();
+    }
+}
