@@ -1,0 +1,246 @@
+//! Branches and tags: making, listing, renaming and removing the names of editions.
+
+use ottvc_object::{CommitId, EditionId};
+use ottvc_refs::{Edition, RefKind, RefName, RefValue};
+use serde::Serialize;
+
+use crate::workspace::{Head, Rows};
+use crate::{Repo, RepoError, random_id};
+
+/// The longest class or territory of an edition, in bytes.
+const MAX_EDITION_WORD: usize = 255;
+
+/// One branch or tag, as lists show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefRow {
+    /// Its name.
+    pub name: String,
+    /// The commit it points at, if any.
+    pub commit: Option<String>,
+    /// The edition it is, for a branch.
+    pub edition: Option<String>,
+    /// Class of the edition.
+    pub class: Option<String>,
+    /// Territory of the edition.
+    pub territory: Option<String>,
+    /// Whether the working copy is on it.
+    pub current: bool,
+    /// First line of the commit's message.
+    pub message: Option<String>,
+    /// When the commit was made, in UTC milliseconds since 1970.
+    pub time: Option<i64>,
+}
+
+impl Repo {
+    /// Writes the first branch, `main`, without a commit. Doing it again changes nothing.
+    pub fn make_first_branch(&self) -> Result<(), RepoError> {
+        let main = RefName::branch("main")?;
+        if self.refs.list()?.is_empty() {
+            let value = RefValue { target: None, edition: Some(self.new_edition(None, None)?) };
+            self.transact("init", "init: main", vec![(main, None, Some(value))])?;
+        }
+        let state = self.state()?;
+        self.save_state(&state, &Rows::new())
+    }
+
+    /// Returns a new edition.
+    pub(crate) fn new_edition(
+        &self,
+        class: Option<String>,
+        territory: Option<String>,
+    ) -> Result<Edition, RepoError> {
+        for (word, wanted) in [(&class, "class"), (&territory, "territory")] {
+            if let Some(word) = word
+                && (word.is_empty()
+                    || word.len() > MAX_EDITION_WORD
+                    || word.chars().any(char::is_control))
+            {
+                return Err(RepoError::BadArgument {
+                    given: word.clone(),
+                    wanted,
+                    why: "1 to 255 bytes without control characters".into(),
+                });
+            }
+        }
+        Ok(Edition { id: EditionId(random_id()?), class, territory })
+    }
+
+    /// Lists branches or tags, in name order.
+    pub fn list_refs(&self, kind: RefKind) -> Result<Vec<RefRow>, RepoError> {
+        let state = self.state()?;
+        let mut rows = Vec::new();
+        for (name, value) in self.refs.list()? {
+            if name.kind() != kind {
+                continue;
+            }
+            let commit = value.target.map(|id| self.commit(id)).transpose()?;
+            rows.push(RefRow {
+                name: name.short().to_owned(),
+                commit: value.target.map(|id| id.to_string()),
+                edition: value.edition.as_ref().map(|edition| edition.id.to_string()),
+                class: value.edition.as_ref().and_then(|edition| edition.class.clone()),
+                territory: value.edition.as_ref().and_then(|edition| edition.territory.clone()),
+                current: state.head == Head::Branch(name),
+                message: commit
+                    .as_ref()
+                    .map(|commit| crate::record::first_line(&commit.message).to_owned()),
+                time: commit.as_ref().map(|commit| commit.committer.time),
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Makes a branch at `rev` (the current commit where not given): a new edition.
+    ///
+    /// # Errors
+    /// [`RepoError::Exists`], or what [`Repo::resolve`] returns.
+    pub fn make_branch(
+        &self,
+        name: &str,
+        rev: Option<&str>,
+        class: Option<String>,
+        territory: Option<String>,
+    ) -> Result<RefRow, RepoError> {
+        let branch = RefName::branch(name)?;
+        self.refuse_taken(&branch)?;
+        let target = match rev {
+            Some(rev) => Some(self.resolve(rev)?.id),
+            None => self.head_commit_id(&self.state()?)?,
+        };
+        let edition = self.new_edition(class, territory)?;
+        let value = RefValue { target, edition: Some(edition.clone()) };
+        let summary = format!("branch: {name}");
+        self.transact("branch", &summary, vec![(branch, None, Some(value))])?;
+        self.row_of(name, target, Some(edition))
+    }
+
+    /// Refuses a name that exists, or that a name in the other direction leads through: `a` and
+    /// `a/b` cannot both be, as a folder of exported editions could not hold them.
+    fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
+        for (other, _) in self.refs.list()? {
+            let clash = other.kind() == name.kind() && {
+                let (a, b) = (other.short().to_lowercase(), name.short().to_lowercase());
+                a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"))
+            };
+            if clash {
+                let kind = match other.kind() {
+                    RefKind::Branch => "branch",
+                    RefKind::Tag => "tag",
+                };
+                return Err(RepoError::Exists { kind, name: other.short().to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn row_of(
+        &self,
+        name: &str,
+        target: Option<CommitId>,
+        edition: Option<Edition>,
+    ) -> Result<RefRow, RepoError> {
+        let commit = target.map(|id| self.commit(id)).transpose()?;
+        Ok(RefRow {
+            name: name.to_owned(),
+            commit: target.map(|id| id.to_string()),
+            edition: edition.as_ref().map(|edition| edition.id.to_string()),
+            class: edition.as_ref().and_then(|edition| edition.class.clone()),
+            territory: edition.as_ref().and_then(|edition| edition.territory.clone()),
+            current: false,
+            message: commit
+                .as_ref()
+                .map(|commit| crate::record::first_line(&commit.message).to_owned()),
+            time: commit.as_ref().map(|commit| commit.committer.time),
+        })
+    }
+
+    /// Makes a tag at `rev` (the current commit where not given).
+    ///
+    /// # Errors
+    /// [`RepoError::Exists`]; [`RepoError::Conflicts`] if the commit holds conflicts: a tag is what
+    /// others build on.
+    pub fn make_tag(&self, name: &str, rev: Option<&str>) -> Result<RefRow, RepoError> {
+        let tag = RefName::tag(name)?;
+        self.refuse_taken(&tag)?;
+        let id = self.resolve(rev.unwrap_or("HEAD"))?.id;
+        let conflicts = self.commit(id)?.conflicts;
+        if !conflicts.is_empty() {
+            let paths = conflicts.iter().map(crate::record::place_text).collect();
+            return Err(RepoError::Conflicts { paths });
+        }
+        let value = RefValue { target: Some(id), edition: None };
+        self.transact("tag", &format!("tag: {name}"), vec![(tag, None, Some(value))])?;
+        self.row_of(name, Some(id), None)
+    }
+
+    /// Removes a tag.
+    ///
+    /// # Errors
+    /// [`RepoError::UnknownRevision`] with near names.
+    pub fn remove_tag(&self, name: &str) -> Result<RefRow, RepoError> {
+        let tag = RefName::tag(name)?;
+        match self.refs.get(&tag)? {
+            Some(old) => {
+                let target = old.target;
+                let summary = format!("tag: remove {name}");
+                self.transact("tag", &summary, vec![(tag, Some(old), None)])?;
+                self.row_of(name, target, None)
+            }
+            None => Err(self
+                .resolve(name)
+                .err()
+                .unwrap_or(RepoError::UnknownRevision { rev: name.to_owned(), near: Vec::new() })),
+        }
+    }
+
+    /// Removes a branch. `undo` brings it back.
+    ///
+    /// # Errors
+    /// [`RepoError::CurrentBranch`]; [`RepoError::Unmerged`] if no other branch or tag reaches its
+    /// commit and `force` is not set.
+    pub fn remove_branch(&self, name: &str, force: bool) -> Result<RefRow, RepoError> {
+        let branch = self.existing_branch(name)?;
+        if self.state()?.head == Head::Branch(branch.clone()) {
+            return Err(RepoError::CurrentBranch { name: name.to_owned() });
+        }
+        let old = self.refs.get(&branch)?;
+        let target = old.as_ref().and_then(|value| value.target);
+        if let Some(target) = target
+            && !force
+        {
+            let mut reached = false;
+            for (other, value) in self.refs.list()? {
+                if other != branch
+                    && let Some(head) = value.target
+                    && self.is_ancestor(target, head)?
+                {
+                    reached = true;
+                    break;
+                }
+            }
+            if !reached {
+                return Err(RepoError::Unmerged { name: name.to_owned() });
+            }
+        }
+        let edition = old.as_ref().and_then(|value| value.edition.clone());
+        self.transact("branch", &format!("branch: remove {name}"), vec![(branch, old, None)])?;
+        self.row_of(name, target, edition)
+    }
+
+    /// Renames a branch; its edition stays the same.
+    ///
+    /// # Errors
+    /// [`RepoError::Exists`], [`RepoError::UnknownRevision`].
+    pub fn rename_branch(&self, old: &str, new: &str) -> Result<RefRow, RepoError> {
+        let from = self.existing_branch(old)?;
+        let to = RefName::branch(new)?;
+        if !from.short().eq_ignore_ascii_case(to.short()) {
+            self.refuse_taken(&to)?;
+        }
+        let value = self.refs.get(&from)?;
+        let edits = vec![(from.clone(), value.clone(), None), (to.clone(), None, value.clone())];
+        self.transact("branch", &format!("branch: rename {old} to {new}"), edits)?;
+        let target = value.as_ref().and_then(|value| value.target);
+        self.row_of(new, target, value.and_then(|value| value.edition))
+    }
+}

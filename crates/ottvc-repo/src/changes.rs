@@ -1,0 +1,317 @@
+//! What differs between two states: metadata by field, media by byte range.
+
+use std::collections::HashMap;
+
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::{EMPTY_TREE, PathChange, diff_paths};
+use ottvc_object::value::{Document, Value, diff as diff_values, value_to_json};
+use ottvc_object::{CommitId, ContentId, Entry, FileEntry, NamedEntry, RepoPath, Storable, TreeId};
+use serde::Serialize;
+
+use crate::workspace::Rows;
+use crate::{Repo, RepoError, content};
+
+/// Everything that differs between two states.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Diff {
+    /// The commit compared from; `None` before any.
+    pub base: Option<String>,
+    /// The commit compared to; `None` for the working copy.
+    pub head: Option<String>,
+    /// One row for each path that differs, in path order.
+    pub changes: Vec<Change>,
+}
+
+/// One path that differs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// The path now, or the one it had if it is gone.
+    pub path: String,
+    /// `added`, `removed`, `modified`, `renamed` or `retyped`.
+    pub change: &'static str,
+    /// `media` or `document`, by what is there now, or was.
+    pub kind: &'static str,
+    /// The path it had, if it was renamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Fields that differ, for documents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldChange>,
+    /// Bytes that differ, for media.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaChange>,
+}
+
+/// One field that differs; a missing side has no such field.
+#[derive(Clone, Debug, Serialize)]
+pub struct FieldChange {
+    /// The field's path.
+    pub field: String,
+    /// What it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<serde_json::Value>,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<serde_json::Value>,
+}
+
+/// How the bytes of a file differ.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MediaChange {
+    /// Length before.
+    pub old_bytes: u64,
+    /// Length now.
+    pub new_bytes: u64,
+    /// How many of the bytes now lie in chunks the old file has too.
+    pub shared_bytes: u64,
+    /// Where the bytes now lie in chunks the old file has not.
+    pub ranges: Vec<content::ByteSpan>,
+}
+
+/// A side of a change: its path, its entry, and the document where only the working copy has it.
+type Side<'a> = Option<&'a (RepoPath, NamedEntry)>;
+
+impl Repo {
+    /// Compares two revisions; without `b`, the working copy as it is; without `a`, the last commit.
+    /// Only what is at or below one of `paths`, where any is given.
+    ///
+    /// # Errors
+    /// As [`Repo::resolve`], or the store's.
+    pub fn diff(
+        &self,
+        a: Option<&str>,
+        b: Option<&str>,
+        paths: &[RepoPath],
+    ) -> Result<Diff, RepoError> {
+        let state = self.state()?;
+        let base = match a {
+            Some(rev) => Some(self.resolve(rev)?.id),
+            None => self.head_commit_id(&state)?,
+        };
+        let base_tree = match base {
+            Some(id) => self.commit(id)?.tree,
+            None => EMPTY_TREE,
+        };
+        let (head, changes) = match b {
+            Some(rev) => {
+                let id = self.resolve(rev)?.id;
+                (Some(id), self.tree_changes(base_tree, self.commit(id)?.tree)?)
+            }
+            None => (None, self.working_changes(base_tree, state.staged)?),
+        };
+        let wanted: Vec<PathKey> = paths.iter().map(RepoPath::key).collect();
+        let wants = |path: &RepoPath| {
+            wanted.is_empty() || wanted.iter().any(|want| path.key().0.starts_with(&want.0))
+        };
+        let mut rows = Vec::new();
+        for (old, new) in pair_renames(changes) {
+            let here = new.as_ref().or(old.as_ref()).map(|(path, _)| path.clone());
+            if here.is_some_and(|path| wants(&path)) {
+                rows.push(self.describe(old.as_ref(), new.as_ref(), head.is_none())?);
+            }
+        }
+        Ok(Diff {
+            base: base.map(|id| id.to_string()),
+            head: head.map(|id| id.to_string()),
+            changes: rows,
+        })
+    }
+
+    /// Compares a commit with its first parent, or with nothing where it has none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn changes_of(&self, id: CommitId) -> Result<Diff, RepoError> {
+        let commit = self.commit(id)?;
+        let base = commit.parents.first().copied();
+        let base_tree = match base {
+            Some(parent) => self.commit(parent)?.tree,
+            None => EMPTY_TREE,
+        };
+        let changes = pair_renames(self.tree_changes(base_tree, commit.tree)?)
+            .into_iter()
+            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), false))
+            .collect::<Result<Vec<Change>, RepoError>>()?;
+        let base = base.map(|id| id.to_string());
+        Ok(Diff { base, head: Some(id.to_string()), changes })
+    }
+
+    /// Compares two commits' trees without renames paired: for counts.
+    pub(crate) fn tree_changes(
+        &self,
+        old: TreeId,
+        new: TreeId,
+    ) -> Result<Vec<PathChange>, RepoError> {
+        let mut changes = Vec::new();
+        diff_paths(&self.nodes, old, new, &mut |change| {
+            changes.push(change);
+            Ok(())
+        })?;
+        Ok(changes)
+    }
+
+    /// Compares a tree with the files of the working copy that are tracked.
+    fn working_changes(&self, base: TreeId, staged: TreeId) -> Result<Vec<PathChange>, RepoError> {
+        let mut changes: HashMap<PathKey, PathChange> = HashMap::new();
+        for change in self.tree_changes(base, staged)? {
+            changes.insert(change.path.key(), change);
+        }
+        let mut rows = Rows::new();
+        let mut tracked = Vec::new();
+        self.tracked_below(staged, &RepoPath::root(), &mut |path, named| {
+            tracked.push((path.clone(), named.clone()));
+        })?;
+        for (path, named) in tracked {
+            if matches!(named.entry, Entry::Conflict(_)) {
+                continue;
+            }
+            let here = self.look(&path, &mut rows)?;
+            if here.is_some_and(|here| crate::switching::same_file(&named.entry, &here)) {
+                continue;
+            }
+            let new = here.map(|entry| (path.clone(), NamedEntry { entry, ..named.clone() }));
+            let change = changes.entry(path.key()).or_insert_with(|| PathChange {
+                path: path.clone(),
+                old: Some((path.clone(), named.clone())),
+                new: None,
+            });
+            change.new = new;
+        }
+        self.workspace.cache(&rows)?;
+        let mut changes: Vec<PathChange> = changes.into_values().collect();
+        changes.retain(|change| {
+            change.old.as_ref().map(|(path, it)| (path, it.entry))
+                != change.new.as_ref().map(|(path, it)| (path, it.entry))
+        });
+        changes.sort_by_cached_key(|change| change.path.key());
+        Ok(changes)
+    }
+
+    /// Describes one change. With `working`, new content may be on disk only.
+    fn describe(&self, old: Side<'_>, new: Side<'_>, working: bool) -> Result<Change, RepoError> {
+        let renamed = match (old, new) {
+            (Some((from, _)), Some((to, _))) if from != to => Some(from.to_string()),
+            _ => None,
+        };
+        let is_document = |side: Side<'_>| {
+            side.is_some_and(|(_, named)| matches!(named.entry, Entry::Document { .. }))
+        };
+        let change = match (old, new) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            (Some((_, a)), Some((_, b))) if a.entry.word() != b.entry.word() => "retyped",
+            _ if renamed.is_some() => "renamed",
+            _ => "modified",
+        };
+        let path = new.or(old).map(|(path, _)| path.to_string()).unwrap_or_default();
+        let document = is_document(new) || (new.is_none() && is_document(old));
+        let fields = if is_document(old) || is_document(new) {
+            self.field_changes(old, new, working)?
+        } else {
+            Vec::new()
+        };
+        let media = match (document, file_of(old), file_of(new)) {
+            (false, a, b) if a.is_some() || b.is_some() => {
+                Some(self.media_change(a, b, new.filter(|_| working).map(|(path, _)| path))?)
+            }
+            _ => None,
+        };
+        let kind = if document { "document" } else { "media" };
+        Ok(Change { path, change, kind, from: renamed, fields, media })
+    }
+
+    /// Compares two documents field by field; a side that is none counts as empty.
+    fn field_changes(
+        &self,
+        old: Side<'_>,
+        new: Side<'_>,
+        working: bool,
+    ) -> Result<Vec<FieldChange>, RepoError> {
+        let load = |side: Side<'_>, working: bool| -> Result<Value, RepoError> {
+            match side {
+                Some((path, NamedEntry { entry: Entry::Document { id, .. }, .. })) => {
+                    match self.objects.get((*id).into()) {
+                        Ok(object) => Ok(Document::from_object(&object)?.into_value()),
+                        Err(_) if working => Ok(self.read_document(path)?.into_value()),
+                        Err(error) => Err(error.into()),
+                    }
+                }
+                _ => Ok(Document::empty().into_value()),
+            }
+        };
+        let (old, new) = (load(old, false)?, load(new, working)?);
+        Ok(diff_values(Some(&old), Some(&new))
+            .into_iter()
+            .map(|change| FieldChange {
+                field: change.field.to_string(),
+                old: change.old.as_ref().map(value_to_json),
+                new: change.new.as_ref().map(value_to_json),
+            })
+            .collect())
+    }
+
+    /// Compares two files by their chunks. `on_disk` is where the new one is, if only there.
+    fn media_change(
+        &self,
+        old: Option<FileEntry>,
+        new: Option<FileEntry>,
+        on_disk: Option<&RepoPath>,
+    ) -> Result<MediaChange, RepoError> {
+        let sizes = MediaChange {
+            old_bytes: old.map_or(0, |file| file.len),
+            new_bytes: new.map_or(0, |file| file.len),
+            ..MediaChange::default()
+        };
+        let Some(new) = new else { return Ok(sizes) };
+        let old_content = old.map_or_else(|| ContentId::of(b""), |file| file.content);
+        if old.is_some() && old_content == new.content {
+            return Ok(MediaChange { shared_bytes: new.len, ..sizes });
+        }
+        let stored = self.objects.manifest_of(new.content)?.is_some();
+        let shared = match (old, on_disk) {
+            (None, _) => content::Shared::none(new.len),
+            (Some(_), Some(path)) if !stored => {
+                let disk = self.disk_path(path);
+                let source = std::fs::File::open(&disk).map_err(crate::scan::io("open", &disk))?;
+                content::shared_with(&*self.objects, old_content, source, self.rule)?
+            }
+            (Some(_), _) => content::shared_ranges(&*self.objects, old_content, new.content)?,
+        };
+        Ok(MediaChange { shared_bytes: shared.bytes, ranges: shared.new_ranges, ..sizes })
+    }
+}
+
+/// The file a side is, if it is one.
+fn file_of(side: Side<'_>) -> Option<FileEntry> {
+    match side {
+        Some((_, NamedEntry { entry: Entry::File(file), .. })) => Some(*file),
+        _ => None,
+    }
+}
+
+/// Two sides of one change.
+pub(crate) type Pair = (Option<(RepoPath, NamedEntry)>, Option<(RepoPath, NamedEntry)>);
+
+/// Pairs what is gone with what came, where the newcomer remembers the path as its former one.
+pub(crate) fn pair_renames(changes: Vec<PathChange>) -> Vec<Pair> {
+    let mut gone: HashMap<PathKey, (RepoPath, NamedEntry)> = HashMap::new();
+    let mut pairs: Vec<Pair> = Vec::new();
+    for change in changes {
+        match (change.old, change.new) {
+            (Some(old), None) => {
+                gone.insert(old.0.key(), old);
+            }
+            (old, new) => pairs.push((old, new)),
+        }
+    }
+    for (old, new) in &mut pairs {
+        if let (None, Some((_, named))) = (&old, new) {
+            *old = named.former.iter().find_map(|former| gone.remove(&former.key()));
+        }
+    }
+    pairs.extend(gone.into_values().map(|old| (Some(old), None)));
+    pairs.sort_by_cached_key(|(old, new)| {
+        new.as_ref().or(old.as_ref()).map(|(path, _)| path.key()).unwrap_or_default()
+    });
+    pairs
+}

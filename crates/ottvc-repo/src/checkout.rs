@@ -1,0 +1,236 @@
+//! Writing a revision's files out to any folder.
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use ottvc_merge::Side;
+use ottvc_object::conflict::Conflict;
+use ottvc_object::tree::{lookup_path, walk};
+use ottvc_object::value::Document;
+use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable};
+use serde::Serialize;
+
+use crate::worktree::Sink;
+use crate::{Progress, Repo, RepoError};
+
+/// What `checkout` wrote.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckedOut {
+    /// The commit.
+    #[serde(serialize_with = "crate::read::as_text")]
+    pub commit: CommitId,
+    /// The folder.
+    pub to: String,
+    /// Files and documents written.
+    pub files: u64,
+    /// Those that were there already, byte for byte.
+    pub unchanged: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+/// Which files to write out, and what to do where something is there.
+#[derive(Clone, Debug, Default)]
+pub struct CheckoutOptions {
+    /// Only these paths and what is below them; all where empty.
+    pub paths: Vec<String>,
+    /// Only files that match one of these patterns; all where empty.
+    pub only: Vec<String>,
+    /// Overwrite files that differ.
+    pub force: bool,
+    /// The side to write where there is a conflict.
+    pub conflicts: Option<Side>,
+}
+
+/// Reads patterns as a shell would: `*` stays within a name, `**` does not; a pattern without a slash
+/// matches in every folder; what matches a folder matches all below.
+///
+/// # Errors
+/// [`RepoError::BadArgument`] for one that is no pattern.
+pub fn patterns(given: &[String]) -> Result<Option<GlobSet>, RepoError> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let bad = |pattern: &str, error: globset::Error| RepoError::BadArgument {
+        given: pattern.to_owned(),
+        wanted: "pattern",
+        why: error.kind().to_string(),
+    };
+    let mut set = GlobSetBuilder::new();
+    for pattern in given {
+        let trimmed = pattern.trim_end_matches('/');
+        let rooted = trimmed.strip_prefix('/');
+        let base = match rooted {
+            Some(rooted) => rooted.to_owned(),
+            None if trimmed.contains('/') => trimmed.to_owned(),
+            None => format!("**/{trimmed}"),
+        };
+        for text in [base.clone(), format!("{base}/**")] {
+            let glob = GlobBuilder::new(&text).literal_separator(true).build();
+            set.add(glob.map_err(|error| bad(pattern, error))?);
+        }
+    }
+    set.build().map(Some).map_err(|error| bad(&given.join(" "), error))
+}
+
+impl Repo {
+    /// Writes the files of `rev` into `to`, which is made if need be. Files are copies: nothing
+    /// written out is shared with the store. Every byte is checked on the way.
+    ///
+    /// # Errors
+    /// [`RepoError::LocalChanges`] if a file there differs and `force` is not set, and
+    /// [`RepoError::Conflicts`] if the revision holds conflicts and no side was chosen; in both cases
+    /// nothing was written. [`RepoError::NoPath`].
+    pub fn checkout(
+        &self,
+        rev: &str,
+        to: &Path,
+        options: &CheckoutOptions,
+        progress: &dyn Progress,
+    ) -> Result<CheckedOut, RepoError> {
+        let id = self.resolve(rev)?.id;
+        let tree = self.commit(id)?.tree;
+        let only = patterns(&options.only)?;
+        let mut files: Vec<(RepoPath, Entry)> = Vec::new();
+        let mut take = |path: &RepoPath, named: &NamedEntry| {
+            let wanted = only.as_ref().is_none_or(|only| only.is_match(path.to_string()));
+            if wanted && !matches!(named.entry, Entry::Tree { .. }) {
+                files.push((path.clone(), named.entry));
+            }
+            Ok::<bool, RepoError>(true)
+        };
+        if options.paths.is_empty() {
+            walk(&self.nodes, tree, &RepoPath::root(), &mut take)?;
+        }
+        for given in &options.paths {
+            let path = RepoPath::new(given.trim_end_matches('/'))?;
+            match lookup_path(&self.nodes, tree, &path)? {
+                Some(NamedEntry { entry: Entry::Tree { id, .. }, .. }) => {
+                    walk(&self.nodes, id, &path, &mut take)?;
+                }
+                Some(named) => {
+                    take(&path, &named)?;
+                }
+                None if path.is_root() => walk(&self.nodes, tree, &path, &mut take)?,
+                None => return Err(self.no_path_in(tree, &path, rev)?),
+            }
+        }
+        let files = self.settle_for_reading(files, options.conflicts)?;
+        let sink = Sink::open(to)?;
+        let mut done = CheckedOut {
+            commit: id,
+            to: to.display().to_string(),
+            files: 0,
+            unchanged: 0,
+            bytes: files.iter().map(|(_, shown)| shown.bytes()).sum(),
+        };
+        let mut same = vec![false; files.len()];
+        if !sink.is_empty()? {
+            let mut differ = Vec::new();
+            for ((path, shown), same) in files.iter().zip(&mut same) {
+                match sink.look(path)? {
+                    None => {}
+                    Some(here) if crate::switching::same_file(&shown.entry()?, &here) => {
+                        *same = true;
+                    }
+                    Some(_) => differ.push(path.to_string()),
+                }
+            }
+            if !differ.is_empty() && !options.force {
+                return Err(RepoError::LocalChanges { paths: differ });
+            }
+        }
+        let mut written = 0;
+        for ((path, shown), same) in files.iter().zip(same) {
+            progress.report("writing", written, done.bytes);
+            written += shown.bytes();
+            if same {
+                done.unchanged += 1;
+                continue;
+            }
+            match shown {
+                Shown::Entry(entry) => sink.put(&*self.objects, path, entry)?,
+                Shown::Document(document) => sink.put_document(path, document)?,
+            };
+            done.files += 1;
+        }
+        Ok(done)
+    }
+
+    /// Replaces conflicts by the side chosen; refuses them if none was.
+    fn settle_for_reading(
+        &self,
+        files: Vec<(RepoPath, Entry)>,
+        side: Option<Side>,
+    ) -> Result<Vec<(RepoPath, Shown)>, RepoError> {
+        let mut refused = Vec::new();
+        let mut settled = Vec::with_capacity(files.len());
+        for (path, entry) in files {
+            match self.show(&entry, side) {
+                Ok(Some(shown)) => settled.push((path, shown)),
+                Ok(None) => {}
+                Err(RepoError::Conflicts { .. }) => refused.push(path.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused.is_empty() {
+            true => Ok(settled),
+            false => Err(RepoError::Conflicts { paths: refused }),
+        }
+    }
+
+    /// What to show for an entry that may be, or hold, a conflict; `None` if the side chosen has
+    /// nothing there.
+    ///
+    /// # Errors
+    /// [`RepoError::Conflicts`], naming no path, if there is a conflict and no side was chosen: no
+    /// side may pose as the truth.
+    pub(crate) fn show(
+        &self,
+        entry: &Entry,
+        side: Option<Side>,
+    ) -> Result<Option<Shown>, RepoError> {
+        let chosen = || side.ok_or(RepoError::Conflicts { paths: Vec::new() });
+        match entry {
+            Entry::Conflict(id) => {
+                let conflict = Conflict::from_object(&self.objects.get((*id).into())?)?;
+                Ok(crate::resolving::entry_side(&conflict, chosen()?).map(Shown::Entry))
+            }
+            Entry::Document { id, .. } => {
+                let document = Document::from_object(&self.objects.get((*id).into())?)?;
+                if !document.value().has_conflict() {
+                    return Ok(Some(Shown::Entry(*entry)));
+                }
+                let settled = crate::resolving::document_side(&document, chosen()?)?;
+                Ok(Some(Shown::Document(settled)))
+            }
+            Entry::File(_) | Entry::Tree { .. } => Ok(Some(Shown::Entry(*entry))),
+        }
+    }
+}
+
+/// What to show for an entry.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// What the tree has.
+    Entry(Entry),
+    /// A document with a side taken in each conflict.
+    Document(Document),
+}
+
+impl Shown {
+    /// The entry it would be in a tree.
+    fn entry(&self) -> Result<Entry, RepoError> {
+        match self {
+            Self::Entry(entry) => Ok(*entry),
+            Self::Document(document) => {
+                let object = document.to_object()?;
+                Ok(Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 })
+            }
+        }
+    }
+    /// Its size in bytes, nearly.
+    fn bytes(&self) -> u64 {
+        self.entry().map(|entry| entry.totals().bytes).unwrap_or_default()
+    }
+}

@@ -1,0 +1,249 @@
+//! Why a command could not do what was asked.
+
+use std::path::PathBuf;
+
+use ottvc_merge::MergeError;
+use ottvc_object::ObjectError;
+use ottvc_refs::RefError;
+use ottvc_store::StoreError;
+
+use crate::content::ContentError;
+
+/// Why a command could not do what was asked; nothing acknowledged before is lost by any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum RepoError {
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ref store failed.
+    #[error(transparent)]
+    Refs(#[from] RefError),
+    /// An object, name or value is malformed.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The merge met broken input or a limit.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// Reading or storing a file's bytes failed.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The working copy's file system failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// No branch, tag or commit is called that.
+    #[error("no revision is called `{rev}`")]
+    UnknownRevision {
+        /// What was given.
+        rev: String,
+        /// Names much like it.
+        near: Vec<String>,
+    },
+    /// An id prefix that several commits share.
+    #[error("`{rev}` could be any of {} commits", candidates.len())]
+    AmbiguousRevision {
+        /// What was given.
+        rev: String,
+        /// The ids it could mean.
+        candidates: Vec<String>,
+    },
+    /// The branch has no commit yet.
+    #[error("branch `{branch}` has no commit yet")]
+    Unborn {
+        /// Its name.
+        branch: String,
+    },
+    /// No such path in a revision or the working copy.
+    #[error("`{path}` is not in {place}")]
+    NoPath {
+        /// What was given.
+        path: String,
+        /// Where it was looked for.
+        place: String,
+        /// Paths much like it.
+        near: Vec<String>,
+    },
+    /// A path that leaves the working copy.
+    #[error("`{path}` is outside the working copy")]
+    PathOutside {
+        /// What was given.
+        path: String,
+    },
+    /// A path that is not what the command needs.
+    #[error("`{path}` is no {wanted}")]
+    WrongKind {
+        /// What was given.
+        path: String,
+        /// What it should have been.
+        wanted: &'static str,
+    },
+    /// Two names that are one on a case-insensitive system.
+    #[error("`{first}` and `{second}` differ only in case")]
+    Collision {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The command would overwrite what is only in the working copy.
+    #[error("local changes to {} would be lost", list(paths))]
+    LocalChanges {
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// A file that something else is in the way of.
+    #[error("`{path}` is in the way")]
+    InTheWay {
+        /// The path.
+        path: String,
+    },
+    /// Nothing differs from the last commit.
+    #[error("nothing to commit")]
+    NothingToCommit,
+    /// Conflicts stand in the way.
+    #[error("conflicts are left in {}", list(paths))]
+    Conflicts {
+        /// Where, as `PATH` or `PATH#FIELD`.
+        paths: Vec<String>,
+    },
+    /// A `*.meta.json` file that is no metadata document.
+    #[error("`{path}` is no metadata document")]
+    BadDocument {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and where.
+        source: ObjectError,
+    },
+    /// A conflict that the call names is not there.
+    #[error("no conflict at {place}")]
+    NoConflict {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// A branch or tag of that name exists.
+    #[error("{kind} `{name}` exists already")]
+    Exists {
+        /// Branch or tag.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The branch is the one the working copy is on.
+    #[error("the working copy is on branch `{name}`")]
+    CurrentBranch {
+        /// Its name.
+        name: String,
+    },
+    /// Commits would be reachable from nowhere.
+    #[error("branch `{name}` has commits that no other branch or tag reaches")]
+    Unmerged {
+        /// Its name.
+        name: String,
+    },
+    /// A merge is waiting to be finished.
+    #[error("a merge of `{theirs}` is not finished")]
+    MergeInProgress {
+        /// What was being merged.
+        theirs: String,
+    },
+    /// No merge is waiting.
+    #[error("no merge is in progress")]
+    NoMerge,
+    /// The histories share no commit.
+    #[error("`{ours}` and `{theirs}` share no history")]
+    Unrelated {
+        /// One side.
+        ours: String,
+        /// The other.
+        theirs: String,
+    },
+    /// No operation has that number, or it cannot be taken back any more.
+    #[error("operation {id} cannot be undone: {why}")]
+    CannotUndo {
+        /// Its number.
+        id: u64,
+        /// Why.
+        why: String,
+    },
+    /// An argument that makes no sense.
+    #[error("`{given}` is no {wanted}: {why}")]
+    BadArgument {
+        /// What was given.
+        given: String,
+        /// What it should have been.
+        wanted: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An audit whose parts do not add up to what the store holds.
+    #[error("the audit counted {counted} bytes and the store holds {held}")]
+    Unbalanced {
+        /// What the rows add up to.
+        counted: u64,
+        /// What the store says.
+        held: u64,
+    },
+    /// Stored state of the working copy that cannot be read.
+    #[error("the state of the working copy cannot be read")]
+    BadState(#[source] ObjectError),
+}
+
+/// Names a few of many.
+fn list(paths: &[String]) -> String {
+    let shown: Vec<String> = paths.iter().take(3).map(|path| format!("`{path}`")).collect();
+    match paths.len().saturating_sub(3) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl RepoError {
+    /// Returns the stable code shown at the edges; it is never renamed or given a new meaning.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Refs(error) => error.code(),
+            Self::Object(error) => error.code(),
+            Self::Merge(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    "worktree.full"
+                }
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    "worktree.denied"
+                }
+                _ => "worktree.io",
+            },
+            Self::UnknownRevision { .. } => "revision.unknown",
+            Self::AmbiguousRevision { .. } => "revision.ambiguous",
+            Self::Unborn { .. } => "revision.unborn",
+            Self::NoPath { .. } => "path.not_found",
+            Self::PathOutside { .. } => "path.outside",
+            Self::WrongKind { .. } => "path.wrong_kind",
+            Self::Collision { .. } => "path.collision",
+            Self::LocalChanges { .. } => "worktree.local_changes",
+            Self::InTheWay { .. } => "worktree.in_the_way",
+            Self::NothingToCommit => "commit.nothing",
+            Self::Conflicts { .. } => "merge.conflicts",
+            Self::BadDocument { source, .. } => source.code(),
+            Self::NoConflict { .. } => "merge.no_conflict",
+            Self::Exists { .. } => "refs.exists",
+            Self::CurrentBranch { .. } => "refs.current",
+            Self::Unmerged { .. } => "refs.unmerged",
+            Self::MergeInProgress { .. } => "merge.in_progress",
+            Self::NoMerge => "merge.none",
+            Self::Unrelated { .. } => "merge.unrelated",
+            Self::CannotUndo { .. } => "operation.cannot_undo",
+            Self::BadArgument { .. } => "argument.bad",
+            Self::Unbalanced { .. } => "audit.unbalanced",
+            Self::BadState(_) => "worktree.bad_state",
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Merging one revision into the branch the working copy is on.
+
+mod trees;
+
+use ottvc_merge::{BaseStep, EntryDecision, MergeOptions, Rule};
+use ottvc_object::commit::{ConflictPlace, MergeRecord};
+use ottvc_object::tree::EMPTY_TREE;
+use ottvc_object::value::{Value, value_to_json};
+use ottvc_object::{CommitId, Entry, TreeId};
+use serde::Serialize;
+
+use crate::nodes::Batch;
+use crate::record::Draft;
+use crate::resolving::ConflictRow;
+use crate::workspace::{Merging, State};
+use crate::{Progress, Repo, RepoError};
+use trees::TreeMerge;
+
+/// How to merge.
+#[derive(Clone, Debug, Default)]
+pub struct MergeRequest {
+    /// Work it out and change nothing.
+    pub dry_run: bool,
+    /// Rules for what would be conflicts.
+    pub rules: Vec<Rule>,
+    /// Message of the merge commit.
+    pub message: Option<String>,
+    /// Commit although conflicts are left.
+    pub allow_conflicts: bool,
+    /// Merge histories that share no commit, over an empty base.
+    pub allow_unrelated: bool,
+}
+
+/// What a merge came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct MergeReport {
+    /// The best common ancestors.
+    pub base: Vec<String>,
+    /// The commit merged into.
+    pub ours: String,
+    /// The commit merged from.
+    pub theirs: String,
+    /// Whether no conflict is left.
+    pub clean: bool,
+    /// The merge commit; `None` if none was made: a dry run, conflicts left, or nothing to merge.
+    pub commit: Option<String>,
+    /// Whether ours holds all of theirs already.
+    pub up_to_date: bool,
+    /// Paths that the merge changes in ours.
+    pub changed: u64,
+    /// What nobody could decide.
+    pub conflicts: Vec<ConflictRow>,
+    /// What rules decided.
+    pub decisions: Vec<DecisionRow>,
+}
+
+/// One thing that a rule decided.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionRow {
+    /// The entry.
+    pub path: String,
+    /// The field, for one inside a document.
+    pub field: Option<String>,
+    /// The rule.
+    pub rule: String,
+    /// `ours`, `theirs` or `base`.
+    pub chosen: &'static str,
+    /// What ours has; null for nothing.
+    pub ours: serde_json::Value,
+    /// What the base has; null for nothing.
+    pub base: serde_json::Value,
+    /// What theirs has; null for nothing.
+    pub theirs: serde_json::Value,
+}
+
+/// First, second and last of some terms, each shown by `show`.
+fn sides<T>(terms: &[Option<T>], show: impl Fn(&T) -> serde_json::Value) -> [serde_json::Value; 3] {
+    [terms.first(), terms.get(1), terms.last()]
+        .map(|term| term.and_then(Option::as_ref).map_or(serde_json::Value::Null, &show))
+}
+
+impl DecisionRow {
+    /// Describes what a rule decided about a field.
+    pub fn of_field(path: &ottvc_object::RepoPath, decision: &ottvc_merge::Decision) -> Self {
+        let [ours, base, theirs] =
+            sides(decision.terms.as_slice(), |value: &Value| value_to_json(value));
+        Self {
+            path: path.to_string(),
+            field: Some(decision.path.to_string()),
+            rule: decision.rule.clone(),
+            chosen: decision.chosen.word(),
+            ours,
+            base,
+            theirs,
+        }
+    }
+    fn of_entry(decision: &EntryDecision) -> Self {
+        let [ours, base, theirs] =
+            sides(decision.terms.as_slice(), |entry: &Entry| crate::resolving::entry_json(entry));
+        Self {
+            path: decision.path.to_string(),
+            field: None,
+            rule: decision.rule.clone(),
+            chosen: decision.chosen.word(),
+            ours,
+            base,
+            theirs,
+        }
+    }
+}
+
+impl Repo {
+    /// Merges `rev` into the branch the working copy is on. A clean merge is committed, always as a
+    /// commit of its own: it records which edition took what, when. With conflicts, the merged state
+    /// is left in the working copy, to be settled and committed.
+    ///
+    /// # Errors
+    /// [`RepoError::MergeInProgress`]; [`RepoError::LocalChanges`] if something is staged, or a
+    /// changed file would be overwritten; [`RepoError::Unrelated`]; [`RepoError::Unborn`].
+    pub fn merge(
+        &self,
+        rev: &str,
+        request: &MergeRequest,
+        progress: &dyn Progress,
+    ) -> Result<MergeReport, RepoError> {
+        let mut state = self.state()?;
+        let ours = self.resolve("HEAD")?.id;
+        let theirs = self.resolve(rev)?.id;
+        if !request.dry_run {
+            self.refuse_unready(&state, ours)?;
+        }
+        let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
+        let mut report = MergeReport {
+            base: plan.bases.iter().map(ToString::to_string).collect(),
+            ours: ours.to_string(),
+            theirs: theirs.to_string(),
+            clean: true,
+            commit: None,
+            up_to_date: plan.bases == [theirs],
+            changed: 0,
+            conflicts: Vec::new(),
+            decisions: Vec::new(),
+        };
+        if report.up_to_date {
+            return Ok(report);
+        }
+        if plan.bases.is_empty() && !request.allow_unrelated {
+            return Err(RepoError::Unrelated {
+                ours: crate::record::branch_name(&state).unwrap_or_else(|| ours.short()),
+                theirs: rev.to_owned(),
+            });
+        }
+        let batch = Batch::new(&self.nodes);
+        let base = self.carry_out(&batch, &plan.steps)?;
+        let our_tree = self.commit(ours)?.tree;
+        let options = MergeOptions { rules: request.rules.clone(), ..MergeOptions::default() };
+        let trees = [our_tree, base, self.commit(theirs)?.tree];
+        let merged = TreeMerge::run(self, &batch, trees, &options)?;
+        let mut suspects = merged.suspects.clone();
+        suspects.extend(self.commit(theirs)?.conflicts.into_iter().map(|place| place.path));
+        self.note_suspects(&mut state, &suspects);
+        let places = self.conflict_places(&batch, merged.tree, &state, Some(ours))?;
+        report.clean = places.is_empty();
+        report.conflicts = self.conflict_rows(&batch, merged.tree, &places)?;
+        report.decisions = merged.decisions;
+        ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |_| {
+            report.changed += 1;
+            Ok(())
+        })?;
+        if request.dry_run {
+            return Ok(report);
+        }
+        let mut writer = self.objects.writer()?;
+        let draft = Draft {
+            tree: merged.tree,
+            parents: vec![ours, theirs],
+            message: request.message.clone().unwrap_or_else(|| format!("Merge {rev}")),
+            conflicts: places,
+            merge: Some(MergeRecord {
+                bases: plan.bases.clone(),
+                rules: request.rules.iter().map(ToString::to_string).collect(),
+                engine: ottvc_merge::ENGINE_VERSION,
+            }),
+            author: None,
+            date: None,
+            provenance: None,
+        };
+        let commits = report.clean || request.allow_conflicts;
+        let commit = match commits {
+            true => Some(self.make_commit(&batch, &state, draft)?),
+            false => None,
+        };
+        batch.flush(&mut *writer)?;
+        writer.finish()?;
+        // Files before the ref: should we stop between, the working copy shows the merge as changes
+        // not yet committed. The other way round, committing what it shows would revert the merge.
+        let (staged, updated) = self.move_to(&state, our_tree, merged.tree, false, progress)?;
+        state.staged = staged;
+        match commit {
+            Some((id, commit)) => {
+                let summary = format!("merge: {}", crate::record::first_line(&commit.message));
+                self.move_head(&mut state, id, "merge", &summary)?;
+                state.suspects.clear();
+                report.commit = Some(id.to_string());
+            }
+            None => {
+                state.merging = Some(Merging {
+                    ours,
+                    theirs,
+                    theirs_name: rev.to_owned(),
+                    bases: plan.bases,
+                    rules: request.rules.iter().map(ToString::to_string).collect(),
+                    message: request.message.clone(),
+                });
+            }
+        }
+        self.save_state(&state, &updated.rows)?;
+        Ok(report)
+    }
+
+    /// Refuses to merge over a merge, or over something staged.
+    fn refuse_unready(&self, state: &State, ours: CommitId) -> Result<(), RepoError> {
+        if let Some(merging) = &state.merging {
+            return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
+        }
+        let staged = self.tree_changes(self.commit(ours)?.tree, state.staged)?;
+        match staged.is_empty() {
+            true => Ok(()),
+            false => Err(RepoError::LocalChanges {
+                paths: staged.iter().map(|change| change.path.to_string()).collect(),
+            }),
+        }
+    }
+
+    /// Makes the base of a merge as its plan says.
+    fn carry_out(&self, batch: &Batch<'_>, steps: &[BaseStep]) -> Result<TreeId, RepoError> {
+        let mut trees: Vec<TreeId> = Vec::new();
+        let empty = EMPTY_TREE;
+        for step in steps {
+            let done = |at: usize| trees.get(at).copied().unwrap_or(empty);
+            trees.push(match step {
+                BaseStep::Empty => empty,
+                BaseStep::Commit(id) => self.commit(*id)?.tree,
+                BaseStep::Merge { ours, base, theirs } => {
+                    let sides = [done(*ours), done(*base), done(*theirs)];
+                    TreeMerge::run(self, batch, sides, &MergeOptions::for_bases())?.tree
+                }
+                BaseStep::Contested(commits) => {
+                    let mut sides = Vec::new();
+                    for id in commits {
+                        sides.push(self.commit(*id)?.tree);
+                    }
+                    trees::contest(self, batch, &sides)?
+                }
+            });
+        }
+        Ok(trees.last().copied().unwrap_or(empty))
+    }
+
+    /// What the merge engine asks about a commit.
+    pub(crate) fn ancestry(&self, id: CommitId) -> Result<ottvc_merge::Ancestry, RepoError> {
+        let commit = self.commit(id)?;
+        Ok(ottvc_merge::Ancestry { parents: commit.parents, generation: commit.generation })
+    }
+
+    /// Gives up a merge that waits: the files it touched are again as our side has them.
+    ///
+    /// # Errors
+    /// [`RepoError::NoMerge`].
+    pub fn abort_merge(&self, progress: &dyn Progress) -> Result<String, RepoError> {
+        let mut state = self.state()?;
+        let Some(merging) = state.merging.take() else { return Err(RepoError::NoMerge) };
+        let tree = self.head_tree(&state)?;
+        // What is checked out is what the merge staged; choices made since are given up with it.
+        let from = State { staged: state.staged, ..state.clone() };
+        let (_, updated) = self.move_to(&from, state.staged, tree, true, progress)?;
+        state.staged = tree;
+        state.suspects.clear();
+        self.save_state(&state, &updated.rows)?;
+        Ok(merging.theirs_name)
+    }
+
+    /// Describes conflicts of a tree.
+    pub(crate) fn conflict_rows(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        places: &[ConflictPlace],
+    ) -> Result<Vec<ConflictRow>, RepoError> {
+        places.iter().map(|place| ConflictRow::read(batch, tree, place)).collect()
+    }
+}

@@ -1,0 +1,494 @@
+//! Merging three trees: only what differs from the base is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottvc_merge::{
+    Change, EntryDecision, EntryMerge, EntryTerm, MergeOptions, Move, Place, merge_entries,
+    merge_values, pair_moves,
+};
+use ottvc_object::conflict::{ConflictKind, Terms};
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
+use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
+use ottvc_object::{
+    DocumentId, Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId,
+};
+
+use super::DecisionRow;
+use crate::ingest::{Ingest, IngestOptions};
+use crate::nodes::Batch;
+use crate::scan::MAX_JSON_BYTES;
+use crate::stage::Edits;
+use crate::{Repo, RepoError, content};
+
+/// What the trees have at one place: ours, base, theirs, each with its path there.
+type Sides = [Option<(RepoPath, NamedEntry)>; 3];
+
+/// What merging three trees came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// The merged tree.
+    pub(super) tree: TreeId,
+    /// Entries that may hold conflicts.
+    pub(super) suspects: Vec<RepoPath>,
+    /// What rules decided.
+    pub(super) decisions: Vec<DecisionRow>,
+}
+
+/// A merge of three trees under way.
+pub(super) struct TreeMerge<'r> {
+    repo: &'r Repo,
+    batch: &'r Batch<'r>,
+    options: &'r MergeOptions,
+    /// Ours, base, theirs.
+    trees: [TreeId; 3],
+    /// What the merged tree has at each place that a side changed.
+    results: BTreeMap<PathKey, (RepoPath, Option<NamedEntry>)>,
+    suspects: Vec<RepoPath>,
+    decisions: Vec<DecisionRow>,
+}
+
+impl<'r> TreeMerge<'r> {
+    /// Merges `[ours, base, theirs]`; new objects go to the batch.
+    pub(super) fn run(
+        repo: &'r Repo,
+        batch: &'r Batch<'r>,
+        trees: [TreeId; 3],
+        options: &'r MergeOptions,
+    ) -> Result<Outcome, RepoError> {
+        let mut merge = Self {
+            repo,
+            batch,
+            options,
+            trees,
+            results: BTreeMap::new(),
+            suspects: Vec::new(),
+            decisions: Vec::new(),
+        };
+        merge.merge_places()?;
+        merge.settle_clashes()?;
+        let [ours, ..] = trees;
+        let edits: Edits = std::mem::take(&mut merge.results)
+            .into_iter()
+            .map(|(key, (path, new))| (key, PathEdit { path, new }))
+            .collect();
+        let tree = repo.apply(ours, &edits, batch)?;
+        Ok(Outcome { tree, suspects: merge.suspects, decisions: merge.decisions })
+    }
+
+    /// Merges every place that a side changed, renamed ones with the place they came from.
+    fn merge_places(&mut self) -> Result<(), RepoError> {
+        let [ours, base, theirs] = self.trees;
+        let ours = self.changes(base, ours)?;
+        let theirs = self.changes(base, theirs)?;
+        let mut done: BTreeSet<PathKey> = BTreeSet::new();
+        for step in pair_moves(&ours.list, &theirs.list) {
+            self.merge_move(&ours, &theirs, step, &mut done)?;
+        }
+        let keys: BTreeSet<&PathKey> = ours.by_key.keys().chain(theirs.by_key.keys()).collect();
+        for key in keys.into_iter().filter(|key| !done.contains(key)) {
+            match (ours.get(key), theirs.get(key)) {
+                (Some(one), None) | (None, Some(one)) => {
+                    self.put(one.path.clone(), one.new.clone());
+                }
+                (Some(ours), Some(theirs)) => {
+                    let at = |path: &RepoPath, side: &Option<NamedEntry>| {
+                        side.clone().map(|named| (path.clone(), named))
+                    };
+                    let sides = [
+                        at(&ours.path, &ours.new),
+                        at(&ours.path, &ours.old),
+                        at(&theirs.path, &theirs.new),
+                    ];
+                    self.merge_place(&ours.path, sides)?;
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists what a side changed, in key order.
+    fn changes(&self, base: TreeId, side: TreeId) -> Result<Changes, RepoError> {
+        let mut changes = Changes::default();
+        diff_paths(self.batch, base, side, &mut |change| {
+            let named = |side: Option<(RepoPath, NamedEntry)>| side.map(|(_, named)| named);
+            changes.by_key.insert(change.path.key(), changes.list.len());
+            changes.list.push(Change {
+                path: change.path,
+                old: named(change.old),
+                new: named(change.new),
+            });
+            Ok(())
+        })?;
+        Ok(changes)
+    }
+
+    /// Merges places that a rename connects.
+    fn merge_move(
+        &mut self,
+        ours: &Changes,
+        theirs: &Changes,
+        step: Move,
+        done: &mut BTreeSet<PathKey>,
+    ) -> Result<(), RepoError> {
+        let [our_tree, base_tree, their_tree] = self.trees;
+        let mut close = |paths: &[&RepoPath]| done.extend(paths.iter().map(|path| path.key()));
+        match step {
+            Move::Follow { to, ours: at_ours, base, theirs: at_theirs } => {
+                close(&[&to, &base]);
+                self.leave(&base, [ours, theirs]);
+                let sides = [
+                    self.look(our_tree, &at_ours)?,
+                    self.look(base_tree, &base)?,
+                    self.look(their_tree, &at_theirs)?,
+                ];
+                self.merge_place(&to, sides)
+            }
+            Move::Removed { base, to, by } => {
+                close(&[&to, &base]);
+                self.leave(&base, [ours, theirs]);
+                let here = match by {
+                    ottvc_merge::Side::Theirs => self.look(their_tree, &to)?,
+                    _ => self.look(our_tree, &to)?,
+                };
+                let gone = self.look(base_tree, &base)?;
+                let entry = |side: &Option<(RepoPath, NamedEntry)>| {
+                    side.as_ref().map(|(_, named)| named.entry)
+                };
+                let (mine, other) = match by {
+                    ottvc_merge::Side::Theirs => (None, entry(&here)),
+                    _ => (entry(&here), None),
+                };
+                // A rename counts as an edit: removing the file must not undo it unseen.
+                let terms = Terms::three(mine, entry(&gone), other);
+                self.put_conflict(&to, ConflictKind::DeleteEdit, &terms, here.map(|(_, it)| it))
+            }
+            Move::Apart { base, ours: at_ours, theirs: at_theirs } => {
+                close(&[&at_ours, &at_theirs, &base]);
+                let sides = [
+                    self.look(our_tree, &at_ours)?,
+                    self.look(base_tree, &base)?,
+                    self.look(their_tree, &at_theirs)?,
+                ];
+                // Each side is a folder that holds the entry where that side put it.
+                let mut terms = Vec::new();
+                for side in sides {
+                    terms.push(side.map(|(path, named)| self.alone(path, named)).transpose()?);
+                }
+                self.put(at_ours, None);
+                self.put(at_theirs, None);
+                let terms = Terms::new(terms)?;
+                self.put_conflict(&base, ConflictKind::RenameRename, &terms, None)
+            }
+            Move::Collision { at, .. } => {
+                close(&[&at]);
+                let mine = self.look(our_tree, &at)?;
+                let other = self.look(their_tree, &at)?;
+                let named = mine.clone().or_else(|| other.clone()).map(|(_, named)| named);
+                let entry = |side: Option<(RepoPath, NamedEntry)>| side.map(|(_, it)| it.entry);
+                let terms = Terms::three(entry(mine), None, entry(other));
+                self.put_conflict(&at, ConflictKind::Collision, &terms, named)
+            }
+        }
+    }
+
+    /// Notes what stands at the base path of a renamed entry now: nothing, unless a side put
+    /// something else there.
+    fn leave(&mut self, base: &RepoPath, sides: [&Changes; 2]) {
+        let key = base.key();
+        let filled = sides
+            .iter()
+            .filter_map(|side| side.get(&key))
+            .find_map(|change| change.new.clone().filter(|_| change.old.is_none()));
+        self.put(base.clone(), filled);
+    }
+
+    fn look(
+        &self,
+        tree: TreeId,
+        path: &RepoPath,
+    ) -> Result<Option<(RepoPath, NamedEntry)>, RepoError> {
+        Ok(lookup_path(self.batch, tree, path)?.map(|named| (path.clone(), named)))
+    }
+
+    fn put(&mut self, path: RepoPath, new: Option<NamedEntry>) {
+        if let Some(named) = &new
+            && matches!(named.entry, Entry::Conflict(_) | Entry::Document { .. })
+        {
+            // A side may bring conflicts of its own along.
+            self.suspects.push(path.clone());
+        }
+        self.results.insert(path.key(), (path, new));
+    }
+
+    /// Returns a folder that holds one entry at its path, and nothing else.
+    fn alone(&self, path: RepoPath, named: NamedEntry) -> Result<Entry, RepoError> {
+        let edits = Edits::from([(path.key(), PathEdit { path, new: Some(named) })]);
+        let id = self.repo.apply(EMPTY_TREE, &edits, self.batch)?;
+        Ok(Entry::Tree { id, totals: crate::nodes::totals(self.batch, id)? })
+    }
+
+    /// Puts a conflict of these entries at `path`.
+    fn put_conflict(
+        &mut self,
+        path: &RepoPath,
+        kind: ConflictKind,
+        terms: &Terms<Option<Entry>>,
+        like: Option<NamedEntry>,
+    ) -> Result<(), RepoError> {
+        let conflict = ottvc_merge::entry_conflict(kind, terms);
+        let entry = Entry::Conflict(self.batch.store(&conflict)?);
+        let former = like.map(|named| named.former).unwrap_or_default();
+        let named = NamedEntry { former, ..crate::worktree::named(path, entry)? };
+        self.put(path.clone(), Some(named));
+        Ok(())
+    }
+
+    /// Merges one place and notes the result.
+    fn merge_place(&mut self, path: &RepoPath, sides: Sides) -> Result<(), RepoError> {
+        let [ours, base, theirs] = sides;
+        let terms = Terms::three(self.term(ours)?, self.term(base)?, self.term(theirs)?);
+        let (merge, decisions) = merge_entries(&terms, self.options, path)?;
+        self.finish_place(path, merge, &decisions)
+    }
+
+    /// Does what the engine asks for one place.
+    fn finish_place(
+        &mut self,
+        path: &RepoPath,
+        merge: EntryMerge,
+        decisions: &[EntryDecision],
+    ) -> Result<(), RepoError> {
+        self.decisions.extend(decisions.iter().map(DecisionRow::of_entry));
+        match merge {
+            EntryMerge::Take(named) => {
+                // A renamed entry takes the last name of the place it goes to.
+                let named = named.map(|named| match path.name() {
+                    Some(name) if name.key() != named.name.key() => {
+                        NamedEntry { name: name.clone(), ..named }
+                    }
+                    _ => named,
+                });
+                let path = spelled(path, named.as_ref());
+                self.put(path, named);
+                Ok(())
+            }
+            EntryMerge::Conflict { conflict, place } => {
+                let entry = Entry::Conflict(self.batch.store(&conflict)?);
+                self.put_entry(path, &place, entry);
+                Ok(())
+            }
+            EntryMerge::Documents { terms, place } => self.merge_documents(path, &terms, &place),
+            EntryMerge::Structured { terms, mode, place, otherwise } => {
+                match self.merge_structured(path, &terms, mode)? {
+                    Some(entry) => {
+                        self.put_entry(path, &place, entry);
+                        Ok(())
+                    }
+                    None => {
+                        let (merge, decisions) = *otherwise;
+                        self.finish_place(path, merge, &decisions)
+                    }
+                }
+            }
+            // Places are leaves here; folders only meet inside conflicts of whole folders.
+            EntryMerge::Folders { terms, place } => {
+                let conflict = ottvc_merge::entry_conflict(
+                    ConflictKind::EditEdit,
+                    &terms.try_map(|id| self.folder(*id))?,
+                );
+                let entry = Entry::Conflict(self.batch.store(&conflict)?);
+                self.put_entry(path, &place, entry);
+                Ok(())
+            }
+        }
+    }
+
+    fn put_entry(&mut self, path: &RepoPath, place: &Place, entry: Entry) {
+        let mut named = place.with(entry);
+        if let Some(name) = path.name().filter(|name| name.key() != named.name.key()) {
+            named.name = name.clone();
+        }
+        self.put(spelled(path, Some(&named)), Some(named));
+    }
+
+    fn folder(&self, id: Option<TreeId>) -> Result<Option<Entry>, RepoError> {
+        id.map(|id| {
+            let totals = crate::nodes::totals(self.batch, id)?;
+            Ok(Entry::Tree { id, totals })
+        })
+        .transpose()
+    }
+
+    /// Reads the conflict of an entry that is one.
+    fn term(&self, side: Option<(RepoPath, NamedEntry)>) -> Result<EntryTerm, RepoError> {
+        Ok(match side {
+            None => EntryTerm::Absent,
+            Some((_, named)) => match crate::record::entry_conflict(self.batch, &named.entry)? {
+                Some(conflict) => EntryTerm::Conflict(named, conflict),
+                None => EntryTerm::Entry(named),
+            },
+        })
+    }
+
+    /// Merges documents field by field.
+    fn merge_documents(
+        &mut self,
+        path: &RepoPath,
+        terms: &Terms<Option<DocumentId>>,
+        place: &Place,
+    ) -> Result<(), RepoError> {
+        let load = |id: &Option<DocumentId>| -> Result<Option<Value>, RepoError> {
+            id.map(|id| Ok(self.batch.load::<Document>(id)?.into_value())).transpose()
+        };
+        let merged = merge_values(&terms.try_map(load)?, self.options, path)?;
+        let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
+        self.decisions.extend(decisions);
+        match merged.value {
+            None => {
+                self.put(path.clone(), None);
+                Ok(())
+            }
+            Some(value) => {
+                let object = Document::new(value)?.to_object()?;
+                let len = object.bytes().len() as u64;
+                let id = object.id().into();
+                self.batch.put(object);
+                self.put_entry(path, place, Entry::Document { id, len });
+                Ok(())
+            }
+        }
+    }
+
+    /// Merges JSON files by structure; `None` if one is no JSON, or the sides disagree in it.
+    fn merge_structured(
+        &self,
+        path: &RepoPath,
+        terms: &Terms<Option<FileEntry>>,
+        mode: FileMode,
+    ) -> Result<Option<Entry>, RepoError> {
+        let mut values = Vec::new();
+        for file in terms.as_slice() {
+            match file.map(|file| self.read_json(file)).transpose()? {
+                None => values.push(None),
+                Some(Some(value)) => values.push(Some(value)),
+                Some(None) => return Ok(None),
+            }
+        }
+        let merged = merge_values(&Terms::new(values)?, self.options, path)?;
+        let Some(value) = merged.value.filter(|_| merged.conflicts.is_empty()) else {
+            return Ok(None);
+        };
+        let mut text = serde_json::to_string_pretty(&value_to_json(&value)).unwrap_or_default();
+        text.push('\n');
+        let mut writer = self.repo.objects.writer()?;
+        let options = IngestOptions { rule: self.repo.rule, jobs: 1 };
+        let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
+            .file(text.as_bytes(), &|_| {})?;
+        writer.finish()?;
+        Ok(Some(Entry::File(FileEntry { content: done.content, len: done.len, mode })))
+    }
+
+    /// Reads a file as JSON; `None` if it is none, or too long.
+    fn read_json(&self, file: FileEntry) -> Result<Option<Value>, RepoError> {
+        if file.len > MAX_JSON_BYTES {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        content::open(&*self.repo.objects, file.content)?.write_to(&mut bytes)?;
+        let json = serde_json::from_slice(&bytes).ok();
+        Ok(json.and_then(|json: serde_json::Value| value_from_json(&json).ok()))
+    }
+
+    /// Turns a file that stands where another side has a folder into one conflict over both.
+    fn settle_clashes(&mut self) -> Result<(), RepoError> {
+        let mut clashes: Vec<(PathKey, RepoPath)> = Vec::new();
+        let mut last: Option<(PathKey, RepoPath)> = None;
+        for (key, (path, new)) in &self.results {
+            if new.is_none() {
+                continue;
+            }
+            match &last {
+                Some((above, file))
+                    if key.0.len() > above.0.len() && key.0.starts_with(&above.0) =>
+                {
+                    if clashes.last().is_none_or(|(known, _)| known != above) {
+                        clashes.push((above.clone(), file.clone()));
+                    }
+                }
+                _ => last = Some((key.clone(), path.clone())),
+            }
+        }
+        for (key, path) in clashes {
+            let [ours, base, theirs] = self.trees;
+            let entry = |tree| -> Result<Option<Entry>, RepoError> {
+                Ok(lookup_path(self.batch, tree, &path)?.map(|named| named.entry))
+            };
+            let terms = Terms::three(entry(ours)?, entry(base)?, entry(theirs)?);
+            self.results.retain(|other, _| !other.0.starts_with(&key.0));
+            self.put_conflict(&path, ConflictKind::Type, &terms, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The path of an entry as the entry itself spells its last name.
+fn spelled(path: &RepoPath, named: Option<&NamedEntry>) -> RepoPath {
+    match (named, path.parent()) {
+        (Some(named), Some(parent)) => parent.join(&named.name),
+        _ => path.clone(),
+    }
+}
+
+/// What one side changed, by place and in order.
+#[derive(Default)]
+struct Changes {
+    list: Vec<Change>,
+    by_key: BTreeMap<PathKey, usize>,
+}
+
+impl Changes {
+    fn get(&self, key: &PathKey) -> Option<&Change> {
+        self.by_key.get(key).and_then(|at| self.list.get(*at))
+    }
+}
+
+/// Marks every place where trees differ as a contested base.
+pub(super) fn contest(
+    repo: &Repo,
+    batch: &Batch<'_>,
+    trees: &[TreeId],
+) -> Result<TreeId, RepoError> {
+    let Some((first, rest)) = trees.split_first() else { return Ok(EMPTY_TREE) };
+    let mut differing: BTreeMap<PathKey, RepoPath> = BTreeMap::new();
+    for tree in rest {
+        diff_paths(batch, *first, *tree, &mut |change| {
+            differing.insert(change.path.key(), change.path);
+            Ok(())
+        })?;
+    }
+    let mut edits = Edits::new();
+    for (key, path) in differing {
+        let mut terms: Vec<Option<Entry>> = Vec::new();
+        for tree in trees {
+            let entry = lookup_path(batch, *tree, &path)?.map(|named| named.entry);
+            if !terms.contains(&entry) {
+                terms.push(entry);
+            }
+        }
+        // No base is nearer than nothing: between any two sides stands an absent one.
+        let mut spaced = Vec::new();
+        for term in terms {
+            if !spaced.is_empty() {
+                spaced.push(None);
+            }
+            spaced.push(term);
+        }
+        let conflict =
+            ottvc_merge::entry_conflict(ConflictKind::ContestedBase, &Terms::new(spaced)?);
+        let named = crate::worktree::named(&path, Entry::Conflict(batch.store(&conflict)?))?;
+        edits.insert(key, PathEdit { path, new: Some(named) });
+    }
+    repo.apply(*first, &edits, batch)
+}

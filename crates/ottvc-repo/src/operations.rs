@@ -1,0 +1,173 @@
+//! Operations: every command that moved a ref, and taking one back.
+
+use ottvc_object::tree::EMPTY_TREE;
+use ottvc_refs::{Operation, RefEdit, RefName, RefValue};
+use serde::Serialize;
+
+use crate::workspace::{Head, Rows};
+use crate::{Progress, Repo, RepoError};
+
+/// An operation as lists show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationView {
+    /// Its number.
+    pub id: u64,
+    /// The command that asked.
+    pub command: String,
+    /// One line for people.
+    pub summary: String,
+    /// Who asked.
+    pub actor: String,
+    /// When, in UTC milliseconds since 1970.
+    pub time: i64,
+    /// The operation it took back.
+    pub undoes: Option<u64>,
+    /// The refs it moved.
+    pub refs: Vec<MovedRef>,
+}
+
+/// One ref that an operation moved.
+#[derive(Clone, Debug, Serialize)]
+pub struct MovedRef {
+    /// `heads/NAME` or `tags/NAME`.
+    pub name: String,
+    /// The commit before; `None` if there was none.
+    pub old: Option<String>,
+    /// The commit after; `None` if there is none.
+    pub new: Option<String>,
+}
+
+impl OperationView {
+    /// Shows an operation.
+    pub fn of(operation: &Operation) -> Self {
+        let target = |value: &Option<RefValue>| {
+            value.as_ref().and_then(|value| value.target).map(|id| id.to_string())
+        };
+        Self {
+            id: operation.id,
+            command: operation.command.clone(),
+            summary: operation.summary.clone(),
+            actor: operation.actor.clone(),
+            time: operation.time,
+            undoes: operation.undoes,
+            refs: operation
+                .edits
+                .iter()
+                .map(|edit| MovedRef {
+                    name: edit.name.to_string(),
+                    old: target(&edit.old),
+                    new: target(&edit.new),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// How many operations `undo` looks back through for one to take back.
+const LOOK_BACK: usize = 10_000;
+
+impl Repo {
+    /// Takes back an operation: every ref it moved says again what it said before. Without a number,
+    /// the newest that is neither taken back nor itself an undo, so that asking again goes further
+    /// back. The working copy follows, except that files and staging stay as they are when a plain
+    /// commit is taken back.
+    ///
+    /// # Errors
+    /// [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
+    /// overwritten. Nothing has moved then.
+    pub fn undo(
+        &self,
+        id: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<OperationView, RepoError> {
+        let operation = self.operation_to_undo(id)?;
+        let cannot = |why: &str| RepoError::CannotUndo { id: operation.id, why: why.to_owned() };
+        if operation.command == "init" {
+            return Err(cannot("it made the repository"));
+        }
+        let mut state = self.state()?;
+        for edit in &operation.edits {
+            if self.refs.get(&edit.name)? != edit.new {
+                return Err(cannot(&format!("{} moved since", edit.name)));
+            }
+        }
+        let old_tree = self.head_tree(&state)?;
+        let mut moves = None;
+        if let Head::Branch(head) = &state.head
+            && let Some(edit) = operation.edits.iter().find(|edit| edit.name == *head)
+        {
+            let successor = renamed_back(&operation.edits, edit);
+            match (&edit.old, successor) {
+                (None, None) => return Err(cannot("the working copy is on the branch it made")),
+                // A rename: the same commit under the old name again.
+                (None, Some(_)) => {}
+                (Some(before), _) => {
+                    let tree = match before.target {
+                        Some(commit) => self.commit(commit)?.tree,
+                        None => EMPTY_TREE,
+                    };
+                    moves = Some(tree);
+                }
+            }
+        }
+        // Taking back a commit gives its changes back to the stage; everything else moves files.
+        let keeps_files = operation.command == "commit";
+        let updated = match moves {
+            Some(tree) if !keeps_files => {
+                Some(self.move_to(&state, old_tree, tree, false, progress)?)
+            }
+            _ => None,
+        };
+        let edits = operation
+            .edits
+            .iter()
+            .map(|edit| (edit.name.clone(), edit.new.clone(), edit.old.clone()))
+            .collect::<Vec<(RefName, _, _)>>();
+        let summary = format!("undo {}: {}", operation.id, operation.summary);
+        let done = self.transact_undoing("undo", &summary, edits, Some(operation.id))?;
+        state.merging = None;
+        let rows = match updated {
+            Some((staged, updated)) => {
+                state.staged = staged;
+                updated.rows
+            }
+            None => Rows::new(),
+        };
+        // The head's branch may have its old name back; loading the state follows it.
+        if let Head::Branch(name) = &state.head
+            && self.refs.get(name)?.is_none()
+        {
+            state.head = self.state()?.head;
+        }
+        self.save_state(&state, &rows)?;
+        Ok(OperationView::of(&done))
+    }
+
+    /// Finds the operation to take back.
+    fn operation_to_undo(&self, id: Option<u64>) -> Result<Operation, RepoError> {
+        let none = |id, why: &str| RepoError::CannotUndo { id, why: why.to_owned() };
+        if let Some(id) = id {
+            return self.refs.operation(id)?.ok_or_else(|| none(id, "there is no such operation"));
+        }
+        let mut undone = std::collections::HashSet::new();
+        for operation in self.refs.operations(None, LOOK_BACK)? {
+            match operation.undoes {
+                // An undo that was itself taken back no longer counts.
+                Some(target) if !undone.contains(&operation.id) => {
+                    undone.insert(target);
+                }
+                Some(_) => {}
+                None if undone.contains(&operation.id) || operation.command == "init" => {}
+                None => return Ok(operation),
+            }
+        }
+        Err(none(0, "there is nothing to take back"))
+    }
+}
+
+/// The edit that took over what `edit` made, if the operation was a rename.
+fn renamed_back<'e>(edits: &'e [RefEdit], edit: &RefEdit) -> Option<&'e RefEdit> {
+    edits
+        .iter()
+        .find(|other| other.name != edit.name && other.new.is_none() && other.old == edit.new)
+}

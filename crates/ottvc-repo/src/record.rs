@@ -1,0 +1,409 @@
+//! Recording: `commit`.
+
+use std::path::Path;
+
+use ottvc_object::commit::{ConflictPlace, MergeRecord, Provenance};
+use ottvc_object::conflict::Conflict;
+use ottvc_object::tree::{diff_paths, lookup_path};
+use ottvc_object::value::Document;
+use ottvc_object::{Commit, CommitId, Entry, RepoPath, Signature, TreeId};
+use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
+use serde::Serialize;
+
+use crate::nodes::Batch;
+use crate::workspace::{Head, Rows, State};
+use crate::{Progress, Repo, RepoError, random_id};
+
+/// What a commit should say.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// Why; a merge has a message of its own where this is `None`.
+    pub message: Option<String>,
+    /// Stage all tracked changes first.
+    pub all: bool,
+    /// Commit only these paths, as they are in the working copy; with what else is staged left so.
+    pub only: Vec<String>,
+    /// Who made the change, if not the actor.
+    pub author: Option<String>,
+    /// When it was made, in UTC milliseconds since 1970, if not now.
+    pub date: Option<i64>,
+    /// Commit although conflicts are left.
+    pub allow_conflicts: bool,
+    /// Commit although nothing changed.
+    pub allow_empty: bool,
+    /// The program or model that made the change.
+    pub provenance: Option<Provenance>,
+}
+
+/// What a commit holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Committed {
+    /// The commit.
+    #[serde(serialize_with = "crate::read::as_text")]
+    pub commit: CommitId,
+    /// The branch that moved; `None` when on no branch.
+    pub branch: Option<String>,
+    /// Its tree.
+    #[serde(serialize_with = "crate::read::as_text")]
+    pub tree: TreeId,
+    /// Files in it.
+    pub files: u64,
+    /// Metadata documents in it.
+    pub documents: u64,
+    /// Bytes of all of those.
+    pub logical_bytes: u64,
+    /// Bytes the store took in for this commit that it did not have: tree nodes and the commit, and
+    /// content where the commit staged it.
+    pub new_bytes: u64,
+    /// Paths that differ from the first parent.
+    pub changed: u64,
+    /// Conflicts left in it.
+    pub conflicts: u64,
+    /// Tree nodes and other objects written.
+    pub new_objects: u64,
+}
+
+impl Repo {
+    /// Makes a commit from what is staged and moves the branch to it.
+    ///
+    /// # Errors
+    /// [`RepoError::NothingToCommit`], [`RepoError::Conflicts`] while a merge has some left.
+    pub fn record(
+        &self,
+        from: &Path,
+        options: &CommitOptions,
+        progress: &dyn Progress,
+    ) -> Result<Committed, RepoError> {
+        let mut state = self.state()?;
+        let parent = self.head_commit_id(&state)?;
+        let head_tree = self.head_tree(&state)?;
+        let mut writer = self.objects.writer()?;
+        let batch = Batch::new(&self.nodes);
+        let mut rows = Rows::new();
+        let mut tree = state.staged;
+        let mut taken_in = 0;
+        if options.all || !options.only.is_empty() {
+            let paths = match options.all {
+                true => vec![RepoPath::root()],
+                false => self.repo_paths(from, &options.only)?,
+            };
+            if !options.only.is_empty() && state.merging.is_some() {
+                return Err(RepoError::MergeInProgress { theirs: merging_name(&state) });
+            }
+            let staged = self.stage_paths(&state, &paths, options.all, &mut *writer, progress)?;
+            state.staged = self.apply(state.staged, &staged.edits, &batch)?;
+            self.note_suspects(&mut state, &staged.suspects);
+            rows = staged.rows;
+            taken_in = staged.added.new_bytes;
+            tree = if options.all {
+                state.staged
+            } else {
+                // What the paths hold now, on top of the last commit: what was staged for other
+                // paths stays staged.
+                let mut edits = staged.edits;
+                for path in &paths {
+                    self.staged_against(head_tree, state.staged, path, &batch, &mut edits)?;
+                }
+                self.apply(head_tree, &edits, &batch)?
+            };
+        }
+        let merging = state.merging.clone();
+        if tree == head_tree && merging.is_none() && !options.allow_empty {
+            return Err(RepoError::NothingToCommit);
+        }
+        let conflicts = self.conflict_places(&batch, tree, &state, parent)?;
+        if merging.is_some() && !conflicts.is_empty() && !options.allow_conflicts {
+            return Err(RepoError::Conflicts { paths: conflicts.iter().map(place_text).collect() });
+        }
+        let message = match (&options.message, &merging) {
+            (Some(message), _) => message.clone(),
+            (None, Some(merging)) => {
+                merging.message.clone().unwrap_or_else(|| format!("Merge {}", merging.theirs_name))
+            }
+            (None, None) => {
+                return Err(RepoError::BadArgument {
+                    given: String::new(),
+                    wanted: "commit message",
+                    why: "say why with -m".into(),
+                });
+            }
+        };
+        let draft = Draft {
+            tree,
+            parents: parent
+                .into_iter()
+                .chain(merging.iter().map(|merging| merging.theirs))
+                .collect(),
+            message,
+            conflicts,
+            merge: merging.map(|merging| MergeRecord {
+                bases: merging.bases,
+                rules: merging.rules,
+                engine: ottvc_merge::ENGINE_VERSION,
+            }),
+            author: options.author.clone(),
+            date: options.date,
+            provenance: options.provenance.clone(),
+        };
+        let command = if draft.merge.is_some() { "merge" } else { "commit" };
+        let (id, commit) = self.make_commit(&batch, &state, draft)?;
+        let new_objects = batch.len();
+        batch.flush(&mut *writer)?;
+        let written = writer.finish()?;
+        state.merging = None;
+        state.suspects.clear();
+        let summary = format!("{command}: {}", first_line(&commit.message));
+        // The ref store's transaction is the barrier; the state after it only tidies up.
+        self.move_head(&mut state, id, command, &summary)?;
+        self.workspace_after(&state, &rows)?;
+        let sums = crate::nodes::totals(&self.nodes, tree)?;
+        let mut changed = 0;
+        diff_paths(&self.nodes, head_tree, tree, &mut |_| {
+            changed += 1;
+            Ok(())
+        })?;
+        Ok(Committed {
+            commit: id,
+            branch: branch_name(&state),
+            tree,
+            files: sums.files,
+            documents: sums.documents,
+            logical_bytes: sums.bytes,
+            new_bytes: written.raw_bytes.max(taken_in),
+            changed,
+            conflicts: commit.conflicts.len() as u64,
+            new_objects,
+        })
+    }
+
+    /// Adds to `edits` what is staged below `path` and differs from `head`, where not there yet.
+    fn staged_against(
+        &self,
+        head: TreeId,
+        staged: TreeId,
+        path: &RepoPath,
+        batch: &Batch<'_>,
+        edits: &mut crate::stage::Edits,
+    ) -> Result<(), RepoError> {
+        diff_paths(batch, head, staged, &mut |change| {
+            if change.path.key().0.starts_with(&path.key().0) {
+                edits.entry(change.path.key()).or_insert_with(|| ottvc_object::tree::PathEdit {
+                    path: change.path.clone(),
+                    new: change.new.as_ref().map(|(_, named)| named.clone()),
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// Saves what a commit changed in the working copy's state, if anything did.
+    ///
+    /// The commit is durable already; this write may be lost without harm, and so costs no wait when
+    /// only cache rows changed.
+    fn workspace_after(&self, state: &State, rows: &Rows) -> Result<(), RepoError> {
+        let before = self.workspace.load()?;
+        let after = ottvc_object::codec::encode_body(state)?;
+        if before.as_deref() == Some(after.as_slice()) {
+            Ok(self.workspace.cache(rows)?)
+        } else {
+            self.save_state(state, rows)
+        }
+    }
+
+    /// Finds the conflicts a tree holds, among the places that may hold one.
+    pub(crate) fn conflict_places(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        state: &State,
+        parent: Option<CommitId>,
+    ) -> Result<Vec<ConflictPlace>, RepoError> {
+        let mut suspects = state.suspects.clone();
+        if let Some(parent) = parent {
+            suspects.extend(self.commit(parent)?.conflicts.into_iter().map(|place| place.path));
+        }
+        suspects.sort();
+        suspects.dedup();
+        let mut places = Vec::new();
+        for path in suspects {
+            let Some(named) = lookup_path(batch, tree, &path)? else { continue };
+            match named.entry {
+                Entry::Conflict(_) => places.push(ConflictPlace { path, field: None }),
+                Entry::Document { id, .. } => {
+                    let document: Document = batch.load(id)?;
+                    for (field, _) in document.value().conflicts() {
+                        places.push(ConflictPlace { path: path.clone(), field: Some(field) });
+                    }
+                }
+                Entry::File(_) | Entry::Tree { .. } => {}
+            }
+        }
+        places.sort();
+        places.dedup();
+        Ok(places)
+    }
+
+    /// Completes a commit and puts it in the batch.
+    pub(crate) fn make_commit(
+        &self,
+        batch: &Batch<'_>,
+        state: &State,
+        draft: Draft,
+    ) -> Result<(CommitId, Commit), RepoError> {
+        let mut generation = 0;
+        for parent in &draft.parents {
+            generation = generation.max(self.commit(*parent)?.generation);
+        }
+        let edition = match &state.head {
+            Head::Branch(name) => {
+                self.refs.get(name)?.and_then(|value| value.edition).map(|edition| edition.id)
+            }
+            Head::Detached(id) => Some(self.commit(*id)?.edition),
+        };
+        let now = self.now();
+        let commit = Commit {
+            tree: draft.tree,
+            parents: draft.parents,
+            generation: generation + 1,
+            author: Signature {
+                who: one_line(draft.author.as_deref().unwrap_or(&self.actor))?,
+                time: draft.date.unwrap_or(now),
+            },
+            committer: Signature { who: one_line(&self.actor)?, time: now },
+            message: draft.message,
+            edition: match edition {
+                Some(id) => id,
+                None => ottvc_object::EditionId(random_id()?),
+            },
+            own: None,
+            pin: None,
+            conflicts: draft.conflicts,
+            merge: draft.merge,
+            provenance: draft.provenance,
+        };
+        ottvc_object::Storable::validate(&commit)?;
+        Ok((batch.store(&commit)?, commit))
+    }
+
+    /// Moves the branch the working copy is on, or the detached head, to a new commit.
+    pub(crate) fn move_head(
+        &self,
+        state: &mut State,
+        id: CommitId,
+        command: &str,
+        summary: &str,
+    ) -> Result<(), RepoError> {
+        match &state.head {
+            Head::Detached(_) => {
+                state.head = Head::Detached(id);
+                // No ref moves: the state is what must last.
+                self.save_state(state, &Rows::new())
+            }
+            Head::Branch(name) => {
+                let old = self.refs.get(name)?;
+                let new = RefValue {
+                    target: Some(id),
+                    edition: match &old {
+                        Some(value) => value.edition.clone(),
+                        None => Some(self.new_edition(None, None)?),
+                    },
+                };
+                self.transact(command, summary, vec![(name.clone(), old, Some(new))]).map(drop)
+            }
+        }
+    }
+
+    /// Moves refs in one transaction, in this user's name and at this time.
+    pub(crate) fn transact(
+        &self,
+        command: &str,
+        summary: &str,
+        edits: Vec<(RefName, Option<RefValue>, Option<RefValue>)>,
+    ) -> Result<Operation, RepoError> {
+        self.transact_undoing(command, summary, edits, None)
+    }
+
+    /// As [`Repo::transact`], taking back the operation `undoes`.
+    pub(crate) fn transact_undoing(
+        &self,
+        command: &str,
+        summary: &str,
+        edits: Vec<(RefName, Option<RefValue>, Option<RefValue>)>,
+        undoes: Option<u64>,
+    ) -> Result<Operation, RepoError> {
+        Ok(self.refs.transact(&RefTransaction {
+            write_id: random_id()?,
+            edits: edits.into_iter().map(|(name, old, new)| RefEdit { name, old, new }).collect(),
+            command: command.to_owned(),
+            summary: summary.to_owned(),
+            actor: self.actor.clone(),
+            time: self.now(),
+            undoes,
+        })?)
+    }
+}
+
+/// A commit's own part, before the rest is filled in.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) tree: TreeId,
+    pub(crate) parents: Vec<CommitId>,
+    pub(crate) message: String,
+    pub(crate) conflicts: Vec<ConflictPlace>,
+    pub(crate) merge: Option<MergeRecord>,
+    pub(crate) author: Option<String>,
+    pub(crate) date: Option<i64>,
+    pub(crate) provenance: Option<Provenance>,
+}
+
+/// The name of the branch the working copy is on.
+pub(crate) fn branch_name(state: &State) -> Option<String> {
+    match &state.head {
+        Head::Branch(name) => Some(name.short().to_owned()),
+        Head::Detached(_) => None,
+    }
+}
+
+/// What the user called the commit being merged.
+fn merging_name(state: &State) -> String {
+    state.merging.as_ref().map(|merging| merging.theirs_name.clone()).unwrap_or_default()
+}
+
+/// A conflict's place as `PATH` or `PATH#FIELD`.
+pub(crate) fn place_text(place: &ConflictPlace) -> String {
+    match &place.field {
+        Some(field) => format!("{}#{field}", place.path),
+        None => place.path.to_string(),
+    }
+}
+
+/// The first line of a message.
+pub(crate) fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+/// Refuses a name that would break a line.
+fn one_line(who: &str) -> Result<String, RepoError> {
+    let bad = |why: &str| RepoError::BadArgument {
+        given: who.to_owned(),
+        wanted: "author",
+        why: why.to_owned(),
+    };
+    match who.trim() {
+        "" => Err(bad("it is empty")),
+        who if who.chars().any(char::is_control) => Err(bad("it holds a control character")),
+        who if who.len() > 1024 => Err(bad("it is over 1024 bytes")),
+        who => Ok(who.to_owned()),
+    }
+}
+
+/// Loads the conflict that an entry holds.
+pub(crate) fn entry_conflict(
+    batch: &Batch<'_>,
+    entry: &Entry,
+) -> Result<Option<Conflict<Entry>>, RepoError> {
+    match entry {
+        Entry::Conflict(id) => batch.load(*id).map(Some),
+        _ => Ok(None),
+    }
+}

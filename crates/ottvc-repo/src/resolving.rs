@@ -1,0 +1,459 @@
+//! Conflicts: listing them, and settling them place by place.
+
+use ottvc_merge::{Choice, Rule, Side, resolve_document};
+use ottvc_object::commit::ConflictPlace;
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::{PathEdit, lookup_path};
+use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use crate::nodes::Batch;
+use crate::scan::push_row;
+use crate::stage::Edits;
+use crate::workspace::{CacheRow, Rows, row_key};
+use crate::worktree::Sink;
+use crate::{Repo, RepoError};
+
+/// One conflict, as lists show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConflictRow {
+    /// Names the conflict at its place: the same for everyone who merges the same heads.
+    pub id: String,
+    /// The entry.
+    pub path: String,
+    /// The field, for one inside a document.
+    pub field: Option<String>,
+    /// `edit_edit`, `delete_edit` ...
+    pub kind: &'static str,
+    /// What the base has; null for nothing.
+    pub base: Json,
+    /// What ours has; null for nothing.
+    pub ours: Json,
+    /// What theirs has; null for nothing.
+    pub theirs: Json,
+    /// Which of `base`, `ours`, `theirs` have nothing there, so that a null value is no riddle.
+    pub absent: Vec<&'static str>,
+    /// Every term where there are more than three: sides at even places, bases at odd ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<Json>,
+    /// The paths that the sides renamed it to, for a conflict over that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+}
+
+impl ConflictRow {
+    /// Reads the conflict at a place of a tree.
+    pub(crate) fn read(
+        batch: &Batch<'_>,
+        tree: TreeId,
+        place: &ConflictPlace,
+    ) -> Result<Self, RepoError> {
+        let none = || RepoError::NoConflict { place: crate::record::place_text(place) };
+        let named = lookup_path(batch, tree, &place.path)?.ok_or_else(none)?;
+        match (&named.entry, &place.field) {
+            (Entry::Conflict(id), None) => {
+                let conflict: Conflict<Entry> = batch.load(*id)?;
+                let mut row = Self::of(&place.path, None, &conflict, &entry_json);
+                if conflict.kind == ConflictKind::RenameRename {
+                    for term in conflict.terms.adds().filter_map(Term::value) {
+                        let moved = leaves(batch, term)?;
+                        row.places.extend(moved.iter().map(|(path, _)| path.to_string()));
+                    }
+                }
+                Ok(row)
+            }
+            (Entry::Document { id, .. }, Some(field)) => {
+                let document: Document = batch.load(*id)?;
+                let conflict = conflict_at(document.value(), field).ok_or_else(none)?;
+                Ok(Self::of(&place.path, Some(field), conflict, &value_to_json))
+            }
+            _ => Err(none()),
+        }
+    }
+
+    /// Describes a conflict at a place.
+    pub fn of<T: bincode::Encode>(
+        path: &RepoPath,
+        field: Option<&FieldPath>,
+        conflict: &Conflict<T>,
+        show: &dyn Fn(&T) -> Json,
+    ) -> Self {
+        let term = |term: &Term<T>| match term {
+            Term::Absent => Json::Null,
+            Term::Value(value) => show(value),
+            Term::Contested(inner) => json!({
+                "$conflict": inner.terms.as_slice().iter().map(|term| match term {
+                    Term::Value(value) => show(value),
+                    Term::Absent | Term::Contested(_) => Json::Null,
+                }).collect::<Vec<Json>>()
+            }),
+        };
+        let all = conflict.terms.as_slice();
+        let base = all.get(1);
+        let (ours, theirs) = (all.first(), all.last());
+        let absent = [("base", base), ("ours", ours), ("theirs", theirs)]
+            .into_iter()
+            .filter(|(_, term)| term.is_none_or(Term::is_absent))
+            .map(|(side, _)| side)
+            .collect();
+        let shown = |it: Option<&Term<T>>| it.map_or(Json::Null, &term);
+        let mut hasher = blake3::Hasher::new_derive_key("ottvc 2026 conflict place v1");
+        hasher.update(path.to_string().as_bytes());
+        hasher.update(&conflict.core_id().0);
+        Self {
+            id: hasher.finalize().to_hex().to_string(),
+            path: path.to_string(),
+            field: field.map(ToString::to_string),
+            kind: conflict.kind.word(),
+            base: shown(base),
+            ours: shown(ours),
+            theirs: shown(theirs),
+            absent,
+            terms: if all.len() > 3 { all.iter().map(term).collect() } else { Vec::new() },
+            places: Vec::new(),
+        }
+    }
+}
+
+/// Finds the conflict at a field, that of a list's order among them.
+fn conflict_at<'v>(document: &'v Value, field: &FieldPath) -> Option<&'v Conflict<Value>> {
+    document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
+}
+
+/// Describes an entry as a side of a conflict.
+pub(crate) fn entry_json(entry: &Entry) -> Json {
+    match entry {
+        Entry::File(FileEntry { content, len, mode }) => json!({
+            "kind": entry.word(),
+            "id": content.to_string(),
+            "size": len,
+            "executable": *mode == FileMode::Executable,
+        }),
+        Entry::Document { id, len } => {
+            json!({ "kind": "document", "id": id.to_string(), "size": len })
+        }
+        Entry::Tree { id, totals } => {
+            json!({ "kind": "tree", "id": id.to_string(), "size": totals.bytes })
+        }
+        Entry::Conflict(id) => json!({ "kind": "conflict", "id": id.to_string() }),
+    }
+}
+
+/// The entry that a side of a conflict has; for renames apart, ignoring where.
+pub(crate) fn entry_side(conflict: &Conflict<Entry>, side: Side) -> Option<Entry> {
+    let terms = conflict.terms.as_slice();
+    let term = match side {
+        Side::Ours => terms.first(),
+        Side::Theirs => terms.last(),
+        Side::Base => terms.get(1),
+    };
+    match term {
+        Some(Term::Value(entry)) => Some(*entry),
+        Some(Term::Contested(inner)) => entry_side(inner, Side::Ours),
+        Some(Term::Absent) | None => None,
+    }
+}
+
+/// A document with one side taken in each of its conflicts.
+pub(crate) fn document_side(document: &Document, side: Side) -> Result<Document, RepoError> {
+    let choice = choice_of(side);
+    let mut value = document.value().clone();
+    while let Some((field, _)) = value.conflicts().first() {
+        let field = field.clone();
+        value = match resolve_document(&value, &field, &choice)? {
+            Some(value) => value,
+            None => return Ok(Document::empty()),
+        };
+    }
+    Ok(Document::new(value)?)
+}
+
+/// The entries of a folder that are no folders, with their paths in it.
+fn leaves(batch: &Batch<'_>, folder: &Entry) -> Result<Vec<(RepoPath, NamedEntry)>, RepoError> {
+    let mut found = Vec::new();
+    if let Entry::Tree { id, .. } = folder {
+        ottvc_object::tree::walk(batch, *id, &RepoPath::root(), &mut |path, named| {
+            if !matches!(named.entry, Entry::Tree { .. }) {
+                found.push((path.clone(), named.clone()));
+            }
+            Ok::<bool, RepoError>(true)
+        })?;
+    }
+    Ok(found)
+}
+
+fn choice_of(side: Side) -> Choice {
+    match side {
+        Side::Ours => Choice::Ours,
+        Side::Theirs => Choice::Theirs,
+        Side::Base => Choice::Base,
+    }
+}
+
+/// Which conflicts to settle, and how.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// Only those at or below this path; all where `None`.
+    pub path: Option<RepoPath>,
+    /// Only those at or below this field.
+    pub field: Option<FieldPath>,
+    /// What to put there; where `None`, only rules choose.
+    pub choice: Option<Choice>,
+    /// Rules, asked first.
+    pub rules: Vec<Rule>,
+}
+
+/// What `resolve` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resolved {
+    /// The conflicts it settled.
+    pub resolved: Vec<ResolvedRow>,
+    /// Those left.
+    pub remaining: Vec<ConflictRow>,
+}
+
+/// One conflict settled.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResolvedRow {
+    /// The conflict's id.
+    pub id: String,
+    /// The entry.
+    pub path: String,
+    /// The field, for one inside a document.
+    pub field: Option<String>,
+    /// `ours`, `theirs`, `base`, `value` or `absent`.
+    pub taken: &'static str,
+}
+
+impl Repo {
+    /// Lists the conflicts of a revision, or of what is staged.
+    pub fn conflicts(&self, rev: Option<&str>) -> Result<Vec<ConflictRow>, RepoError> {
+        let batch = Batch::new(&self.nodes);
+        match rev {
+            Some(rev) => {
+                let commit = self.commit(self.resolve(rev)?.id)?;
+                self.conflict_rows(&batch, commit.tree, &commit.conflicts)
+            }
+            None => {
+                let state = self.state()?;
+                let head = self.head_commit_id(&state)?;
+                let places = self.conflict_places(&batch, state.staged, &state, head)?;
+                self.conflict_rows(&batch, state.staged, &places)
+            }
+        }
+    }
+
+    /// Settles conflicts of what is staged, in the stage and in the working copy, all or none.
+    ///
+    /// # Errors
+    /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::LocalChanges`] if a
+    /// document was changed by hand since the merge: adding it keeps those changes.
+    pub fn settle(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
+        let mut state = self.state()?;
+        let batch = Batch::new(&self.nodes);
+        let head = self.head_commit_id(&state)?;
+        let places = self.conflict_places(&batch, state.staged, &state, head)?;
+        let mut edits = Edits::new();
+        let mut resolved = Vec::new();
+        for place in &places {
+            if !resolution.covers(place) {
+                continue;
+            }
+            let Some((choice, taken)) = resolution.choice_for(place) else { continue };
+            let row = ConflictRow::read(&batch, state.staged, place)?;
+            let key = place.path.key();
+            let named = match edits.get(&key) {
+                Some(PathEdit { new: Some(named), .. }) => named.clone(),
+                Some(PathEdit { new: None, .. }) => continue,
+                None => lookup_path(&batch, state.staged, &place.path)?
+                    .ok_or_else(|| RepoError::NoConflict { place: place.path.to_string() })?,
+            };
+            match &place.field {
+                Some(field) => {
+                    let new = self.settle_field(&batch, place, &named, field, &choice)?;
+                    edits.insert(key, PathEdit { path: place.path.clone(), new });
+                }
+                None => self.settle_entry(&batch, place, &named, &choice, &mut edits)?,
+            }
+            resolved.push(ResolvedRow { id: row.id, path: row.path, field: row.field, taken });
+        }
+        if resolved.is_empty() {
+            return Err(RepoError::NoConflict { place: resolution.place() });
+        }
+        self.refuse_changed_documents(state.staged, &edits)?;
+        state.staged = self.apply(state.staged, &edits, &batch)?;
+        let mut writer = self.objects.writer()?;
+        batch.flush(&mut *writer)?;
+        writer.finish()?;
+        let rows = self.write_settled(&edits)?;
+        self.save_state(&state, &rows)?;
+        let left = self.conflict_places(&batch, state.staged, &state, head)?;
+        Ok(Resolved { resolved, remaining: self.conflict_rows(&batch, state.staged, &left)? })
+    }
+
+    /// Settles a field and returns the entry that its document becomes.
+    fn settle_field(
+        &self,
+        batch: &Batch<'_>,
+        place: &ConflictPlace,
+        named: &NamedEntry,
+        field: &FieldPath,
+        choice: &Choice,
+    ) -> Result<Option<NamedEntry>, RepoError> {
+        let Entry::Document { id, .. } = named.entry else {
+            return Err(RepoError::NoConflict { place: crate::record::place_text(place) });
+        };
+        let document: Document = batch.load(id)?;
+        let Some(value) = resolve_document(document.value(), field, choice)? else {
+            return Ok(None);
+        };
+        let object = Document::new(value)?.to_object()?;
+        let len = object.bytes().len() as u64;
+        let id = object.id().into();
+        batch.put(object);
+        Ok(Some(NamedEntry { entry: Entry::Document { id, len }, ..named.clone() }))
+    }
+
+    /// Settles a conflict between entries.
+    fn settle_entry(
+        &self,
+        batch: &Batch<'_>,
+        place: &ConflictPlace,
+        named: &NamedEntry,
+        choice: &Choice,
+        edits: &mut Edits,
+    ) -> Result<(), RepoError> {
+        let Entry::Conflict(id) = named.entry else {
+            return Err(RepoError::NoConflict { place: place.path.to_string() });
+        };
+        let conflict: Conflict<Entry> = batch.load(id)?;
+        let count = conflict.terms.as_slice().len();
+        let at = match choice {
+            Choice::Ours => Some(0),
+            Choice::Theirs => count.checked_sub(1),
+            Choice::Base => Some(1),
+            Choice::Term(at) => Some(*at),
+            Choice::Absent => None,
+            Choice::Value(_) => {
+                return Err(RepoError::WrongKind {
+                    path: place.path.to_string(),
+                    wanted: "metadata field: add the file you want instead",
+                });
+            }
+        };
+        let term = at.and_then(|at| conflict.terms.as_slice().get(at));
+        if term.is_some_and(|term| matches!(term, Term::Contested(_))) {
+            return Err(RepoError::NoConflict { place: place.path.to_string() });
+        }
+        let entry = term.and_then(Term::value).copied();
+        let mut put = |path: &RepoPath, new| {
+            edits.insert(path.key(), PathEdit { path: path.clone(), new });
+        };
+        match entry {
+            // A side of a rename conflict holds the entry where that side put it.
+            Some(folder) if conflict.kind == ConflictKind::RenameRename => {
+                put(&place.path, None);
+                for (path, named) in leaves(batch, &folder)? {
+                    put(&path, Some(named));
+                }
+            }
+            Some(entry) => {
+                let former = named.former.clone();
+                let named = crate::worktree::named(&place.path, entry)?;
+                put(&place.path, Some(NamedEntry { former, ..named }));
+            }
+            None => put(&place.path, None),
+        }
+        Ok(())
+    }
+
+    /// Refuses to overwrite documents that were changed by hand since they were staged.
+    fn refuse_changed_documents(&self, staged: TreeId, edits: &Edits) -> Result<(), RepoError> {
+        let mut changed = Vec::new();
+        for edit in edits.values() {
+            let before = self.staged_at(staged, &edit.path)?.map(|named| named.entry);
+            if let Some(before @ Entry::Document { .. }) = before
+                && let Some(here) = self.look(&edit.path, &mut Rows::new())?
+                && here != before
+            {
+                changed.push(edit.path.to_string());
+            }
+        }
+        match changed.is_empty() {
+            true => Ok(()),
+            false => Err(RepoError::LocalChanges { paths: changed }),
+        }
+    }
+
+    /// Writes what was settled into the working copy.
+    fn write_settled(&self, edits: &Edits) -> Result<Rows, RepoError> {
+        let sink = Sink::open(&self.root)?;
+        let mut rows = Rows::new();
+        for edit in edits.values() {
+            match edit.new.as_ref().map(|named| named.entry) {
+                None => {
+                    sink.remove(&edit.path)?;
+                    rows.push((row_key(&edit.path), None));
+                }
+                Some(Entry::Tree { id, .. }) => {
+                    sink.remove(&edit.path)?;
+                    ottvc_object::tree::walk(&self.nodes, id, &edit.path, &mut |path, named| {
+                        if !matches!(named.entry, Entry::Tree { .. } | Entry::Conflict(_)) {
+                            let facts = sink.put(&*self.objects, path, &named.entry)?;
+                            push_row(&mut rows, path, &CacheRow::written(facts, named.entry))?;
+                        }
+                        Ok::<bool, RepoError>(true)
+                    })?;
+                }
+                Some(entry) => {
+                    let facts = sink.put(&*self.objects, &edit.path, &entry)?;
+                    push_row(&mut rows, &edit.path, &CacheRow::written(facts, entry))?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Resolution {
+    /// Whether a conflict's place is one this is about.
+    fn covers(&self, place: &ConflictPlace) -> bool {
+        let below = |path: &PathKey| place.path.key().0.starts_with(&path.0);
+        self.path.as_ref().is_none_or(|path| below(&path.key()))
+            && match (&self.field, &place.field) {
+                (None, _) => true,
+                (Some(want), Some(field)) => field.0.starts_with(&want.0),
+                (Some(_), None) => false,
+            }
+    }
+
+    /// What to put at a place, and the word for it.
+    fn choice_for(&self, place: &ConflictPlace) -> Option<(Choice, &'static str)> {
+        let options = ottvc_merge::MergeOptions { rules: self.rules.clone(), ..Default::default() };
+        if let Some(rule) = options.rule_for(&place.path, place.field.as_ref()) {
+            return Some((choice_of(rule.side), rule.side.word()));
+        }
+        let word = match self.choice.as_ref()? {
+            Choice::Ours => "ours",
+            Choice::Theirs => "theirs",
+            Choice::Base => "base",
+            Choice::Term(_) => "term",
+            Choice::Value(_) => "value",
+            Choice::Absent => "absent",
+        };
+        self.choice.clone().map(|choice| (choice, word))
+    }
+
+    /// The place for messages.
+    fn place(&self) -> String {
+        match (&self.path, &self.field) {
+            (Some(path), Some(field)) => format!("{path}#{field}"),
+            (Some(path), None) => path.to_string(),
+            (None, _) => "any path the call names".to_owned(),
+        }
+    }
+}

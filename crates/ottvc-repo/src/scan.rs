@@ -1,0 +1,337 @@
+//! Looking at the working copy: which files are there, and whether they are as staged.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
+use std::path::{Component, Path, PathBuf};
+
+use ignore::WalkBuilder;
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::lookup_path;
+use ottvc_object::value::Document;
+use ottvc_object::{
+    ContentId, Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, Storable, TreeId,
+};
+
+use crate::workspace::{CacheRow, FileFacts, Rows, row_key};
+use crate::{Repo, RepoError};
+
+/// Name of the repository's own folder.
+pub const REPO_FOLDER: &str = ".ottvc";
+/// Name of the file that lists what not to add.
+pub const IGNORE_FILE: &str = ".ottvcignore";
+/// The longest metadata document in its JSON form, in bytes.
+pub const MAX_JSON_BYTES: u64 = 16 << 20;
+
+/// A file of the working copy.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where it is in the tree.
+    pub path: RepoPath,
+    /// Its facts when it was looked at.
+    pub facts: FileFacts,
+}
+
+/// Turns a system error into ours.
+pub(crate) fn io(
+    action: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(std::io::Error) -> RepoError {
+    let path = path.into();
+    move |source| RepoError::Io { action, path, source }
+}
+
+impl Repo {
+    /// Returns the path in the tree of a path a user gave, relative to `from` (a folder in or below
+    /// the root) unless absolute. The file need not exist.
+    ///
+    /// # Errors
+    /// [`RepoError::PathOutside`], or [`ottvc_object::ObjectError::BadPath`].
+    pub fn repo_path(&self, from: &Path, given: &str) -> Result<RepoPath, RepoError> {
+        let outside = || RepoError::PathOutside { path: given.to_owned() };
+        let mut clean = PathBuf::new();
+        for component in from.join(given).components() {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    if !clean.pop() {
+                        return Err(outside());
+                    }
+                }
+                other => clean.push(other),
+            }
+        }
+        let relative = clean.strip_prefix(&self.root).map_err(|_| outside())?;
+        path_of(relative)
+    }
+
+    /// Returns where in the file system a tree path lies.
+    pub fn disk_path(&self, path: &RepoPath) -> PathBuf {
+        let mut disk = self.root.clone();
+        disk.extend(path.names().iter().map(Name::as_str));
+        disk
+    }
+
+    /// Finds the files at and below `path`, in key order; `None` facts if there is nothing.
+    ///
+    /// Ignored files are left out, except one that `path` itself names.
+    pub(crate) fn find_files(&self, path: &RepoPath) -> Result<Vec<Found>, RepoError> {
+        let disk = self.disk_path(path);
+        self.refuse_links_above(path)?;
+        let Some(metadata) = lstat(&disk)? else { return Ok(Vec::new()) };
+        if !metadata.is_dir() {
+            return Ok(vec![Found { path: path.clone(), facts: facts(&metadata) }]);
+        }
+        let mut found = Vec::new();
+        let walk = WalkBuilder::new(&disk)
+            .standard_filters(false)
+            .parents(true)
+            .add_custom_ignore_filename(IGNORE_FILE)
+            .follow_links(false)
+            .filter_entry(|entry| entry.file_name() != REPO_FOLDER && entry.file_name() != ".git")
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(|error| RepoError::Io {
+                action: "list",
+                path: disk.clone(),
+                source: std::io::Error::other(error),
+            })?;
+            if entry.file_type().is_none_or(|kind| kind.is_dir()) {
+                continue;
+            }
+            let Some(metadata) = lstat(entry.path())? else { continue };
+            let relative = entry.path().strip_prefix(&self.root).unwrap_or(entry.path());
+            if metadata.is_file() || metadata.is_symlink() {
+                found.push(Found { path: path_of(relative)?, facts: facts(&metadata) });
+            }
+        }
+        found.sort_by_cached_key(|file| file.path.key());
+        for pair in found.windows(2) {
+            if let [first, second] = pair
+                && first.path.key() == second.path.key()
+            {
+                return Err(RepoError::Collision {
+                    first: first.path.to_string(),
+                    second: second.path.to_string(),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Finds the tracked files that a walk left out because they are ignored: once tracked, a file is
+    /// never ignored.
+    pub(crate) fn tracked_but_ignored(
+        &self,
+        found: &[Found],
+        tracked: &BTreeMap<PathKey, (RepoPath, NamedEntry)>,
+    ) -> Result<Vec<Found>, RepoError> {
+        let seen: HashSet<PathKey> = found.iter().map(|file| file.path.key()).collect();
+        let mut ignored = Vec::new();
+        for (key, (path, _)) in tracked {
+            if seen.contains(key) || self.refuse_links_above(path).is_err() {
+                continue;
+            }
+            if let Some(metadata) = lstat(&self.disk_path(path))?
+                && !metadata.is_dir()
+            {
+                ignored.push(Found { path: path.clone(), facts: facts(&metadata) });
+            }
+        }
+        Ok(ignored)
+    }
+
+    /// Refuses a path that leads through a symbolic link: it would reach outside the tree.
+    pub(crate) fn refuse_links_above(&self, path: &RepoPath) -> Result<(), RepoError> {
+        let mut disk = self.root.clone();
+        let above = path.names().len().saturating_sub(1);
+        for name in path.names().iter().take(above) {
+            disk.push(name.as_str());
+            if lstat(&disk)?.is_some_and(|metadata| metadata.is_symlink()) {
+                return Err(RepoError::InTheWay { path: disk.display().to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what the working copy has at `path`, reading its content only where the stat cache
+    /// cannot vouch for it. What was learnt goes to `rows`. `None` if no file is there.
+    pub(crate) fn look(
+        &self,
+        path: &RepoPath,
+        rows: &mut Rows,
+    ) -> Result<Option<Entry>, RepoError> {
+        self.refuse_links_above(path)?;
+        match lstat(&self.disk_path(path))? {
+            Some(metadata) if !metadata.is_dir() => {
+                self.look_at(&Found { path: path.clone(), facts: facts(&metadata) }, rows).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`Repo::look`], for a file already found.
+    pub(crate) fn look_at(&self, file: &Found, rows: &mut Rows) -> Result<Entry, RepoError> {
+        if let Some(row) = self.cache_row(&file.path)?
+            && row.vouches(&file.facts)
+        {
+            return Ok(row.entry);
+        }
+        let noted = self.now();
+        let entry = read_entry(&self.disk_path(&file.path), &file.path, &file.facts)?;
+        let row = CacheRow { facts: file.facts.clone(), entry, stored: false, noted };
+        push_row(rows, &file.path, &row)?;
+        Ok(entry)
+    }
+
+    /// Reads a metadata document of the working copy.
+    ///
+    /// # Errors
+    /// [`ottvc_object::ObjectError::BadJson`] and its like, with the file named by the caller.
+    pub fn read_document(&self, path: &RepoPath) -> Result<Document, RepoError> {
+        read_json(&self.disk_path(path))
+    }
+
+    /// Returns what is staged at `path`.
+    pub(crate) fn staged_at(
+        &self,
+        staged: TreeId,
+        path: &RepoPath,
+    ) -> Result<Option<NamedEntry>, RepoError> {
+        lookup_path(&self.nodes, staged, path)
+    }
+}
+
+/// Reads a file and says what it holds; stores nothing. A `*.meta.json` that is no document counts as
+/// plain bytes: it differs from any document, and adding it says why.
+pub(crate) fn read_entry(
+    disk: &Path,
+    path: &RepoPath,
+    facts: &FileFacts,
+) -> Result<Entry, RepoError> {
+    if facts.symlink {
+        let target = link_target(disk)?;
+        return Ok(Entry::File(FileEntry {
+            content: ContentId::of(&target),
+            len: target.len() as u64,
+            mode: FileMode::Symlink,
+        }));
+    }
+    if path.name().is_some_and(Name::is_document)
+        && let Ok(document) = read_json(disk)
+    {
+        let object = document.to_object()?;
+        return Ok(Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 });
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut source = std::fs::File::open(disk).map_err(io("open", disk))?;
+    let len = std::io::copy(&mut source, &mut hasher).map_err(io("read", disk))?;
+    Ok(Entry::File(FileEntry {
+        content: ContentId(*hasher.finalize().as_bytes()),
+        len,
+        mode: mode_of(facts),
+    }))
+}
+
+/// Reads a metadata document in its JSON form.
+fn read_json(disk: &Path) -> Result<Document, RepoError> {
+    let metadata = std::fs::metadata(disk).map_err(io("open", disk))?;
+    if metadata.len() > MAX_JSON_BYTES {
+        return Err(ottvc_object::ObjectError::TooLarge {
+            what: "metadata document",
+            len: metadata.len(),
+            limit: MAX_JSON_BYTES,
+        }
+        .into());
+    }
+    Ok(Document::from_json(&std::fs::read(disk).map_err(io("read", disk))?)?)
+}
+
+/// Adds a cache row to those to be written.
+pub(crate) fn push_row(rows: &mut Rows, path: &RepoPath, row: &CacheRow) -> Result<(), RepoError> {
+    rows.push((row_key(path), Some(ottvc_object::codec::encode_body(row)?)));
+    Ok(())
+}
+
+/// Turns a relative path of the file system into a tree path.
+fn path_of(relative: &Path) -> Result<RepoPath, RepoError> {
+    let mut parts = Vec::new();
+    for component in relative.components() {
+        let part =
+            component.as_os_str().to_str().ok_or_else(|| ottvc_object::ObjectError::BadPath {
+                path: relative.display().to_string(),
+                why: "the name is not UTF-8",
+            })?;
+        parts.push(part);
+    }
+    Ok(RepoPath::new(&parts.join("/"))?)
+}
+
+/// Looks at a file without following links; `None` if it is not there.
+pub(crate) fn lstat(disk: &Path) -> Result<Option<Metadata>, RepoError> {
+    match std::fs::symlink_metadata(disk) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(io("look at", disk)(error)),
+    }
+}
+
+/// Returns the bytes of a symbolic link's target.
+pub(crate) fn link_target(disk: &Path) -> Result<Vec<u8>, RepoError> {
+    let target = std::fs::read_link(disk).map_err(io("read link", disk))?;
+    // Windows writes backslashes; a tree holds one form.
+    let text = target.to_str().map(|text| text.replace('\\', "/"));
+    if cfg!(windows)
+        && let Some(text) = text
+    {
+        return Ok(text.into_bytes());
+    }
+    Ok(target.as_os_str().as_encoded_bytes().to_vec())
+}
+
+/// Picks the facts we compare.
+pub(crate) fn facts(metadata: &Metadata) -> FileFacts {
+    let since = |time: std::io::Result<std::time::SystemTime>| match time {
+        Ok(time) => match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
+            Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
+        },
+        Err(_) => 0,
+    };
+    let (changed, inode, executable) = unix_facts(metadata);
+    FileFacts {
+        len: metadata.len(),
+        modified: since(metadata.modified()),
+        changed,
+        inode,
+        executable: executable && metadata.is_file(),
+        symlink: metadata.is_symlink(),
+    }
+}
+
+#[cfg(unix)]
+fn unix_facts(metadata: &Metadata) -> (i128, u64, bool) {
+    use std::os::unix::fs::MetadataExt;
+    let changed = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+    (changed, metadata.ino(), metadata.mode() & 0o100 != 0)
+}
+
+#[cfg(not(unix))]
+fn unix_facts(_: &Metadata) -> (i128, u64, bool) {
+    (0, 0, false)
+}
+
+/// The mode that a file with these facts has in a tree.
+pub(crate) fn mode_of(facts: &FileFacts) -> FileMode {
+    match (facts.symlink, facts.executable) {
+        (true, _) => FileMode::Symlink,
+        (false, true) => FileMode::Executable,
+        (false, false) => FileMode::Regular,
+    }
+}

@@ -1,0 +1,179 @@
+//! A repository in memory with a working copy in a temporary folder.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+pub(crate) mod holey;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use ottvc_merge::Choice;
+use ottvc_object::RepoPath;
+use ottvc_object::manifest::CutRule;
+use ottvc_refs::memory::MemoryRefs;
+use ottvc_refs::{Clock, RefKind};
+use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::record::{CommitOptions, Committed};
+use ottvc_repo::resolving::Resolution;
+use ottvc_repo::{Parts, Repo, RepoError, Silent};
+use ottvc_store::ObjectStore;
+use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
+use tempfile::TempDir;
+
+/// A clock that moves on by a second whenever it is asked, years after any file was written.
+#[derive(Debug)]
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> i64 {
+        self.0.fetch_add(1000, Ordering::Relaxed)
+    }
+}
+
+/// Small chunks, so that small files have several.
+pub(crate) const SMALL: CutRule = CutRule::FastCdc { min: 256, avg: 1024, max: 4096 };
+
+pub(crate) struct Lab {
+    pub(crate) repo: Repo,
+    pub(crate) store: Arc<MemoryStore>,
+    dir: TempDir,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let store = Arc::new(MemoryStore::default());
+        Self::over(store.clone(), store)
+    }
+
+    /// A lab whose repository uses `objects`, which keeps everything in `store`.
+    pub(crate) fn over(objects: Arc<dyn ObjectStore>, store: Arc<MemoryStore>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::new(Parts {
+            objects,
+            refs: Arc::new(MemoryRefs::default()),
+            workspace: Arc::new(MemoryWorkspace::default()),
+            clock: Arc::new(Ticking(AtomicI64::new(4_000_000_000_000))),
+            root: dir.path().canonicalize().unwrap(),
+            actor: "Ada <ada@example.org>".into(),
+            rule: SMALL,
+            jobs: 2,
+        });
+        repo.make_first_branch().unwrap();
+        Self { repo, store, dir }
+    }
+
+    pub(crate) fn disk(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test writes as any editor would")]
+    pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        let disk = self.disk(path);
+        std::fs::create_dir_all(disk.parent().unwrap()).unwrap();
+        std::fs::write(disk, bytes).unwrap();
+        self
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
+        std::fs::read(self.disk(path)).ok().map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> &Self {
+        std::fs::remove_file(self.disk(path)).unwrap();
+        self
+    }
+
+    /// Stages everything and commits it.
+    pub(crate) fn commit(&self, message: &str) -> Committed {
+        self.try_commit(message).unwrap()
+    }
+
+    pub(crate) fn try_commit(&self, message: &str) -> Result<Committed, RepoError> {
+        self.repo.add(self.repo.root(), &[".".to_owned()], &Silent)?;
+        let options = CommitOptions { message: Some(message.into()), ..CommitOptions::default() };
+        self.repo.record(self.repo.root(), &options, &Silent)
+    }
+
+    pub(crate) fn branch(&self, name: &str) -> &Self {
+        self.repo.make_branch(name, None, None, None).unwrap();
+        self
+    }
+
+    pub(crate) fn switch(&self, name: &str) -> &Self {
+        self.repo.switch(name, false, false, &Silent).unwrap();
+        self
+    }
+
+    pub(crate) fn merge(&self, rev: &str) -> MergeReport {
+        self.repo.merge(rev, &MergeRequest::default(), &Silent).unwrap()
+    }
+
+    pub(crate) fn settle(&self, path: Option<&str>, choice: Choice) {
+        let resolution = Resolution {
+            path: path.map(|path| RepoPath::new(path).unwrap()),
+            field: None,
+            choice: Some(choice),
+            rules: Vec::new(),
+        };
+        self.repo.settle(&resolution).unwrap();
+    }
+
+    /// Commits what is staged, ending a merge.
+    pub(crate) fn finish(&self) -> Committed {
+        self.repo.record(self.repo.root(), &CommitOptions::default(), &Silent).unwrap()
+    }
+
+    /// Commits what is staged, with a message.
+    pub(crate) fn finish_with(&self, message: &str) -> Committed {
+        let options = CommitOptions { message: Some(message.into()), ..CommitOptions::default() };
+        self.repo.record(self.repo.root(), &options, &Silent).unwrap()
+    }
+
+    pub(crate) fn head(&self, branch: &str) -> String {
+        let rows = self.repo.list_refs(RefKind::Branch).unwrap();
+        rows.into_iter().find(|row| row.name == branch).unwrap().commit.unwrap()
+    }
+
+    /// Paths of a revision, sorted.
+    pub(crate) fn paths(&self, rev: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        self.repo
+            .list(rev, &RepoPath::root(), true, &mut |row| {
+                paths.push(row.path);
+                Ok(())
+            })
+            .unwrap();
+        paths
+    }
+
+    /// A field of a document of a revision, as JSON text.
+    pub(crate) fn field(&self, rev: &str, path: &str, field: &str) -> Option<String> {
+        let document = self.repo.document(rev, &RepoPath::new(path).unwrap()).unwrap();
+        let value = document.value().get(&field.parse().unwrap())?;
+        Some(ottvc_object::value::value_to_json(value).to_string())
+    }
+
+    pub(crate) fn cat(&self, rev: &str, path: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.repo.cat(rev, &RepoPath::new(path).unwrap(), None, None, &mut out).unwrap();
+        out
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.repo.status(&Silent).unwrap().clean
+    }
+}
+
+/// Bytes without pattern, different for each seed.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        })
+        .collect()
+}

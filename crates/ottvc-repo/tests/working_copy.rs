@@ -1,0 +1,328 @@
+//! Stories of the working copy: staging, switching, restoring, taking back.
+
+mod common;
+
+use common::{Lab, SMALL, noise};
+use ottvc_object::RepoPath;
+use ottvc_object::manifest::CutRule;
+use ottvc_repo::checkout::CheckoutOptions;
+use ottvc_repo::ingest::IngestOptions;
+use ottvc_repo::record::CommitOptions;
+use ottvc_repo::{RepoError, Silent, content};
+
+fn only(path: &str) -> CommitOptions {
+    CommitOptions {
+        message: Some("only".into()),
+        only: vec![path.to_owned()],
+        ..CommitOptions::default()
+    }
+}
+
+#[test]
+fn every_file_comes_back_to_the_byte() {
+    let lab = Lab::new();
+    let files: Vec<(String, Vec<u8>)> = [0, 1, 255, 256, 4096, 70_000, 1_500_000]
+        .into_iter()
+        .map(|len| (format!("media/{len}.bin"), noise(len as u64 + 1, len)))
+        .collect();
+    for (path, bytes) in &files {
+        lab.write(path, bytes);
+    }
+    lab.write("zeros.bin", vec![0; 300_000]).write("UPPER/Film Ä (1).mov", "x");
+    lab.commit("all");
+    let to = tempfile::tempdir().unwrap();
+    let done = lab.repo.checkout("main", to.path(), &CheckoutOptions::default(), &Silent).unwrap();
+    assert_eq!(done.files, 9);
+    for (path, bytes) in &files {
+        assert_eq!(&std::fs::read(to.path().join(path)).unwrap(), bytes, "{path}");
+        let entry = RepoPath::new(path).unwrap();
+        for range in ["0-0", "-1", "100-", "17-300"] {
+            let Ok((offset, len)) =
+                range.parse::<ottvc_repo::read::ByteRange>().unwrap().within(bytes.len() as u64)
+            else {
+                continue;
+            };
+            let mut out = Vec::new();
+            let range = Some(range.parse().unwrap());
+            lab.repo.cat("main", &entry, range, None, &mut out).unwrap();
+            assert_eq!(out, bytes[offset as usize..(offset + len) as usize]);
+        }
+    }
+    // A second checkout finds everything there and writes nothing.
+    let again = lab.repo.checkout("main", to.path(), &CheckoutOptions::default(), &Silent).unwrap();
+    assert_eq!((again.files, again.unchanged), (0, 9));
+}
+
+#[test]
+fn adding_again_reads_nothing_and_equal_content_is_stored_once() {
+    let lab = Lab::new();
+    lab.write("a.bin", noise(1, 100_000));
+    let add = |path: &str| lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent).unwrap();
+    let first = add("a.bin");
+    assert_eq!((first.files, first.read_bytes, first.new_bytes), (1, 100_000, 100_000));
+    assert!(first.stored_bytes > 100_000);
+    let again = add(".");
+    assert_eq!((again.files, again.read_bytes, again.stored_bytes), (1, 0, 0));
+    lab.write("copy.bin", noise(1, 100_000));
+    let copy = add("copy.bin");
+    assert_eq!((copy.read_bytes, copy.new_bytes, copy.new_chunks), (100_000, 0, 0));
+}
+
+#[test]
+fn a_better_cut_changes_no_commit() {
+    let lab = Lab::new();
+    lab.write("film.bin", noise(7, 200_000));
+    let before = lab.commit("film");
+    let named = ottvc_object::tree::lookup_path(
+        lab.repo.nodes(),
+        before.tree,
+        &RepoPath::new("film.bin").unwrap(),
+    );
+    let Some(ottvc_object::Entry::File(file)) = named.unwrap().map(|named| named.entry) else {
+        panic!("a file");
+    };
+    let other = CutRule::FastCdc { min: 1024, avg: 8192, max: 32_768 };
+    let manifest = lab.repo.objects().manifest_of(file.content).unwrap();
+    let options = IngestOptions { rule: other, jobs: 2 };
+    content::rechunk(lab.repo.objects(), file.content, options).unwrap();
+    assert_ne!(lab.repo.objects().manifest_of(file.content).unwrap(), manifest);
+    assert_eq!(lab.head("main"), before.commit.to_string());
+    assert_eq!(lab.cat("main", "film.bin"), noise(7, 200_000));
+    lab.write("film.bin", noise(7, 200_000)).write("other.txt", "x");
+    let after = lab.commit("other");
+    lab.repo.remove(lab.repo.root(), &["other.txt".to_owned()], false, false).unwrap();
+    let back = lab.finish_with("as before");
+    assert_ne!(after.tree, before.tree);
+    assert_eq!(back.tree, before.tree, "the tree does not know how the file is cut");
+    assert_ne!(SMALL, other);
+}
+
+#[test]
+fn switching_keeps_local_changes_or_refuses() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").write("b.txt", "1").write("d/c.txt", "1").commit("start");
+    lab.branch("other").switch("other");
+    lab.write("a.txt", "2").delete("d/c.txt").write("new/n.txt", "n").commit("other");
+    lab.switch("main");
+    assert_eq!(lab.read("a.txt").unwrap(), "1");
+    assert_eq!(lab.read("d/c.txt").unwrap(), "1");
+    assert!(!lab.disk("new").exists(), "a folder that holds nothing any more goes");
+    // A change to what is the same on both sides is carried along, staged or not.
+    lab.write("b.txt", "mine").write("s.txt", "staged");
+    lab.repo.add(lab.repo.root(), &["s.txt".to_owned()], &Silent).unwrap();
+    lab.switch("other");
+    assert_eq!(lab.read("b.txt").unwrap(), "mine");
+    let status = lab.repo.status(&Silent).unwrap();
+    assert_eq!((status.staged.len(), status.changed.len()), (1, 1));
+    // A change to what differs, or an untracked file in the way, is never lost.
+    lab.write("a.txt", "precious");
+    let refused = lab.repo.switch("main", false, false, &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { paths }) if paths == ["a.txt"]));
+    lab.write("a.txt", "2").write("d/c.txt", "untracked");
+    let refused = lab.repo.switch("main", false, false, &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { paths }) if paths == ["d/c.txt"]));
+    assert_eq!(lab.read("d/c.txt").unwrap(), "untracked");
+    // The very content that the switch would write is no loss.
+    lab.write("d/c.txt", "1").switch("main");
+    assert_eq!(lab.read("a.txt").unwrap(), "1");
+}
+
+#[test]
+fn untracked_folders_in_the_way_are_not_lost() {
+    let lab = Lab::new();
+    lab.write("keep.txt", "k").commit("start");
+    lab.branch("other").switch("other");
+    lab.write("x", "a file").commit("x");
+    lab.switch("main");
+    lab.write("x/inner.txt", "mine");
+    let refused = lab.repo.switch("other", false, false, &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { paths }) if paths == ["x/inner.txt"]));
+    assert_eq!(lab.read("x/inner.txt").unwrap(), "mine");
+}
+
+#[test]
+fn commit_of_a_path_leaves_the_rest_staged() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").write("b.txt", "1").commit("start");
+    lab.write("a.txt", "2").write("b.txt", "2");
+    lab.repo.add(lab.repo.root(), &["b.txt".to_owned()], &Silent).unwrap();
+    let done = lab.repo.record(lab.repo.root(), &only("a.txt"), &Silent).unwrap();
+    assert_eq!(done.changed, 1);
+    assert_eq!((lab.cat("main", "a.txt"), lab.cat("main", "b.txt")), (b"2".into(), b"1".into()));
+    let status = lab.repo.status(&Silent).unwrap();
+    assert_eq!(status.staged.len(), 1);
+    assert_eq!(status.staged[0].path, "b.txt");
+    lab.finish_with("b");
+    assert_eq!(lab.cat("main", "b.txt"), b"2");
+    assert!(matches!(
+        lab.repo.record(lab.repo.root(), &CommitOptions { message: Some("x".into()), ..CommitOptions::default() }, &Silent),
+        Err(RepoError::NothingToCommit)
+    ));
+}
+
+#[test]
+fn undo_takes_back_step_by_step_and_can_be_taken_back() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1");
+    let first = lab.commit("one");
+    lab.write("a.txt", "2");
+    let second = lab.commit("two");
+    lab.branch("cut");
+    // The branch goes first, then the commit: its change is staged again, the file untouched.
+    assert_eq!(lab.repo.undo(None, &Silent).unwrap().summary, "undo 4: branch: cut");
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(lab.head("main"), first.commit.to_string());
+    assert_eq!(lab.read("a.txt").unwrap(), "2");
+    let status = lab.repo.status(&Silent).unwrap();
+    assert_eq!((status.staged.len(), status.changed.len()), (1, 0));
+    // Undoing the undo brings the commit back.
+    let undo = lab.repo.refs().operations(None, 1).unwrap()[0].id;
+    lab.repo.undo(Some(undo), &Silent).unwrap();
+    assert_eq!(lab.head("main"), second.commit.to_string());
+    assert!(lab.is_clean());
+    assert!(matches!(lab.repo.undo(Some(99), &Silent), Err(RepoError::CannotUndo { .. })));
+    assert!(matches!(lab.repo.undo(Some(1), &Silent), Err(RepoError::CannotUndo { .. })));
+}
+
+#[test]
+fn undo_of_a_merge_brings_the_files_back() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").commit("one");
+    lab.branch("cut");
+    lab.write("a.txt", "2").write("n.txt", "n").commit("two");
+    lab.switch("cut").write("b.txt", "b").commit("b");
+    lab.merge("main");
+    assert_eq!(lab.read("a.txt").unwrap(), "2");
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(lab.paths("cut"), ["a.txt", "b.txt"]);
+    assert_eq!(lab.read("a.txt").unwrap(), "1");
+    assert!(lab.read("n.txt").is_none());
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_renamed_branch_is_the_same_edition_and_undo_finds_it() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").commit("one");
+    let edition = |name: &str| {
+        let rows = lab.repo.list_refs(ottvc_refs::RefKind::Branch).unwrap();
+        rows.into_iter().find(|row| row.name == name).and_then(|row| row.edition)
+    };
+    let before = edition("main").unwrap();
+    lab.repo.rename_branch("main", "theatrical").unwrap();
+    assert_eq!(edition("theatrical").unwrap(), before);
+    assert_eq!(lab.repo.status(&Silent).unwrap().branch.unwrap(), "theatrical");
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(lab.repo.status(&Silent).unwrap().branch.unwrap(), "main");
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn names_that_differ_in_case_cannot_both_be_there() {
+    let lab = Lab::new();
+    lab.write("Film.bin", "1").commit("one");
+    lab.write("film.bin", "2");
+    let both = lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent);
+    assert!(matches!(both, Err(RepoError::Collision { .. })));
+    let twin = lab.repo.add(lab.repo.root(), &["film.bin".to_owned()], &Silent);
+    assert!(matches!(twin, Err(RepoError::Collision { .. })));
+    // Renaming it is fine, by hand or by mv.
+    lab.delete("Film.bin");
+    lab.commit("renamed by hand");
+    assert_eq!(lab.paths("main"), ["film.bin"]);
+    lab.repo.rename(lab.repo.root(), "film.bin", "FILM.bin").unwrap();
+    lab.finish_with("mv");
+    assert_eq!(lab.paths("main"), ["FILM.bin"]);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_name_some_system_cannot_hold_is_refused_and_nothing_is_staged() {
+    for name in ["a:b.txt", "con.txt", "dot.", "e\u{301}.txt", "back\\slash"] {
+        let lab = Lab::new();
+        lab.write("good.txt", "g").write(name, "x");
+        let refused = lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent);
+        assert!(matches!(refused, Err(RepoError::Object(_))), "{name}");
+        assert!(lab.repo.status(&Silent).is_err() || lab.is_clean());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_the_executable_bit_are_kept_and_links_are_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let lab = Lab::new();
+    lab.write("run.sh", "#!/bin/sh\n").write("a/b.txt", "b");
+    std::fs::set_permissions(lab.disk("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("/etc", lab.disk("outside")).unwrap();
+    lab.commit("links");
+    let to = tempfile::tempdir().unwrap();
+    lab.repo.checkout("main", to.path(), &CheckoutOptions::default(), &Silent).unwrap();
+    assert_eq!(std::fs::read_link(to.path().join("outside")).unwrap().to_str(), Some("/etc"));
+    let mode = std::fs::metadata(to.path().join("run.sh")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
+    // Through a link, nothing is read or written: not on the way in, not on the way out.
+    let through = lab.repo.add(lab.repo.root(), &["outside/passwd".to_owned()], &Silent);
+    assert!(matches!(through, Err(RepoError::InTheWay { .. })));
+    let trap = tempfile::tempdir().unwrap();
+    let victim = tempfile::tempdir().unwrap();
+    symlink(victim.path(), trap.path().join("a")).unwrap();
+    let options = CheckoutOptions { force: true, ..CheckoutOptions::default() };
+    let refused = lab.repo.checkout("main", trap.path(), &options, &Silent);
+    assert!(matches!(refused, Err(RepoError::InTheWay { .. })));
+    assert_eq!(std::fs::read_dir(victim.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn paths_outside_are_refused() {
+    let lab = Lab::new();
+    for path in ["../x", "a/../../x", "/etc/passwd"] {
+        let refused = lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent);
+        assert!(matches!(refused, Err(RepoError::PathOutside { .. })), "{path}");
+    }
+}
+
+#[test]
+fn ignored_files_stay_out_unless_named() {
+    let lab = Lab::new();
+    lab.write(".ottvcignore", "*.tmp\nproxies/\n").write("a.tmp", "x").write("proxies/p.mp4", "p");
+    lab.write("a.txt", "a");
+    lab.commit("start");
+    assert_eq!(lab.paths("main"), [".ottvcignore", "a.txt"]);
+    lab.repo.add(lab.repo.root(), &["a.tmp".to_owned()], &Silent).unwrap();
+    lab.finish_with("named");
+    assert_eq!(lab.paths("main"), [".ottvcignore", "a.tmp", "a.txt"]);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn checkout_takes_a_part_and_overwrites_only_when_told() {
+    let lab = Lab::new();
+    lab.write("audio/de.wav", "de").write("audio/en.wav", "en").write("film.mp4", "f");
+    lab.write("x/film.mp4", "g").commit("start");
+    let written = |only: &[&str], paths: &[&str]| {
+        let to = tempfile::tempdir().unwrap();
+        let options = CheckoutOptions {
+            only: only.iter().map(|it| (*it).to_owned()).collect(),
+            paths: paths.iter().map(|it| (*it).to_owned()).collect(),
+            ..CheckoutOptions::default()
+        };
+        lab.repo.checkout("main", to.path(), &options, &Silent).unwrap().files
+    };
+    assert_eq!(written(&["*.wav"], &[]), 2);
+    assert_eq!(written(&["audio"], &[]), 2);
+    assert_eq!(written(&["film.mp4"], &[]), 2);
+    assert_eq!(written(&["/film.mp4"], &[]), 1);
+    assert_eq!(written(&["audio/d*"], &[]), 1);
+    assert_eq!(written(&[], &["audio"]), 2);
+    assert_eq!(written(&["*.mp4"], &["x"]), 1);
+    let to = tempfile::tempdir().unwrap();
+    std::fs::create_dir(to.path().join("audio")).unwrap();
+    std::fs::copy(lab.disk("film.mp4"), to.path().join("audio/de.wav")).unwrap();
+    let refused = lab.repo.checkout("main", to.path(), &CheckoutOptions::default(), &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { .. })));
+    assert!(!to.path().join("film.mp4").exists(), "refused before anything was written");
+    let options = CheckoutOptions { force: true, ..CheckoutOptions::default() };
+    lab.repo.checkout("main", to.path(), &options, &Silent).unwrap();
+    assert_eq!(std::fs::read(to.path().join("audio/de.wav")).unwrap(), b"de");
+}
