@@ -1,0 +1,20 @@
+//! One module for each group of commands: its arguments, what it asks of the facade, and how the
+//! answer reads. Every command answers either with lines for people or with one JSON object.
+
+pub(crate) mod audit;
+pub(crate) mod branches;
+pub(crate) mod commit;
+pub(crate) mod config;
+pub(crate) mod conflicts;
+pub(crate) mod diff;
+pub(crate) mod files;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod manual;
+pub(crate) mod merge;
+pub(crate) mod merge_file;
+pub(crate) mod meta;
+pub(crate) mod operations;
+pub(crate) mod stage;
+pub(crate) mod status;
+pub(crate) mod verify;

@@ -1,0 +1,191 @@
+//! `branch`, `tag`, `switch`: the names of editions, and which one is here.
+
+use clap::Args;
+use ottvc_refs::RefKind;
+use ottvc_repo::branches::RefRow;
+use serde_json::{Value as Json, json};
+
+use crate::context::{Context, Need};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{self, DIM, GOOD, ID, NAME, paint};
+
+/// List branches; with NAME, make one. A branch is an edition: class and territory describe it.
+#[derive(Debug, Args)]
+pub(crate) struct Branch {
+    /// The branch to make
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Where it starts [default: HEAD]
+    #[arg(value_name = "REV")]
+    rev: Option<String>,
+    /// What kind of cut it is: director, regional, promo ...
+    #[arg(long, value_name = "CLASS", requires = "name")]
+    class: Option<String>,
+    /// Where it is shown
+    #[arg(long, value_name = "TERRITORY", requires = "name")]
+    territory: Option<String>,
+    /// Delete a branch
+    #[arg(short = 'd', long, value_name = "NAME", conflicts_with_all = ["name", "rename"])]
+    delete: Option<String>,
+    /// Rename a branch; the edition stays the same
+    #[arg(short = 'm', long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "name")]
+    rename: Option<Vec<String>>,
+    /// Delete it although commits would be reachable from nowhere
+    #[arg(long, short = 'f')]
+    force: bool,
+}
+
+pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<Exit, CliError> {
+    if let Some(name) = &args.delete {
+        let repo = context.open(Need::Write("branch"))?.repo;
+        let row = repo.remove_branch(name, args.force)?;
+        removed(context, out, "branch", &row)?;
+    } else if let Some([old, new]) = args.rename.as_deref() {
+        let repo = context.open(Need::Write("branch"))?.repo;
+        let row = repo.rename_branch(old, new)?;
+        context.report(out, &row_json(&row), |out| {
+            out.line(format!("branch {old} is now {}", paint(NAME, new)))
+        })?;
+    } else if let Some(name) = &args.name {
+        let repo = context.open(Need::Write("branch"))?.repo;
+        let row = repo.make_branch(name, args.rev.as_deref(), args.class, args.territory)?;
+        made(context, out, "branch", &row)?;
+    } else {
+        let rows = context.open(Need::Read)?.repo.list_refs(RefKind::Branch)?;
+        list(context, out, "branches", &rows)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// List tags; with NAME, make one. A tag stays where it is.
+#[derive(Debug, Args)]
+pub(crate) struct Tag {
+    /// The tag to make
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// What it names [default: HEAD]
+    #[arg(value_name = "REV")]
+    rev: Option<String>,
+    /// Delete a tag
+    #[arg(short = 'd', long, value_name = "NAME", conflicts_with = "name")]
+    delete: Option<String>,
+}
+
+pub(crate) fn tag(context: &Context, out: &mut Out, args: &Tag) -> Result<Exit, CliError> {
+    if let Some(name) = &args.delete {
+        let row = context.open(Need::Write("tag"))?.repo.remove_tag(name)?;
+        removed(context, out, "tag", &row)?;
+    } else if let Some(name) = &args.name {
+        let row = context.open(Need::Write("tag"))?.repo.make_tag(name, args.rev.as_deref())?;
+        made(context, out, "tag", &row)?;
+    } else {
+        let rows = context.open(Need::Read)?.repo.list_refs(RefKind::Tag)?;
+        list(context, out, "tags", &rows)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn row_json(row: &RefRow) -> Json {
+    let mut json = serde_json::to_value(row).unwrap_or_default();
+    if let (Json::Object(object), Some(time)) = (&mut json, row.time) {
+        object.insert("time".into(), Json::from(show::rfc3339(time)));
+        object.insert("time_ms".into(), Json::from(time));
+    }
+    json
+}
+
+fn made(context: &Context, out: &mut Out, kind: &str, row: &RefRow) -> Result<(), CliError> {
+    context.report(out, &row_json(row), |out| {
+        let at = match &row.commit {
+            Some(commit) => format!("at {}", paint(ID, show::short(commit))),
+            None => "without a commit yet".into(),
+        };
+        out.line(format!("{kind} {} {at}", paint(NAME, &row.name)))
+    })
+}
+
+fn removed(context: &Context, out: &mut Out, kind: &str, row: &RefRow) -> Result<(), CliError> {
+    context.report(out, &row_json(row), |out| {
+        let was = row.commit.as_deref().map(|commit| format!(" (was {})", show::short(commit)));
+        let was = paint(DIM, was.unwrap_or_default());
+        out.line(format!("deleted {kind} {}{was}; ottvc undo brings it back", row.name))
+    })
+}
+
+fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Result<(), CliError> {
+    let json: Vec<Json> = rows.iter().map(row_json).collect();
+    context.answer(out, &json!({ member: json }), |out| {
+        let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        let edition = |row: &RefRow| {
+            let words: Vec<&str> = row.class.iter().chain(&row.territory).map(String::as_str).collect();
+            words.join(", ")
+        };
+        let kinds = rows.iter().map(|row| edition(row).chars().count()).max().unwrap_or(0);
+        for row in rows {
+            let name = show::pad(&row.name, width);
+            let (mark, name) = match row.current {
+                true => (paint(GOOD, "*"), paint(GOOD, name)),
+                false => (" ".to_owned(), name),
+            };
+            let commit = row.commit.as_deref().map_or("no commit yet", show::short);
+            let mut line = format!("{mark} {name}  {}", paint(ID, show::pad(commit, 12)));
+            if kinds > 0 {
+                line += &format!("  {}", show::pad(&edition(row), kinds));
+            }
+            if let Some(message) = &row.message {
+                line += &format!("  {}", show::first_line(message));
+            }
+            out.line(line.trim_end())?;
+        }
+        Ok(())
+    })
+}
+
+/// Move the working copy to a branch. Local changes are kept, or the switch is refused; they are
+/// never lost.
+#[derive(Debug, Args)]
+pub(crate) struct Switch {
+    /// The branch
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Make the branch first, at HEAD
+    #[arg(long, short = 'c')]
+    create: bool,
+    /// Go to a commit without a branch
+    #[arg(long, conflicts_with = "create")]
+    detach: bool,
+}
+
+pub(crate) fn switch(context: &Context, out: &mut Out, args: &Switch) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Write("switch"))?;
+    let switched = {
+        let progress = context.progress();
+        opened.repo.switch(&args.name, args.create, args.detach, &progress)?
+    };
+    context.report(out, &switched, |out| {
+        let place = match (&switched.branch, &switched.commit) {
+            (Some(branch), Some(commit)) => {
+                format!("On branch {} at {}", paint(NAME, branch), paint(ID, show::short(commit)))
+            }
+            (Some(branch), None) => format!("On branch {}, no commit yet", paint(NAME, branch)),
+            (None, commit) => {
+                let commit = commit.as_deref().unwrap_or_default();
+                format!("On commit {}, no branch", paint(ID, show::short(commit)))
+            }
+        };
+        let done = match (switched.written, switched.removed) {
+            (0, 0) => String::new(),
+            (written, 0) => format!("; {} written", show::count(written, "file", "files")),
+            (0, removed) => format!("; {} removed", show::count(removed, "file", "files")),
+            (written, removed) => format!(
+                "; {} written, {} removed",
+                show::count(written, "file", "files"),
+                show::grouped(removed)
+            ),
+        };
+        out.line(format!("{place}{done}"))
+    })?;
+    Ok(Exit::Ok)
+}

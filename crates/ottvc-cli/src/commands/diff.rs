@@ -1,0 +1,213 @@
+//! `diff`: what differs between two states, documents by field and media by byte range.
+
+use clap::Args;
+use ottvc_object::RepoPath;
+use ottvc_repo::RepoError;
+use ottvc_repo::changes::{Change, Diff as Changes, FieldChange, MediaChange};
+
+use crate::context::{Context, Need, Opened};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{self, BAD, DIM, GOOD, ID, TITLE, WARN, paint};
+
+/// How many byte ranges of a file people see; JSON has them all.
+const SHOWN_RANGES: usize = 8;
+
+/// Show what differs: documents by field, media by the byte ranges that are new.
+///
+/// Without revisions, the working copy against the last commit; with one, the working copy against
+/// that; with two, the second against the first. What is no revision is a path.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Revisions (A, or A B, or A..B), then paths
+    #[arg(value_name = "REV|PATH")]
+    given: Vec<String>,
+    /// Paths, whatever they are called
+    #[arg(last = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// End with status 7 if something differs
+    #[arg(long)]
+    exit_code: bool,
+    /// One line for each path
+    #[arg(long)]
+    stat: bool,
+}
+
+pub(crate) fn run(context: &Context, out: &mut Out, args: &Diff) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Look)?;
+    let (revs, paths) = sort_out(&opened, args)?;
+    let mut revs = revs.into_iter();
+    let (a, b) = (revs.next(), revs.next());
+    let changes = opened.repo.diff(a.as_deref(), b.as_deref(), &paths)?;
+    context.answer(out, &changes, |out| print(out, &changes, args.stat))?;
+    Ok(if args.exit_code && !changes.changes.is_empty() { Exit::Findings } else { Exit::Ok })
+}
+
+/// Tells revisions from paths: up to two revisions first, then paths.
+fn sort_out(opened: &Opened, args: &Diff) -> Result<(Vec<String>, Vec<RepoPath>), CliError> {
+    let (mut revs, mut paths) = (Vec::new(), Vec::new());
+    for given in &args.given {
+        if let Some((a, b)) = given.split_once("..")
+            && revs.is_empty()
+            && paths.is_empty()
+            && given != ".."
+            && (!given.contains('/') || opened.repo.resolve(a).is_ok())
+        {
+            let or_head = |rev: &str| if rev.is_empty() { "HEAD".into() } else { rev.to_owned() };
+            revs = vec![or_head(a), or_head(b)];
+            continue;
+        }
+        if revs.len() < 2 && paths.is_empty() {
+            match opened.repo.resolve(given) {
+                Ok(_) => {
+                    revs.push(given.clone());
+                    continue;
+                }
+                Err(error @ (RepoError::UnknownRevision { .. } | RepoError::Unborn { .. })) => {
+                    if !is_path(opened, given) {
+                        return Err(error.into());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        paths.push(opened.repo.repo_path(&opened.from, given)?);
+    }
+    for given in &args.paths {
+        paths.push(opened.repo.repo_path(&opened.from, given)?);
+    }
+    Ok((revs, paths))
+}
+
+/// Whether a path of that name is here, or was in the last commit.
+fn is_path(opened: &Opened, given: &str) -> bool {
+    let repo = &opened.repo;
+    repo.repo_path(&opened.from, given).is_ok_and(|path| {
+        repo.disk_path(&path).symlink_metadata().is_ok()
+            || repo.list("HEAD", &path, false, &mut |_| Ok(())).is_ok()
+    })
+}
+
+/// Writes changes for people.
+pub(crate) fn print(out: &mut Out, changes: &Changes, stat: bool) -> Result<(), CliError> {
+    if stat {
+        return print_stat(out, changes);
+    }
+    for change in &changes.changes {
+        let path = match &change.from {
+            Some(from) => format!("{from} -> {}", change.path),
+            None => change.path.clone(),
+        };
+        let word = paint(style_of(change.change), show::pad(change.change, 8));
+        let media = change.media.as_ref().map(|media| format!("  {}", media_line(change, media)));
+        out.line(format!("{word}  {}{}", paint(TITLE, path), media.unwrap_or_default()))?;
+        for field in &change.fields {
+            print_field(out, field)?;
+        }
+        if let Some(media) = &change.media
+            && change.change != "added"
+        {
+            print_ranges(out, media)?;
+        }
+    }
+    Ok(())
+}
+
+fn style_of(change: &str) -> anstyle::Style {
+    match change {
+        "added" => GOOD,
+        "removed" => BAD,
+        "retyped" => WARN,
+        _ => ID,
+    }
+}
+
+fn media_line(change: &Change, media: &MediaChange) -> String {
+    match change.change {
+        "added" => show::size(media.new_bytes),
+        "removed" => show::size(media.old_bytes),
+        _ if media.old_bytes == media.new_bytes && media.shared_bytes == media.new_bytes => {
+            format!("{}, the same bytes", show::size(media.new_bytes))
+        }
+        _ => format!(
+            "{} -> {}, {} shared",
+            show::size(media.old_bytes),
+            show::size(media.new_bytes),
+            show::percent(media.shared_bytes, media.new_bytes)
+        ),
+    }
+}
+
+fn print_field(out: &mut Out, change: &FieldChange) -> Result<(), CliError> {
+    let old = change.old.as_ref().map(show::value);
+    let new = change.new.as_ref().map(show::value);
+    let plus = |value: &str| paint(GOOD, format!("+ {value}"));
+    let minus = |value: &str| paint(BAD, format!("- {value}"));
+    let field = &change.field;
+    match (old, new) {
+        (Some(old), Some(new)) if show::fits_beside(&[&old, &new]) => {
+            out.line(format!("    {field}  {} -> {}", paint(BAD, old), paint(GOOD, new)))
+        }
+        (Some(old), None) if show::fits_beside(&[&old]) => {
+            out.line(format!("    {field}  {}", minus(&old)))
+        }
+        (None, Some(new)) if show::fits_beside(&[&new]) => {
+            out.line(format!("    {field}  {}", plus(&new)))
+        }
+        (old, new) => {
+            out.line(format!("    {field}"))?;
+            if let Some(old) = old {
+                out.line(format!("      {}", minus(&old)))?;
+            }
+            match new {
+                Some(new) => out.line(format!("      {}", plus(&new))),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn print_ranges(out: &mut Out, media: &MediaChange) -> Result<(), CliError> {
+    for range in media.ranges.iter().take(SHOWN_RANGES) {
+        out.line(format!(
+            "    {} at {}",
+            paint(GOOD, format!("{} new", show::size(range.length))),
+            show::size(range.offset)
+        ))?;
+    }
+    match media.ranges.len().saturating_sub(SHOWN_RANGES) {
+        0 => Ok(()),
+        more => {
+            let more = show::count(more as u64, "more range", "more ranges");
+            out.line(paint(DIM, format!("    and {more}")))
+        }
+    }
+}
+
+/// One line for each path, and one for all.
+fn print_stat(out: &mut Out, changes: &Changes) -> Result<(), CliError> {
+    let width = changes.changes.iter().map(|it| it.path.chars().count()).max().unwrap_or(0).min(60);
+    let (mut fields, mut bytes) = (0, 0);
+    for change in &changes.changes {
+        fields += change.fields.len() as u64;
+        let what = match &change.media {
+            Some(media) => {
+                bytes += media.new_bytes.saturating_sub(media.shared_bytes);
+                media_line(change, media)
+            }
+            None => show::count(change.fields.len() as u64, "field", "fields"),
+        };
+        out.line(format!(
+            "{}  {}  {what}",
+            paint(style_of(change.change), show::pad(change.change, 8)),
+            show::pad(&change.path, width)
+        ))?;
+    }
+    out.line(format!(
+        "{}, {}, {} of media that is new",
+        show::count(changes.changes.len() as u64, "path", "paths"),
+        show::count(fields, "field", "fields"),
+        show::size(bytes)
+    ))
+}

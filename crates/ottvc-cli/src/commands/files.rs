@@ -1,0 +1,249 @@
+//! `checkout`, `cat`, `ls`: getting things out of a revision.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ottvc_merge::Side;
+use ottvc_object::RepoPath;
+use ottvc_repo::Repo;
+use ottvc_repo::checkout::CheckoutOptions;
+use ottvc_repo::read::{ByteRange, Listed};
+use serde_json::json;
+
+use crate::context::{Context, Need};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{self, DIM, ID, TITLE, WARN, paint};
+
+/// A side of a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SideName {
+    /// What the branch merged into has
+    Ours,
+    /// What was merged from has
+    Theirs,
+    /// What both began from
+    Base,
+}
+
+impl From<SideName> for Side {
+    fn from(name: SideName) -> Self {
+        match name {
+            SideName::Ours => Self::Ours,
+            SideName::Theirs => Self::Theirs,
+            SideName::Base => Self::Base,
+        }
+    }
+}
+
+/// Splits `REV[:PATH]`; nothing before the colon means HEAD.
+///
+/// # Errors
+/// The path's, if it is none.
+pub(crate) fn rev_and_path(text: &str) -> Result<(&str, RepoPath), CliError> {
+    let (rev, path) = text.split_once(':').unwrap_or((text, ""));
+    let rev = if rev.is_empty() { "HEAD" } else { rev };
+    Ok((rev, RepoPath::new(path.trim_start_matches("./").trim_end_matches('/'))?))
+}
+
+/// Write files of a revision out to a folder. They are copies: changing them changes nothing stored.
+/// Every byte is checked on the way.
+#[derive(Debug, Args)]
+pub(crate) struct Checkout {
+    /// The revision
+    #[arg(value_name = "REV")]
+    rev: String,
+    /// Only these paths and what is below them
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// Where to write, made if need be
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Only files that match: '*.mp4', 'trailers/**'; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Overwrite files that differ
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// The side to write where there is a conflict
+    #[arg(long, value_name = "SIDE")]
+    conflicts: Option<SideName>,
+}
+
+pub(crate) fn checkout(context: &Context, out: &mut Out, args: Checkout) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Read)?;
+    let options = CheckoutOptions {
+        paths: args.paths,
+        only: args.only,
+        force: args.force,
+        conflicts: args.conflicts.map(Side::from),
+    };
+    let to = context.folder.join(&args.to);
+    let done = {
+        let progress = context.progress();
+        opened.repo.checkout(&args.rev, &to, &options, &progress)?
+    };
+    context.report(out, &done, |out| {
+        let there = match done.unchanged {
+            0 => String::new(),
+            unchanged => format!("; {} there already", show::grouped(unchanged)),
+        };
+        out.line(format!(
+            "{} written to {}{there}, {} in all",
+            show::count(done.files, "file", "files"),
+            paint(TITLE, args.to.display()),
+            show::size(done.bytes)
+        ))
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// Write a file of a revision to standard output, as it is; a document as JSON.
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    /// The file
+    #[arg(value_name = "REV:PATH")]
+    file: String,
+    /// Only these bytes, counted from 0, both ends included: A-B, A-, or -N for the last N
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    range: Option<String>,
+    /// The side to show where there is a conflict
+    #[arg(long, value_name = "SIDE")]
+    conflicts: Option<SideName>,
+}
+
+/// The most bytes that `cat --json` puts into its object.
+const MAX_JSON_CONTENT: usize = 64 << 20;
+
+pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Read)?;
+    let (rev, path) = rev_and_path(&args.file)?;
+    let range = args.range.as_deref().map(str::parse::<ByteRange>);
+    let range = range.transpose()?;
+    let side = args.conflicts.map(Side::from);
+    if !context.json {
+        let mut bytes = out.bytes()?;
+        opened.repo.cat(rev, &path, range, side, &mut bytes)?;
+        bytes.flush().map_err(CliError::Output)?;
+        return Ok(Exit::Ok);
+    }
+    let mut content = Bounded(Vec::new());
+    opened.repo.cat(rev, &path, range, side, &mut content)?;
+    let (encoding, text) = match String::from_utf8(content.0) {
+        Ok(text) => ("utf-8", text),
+        Err(error) => ("base64", base64(error.as_bytes())),
+    };
+    out.json(&json!({
+        "path": path.to_string(),
+        "revision": opened.repo.resolve(rev)?.id.to_string(),
+        "encoding": encoding,
+        "content": text,
+    }))?;
+    Ok(Exit::Ok)
+}
+
+/// Takes bytes up to a limit: a film is nothing to put into JSON.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_JSON_CONTENT {
+            return Err(std::io::Error::other("over 64 MiB: leave out --json, or give a --range"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// RFC 4648 base64.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for at in 0..4 {
+            let digit = (bits >> (18 - 6 * at)) & 63;
+            let digit = usize::try_from(digit).ok().and_then(|digit| DIGITS.get(digit));
+            text.push(match digit {
+                Some(digit) if at <= group.len() => char::from(*digit),
+                _ => '=',
+            });
+        }
+    }
+    text
+}
+
+/// List what a revision holds: kind, size, id, path. The id of a file is its BLAKE3: what `b3sum`
+/// prints.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// The revision, or a path in it [default: HEAD]
+    #[arg(value_name = "REV[:PATH]", default_value = "HEAD", hide_default_value = true)]
+    place: String,
+    /// Everything below, without the folders
+    #[arg(short = 'r', long)]
+    recursive: bool,
+}
+
+pub(crate) fn ls(context: &Context, out: &mut Out, args: &Ls) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Read)?;
+    let (rev, path) = rev_and_path(&args.place)?;
+    let entries = entries(&opened.repo, rev, &path, args.recursive)?;
+    let id = opened.repo.resolve(rev)?.id.to_string();
+    context.answer(out, &json!({ "revision": id, "entries": entries }), |out| {
+        let sizes: Vec<String> = entries.iter().map(|it| show::size(it.size)).collect();
+        let width = sizes.iter().map(|size| size.chars().count()).max().unwrap_or(0);
+        for (entry, size) in entries.iter().zip(&sizes) {
+            let path = match entry.kind {
+                "tree" => paint(TITLE, format!("{}/", entry.path)),
+                "conflict" => paint(WARN, &entry.path),
+                _ if entry.executable => format!("{}*", entry.path),
+                _ => entry.path.clone(),
+            };
+            out.line(format!(
+                "{}  {size:>width$}  {}  {path}",
+                paint(DIM, show::pad(entry.kind, 8)),
+                paint(ID, show::short(&entry.id))
+            ))?;
+        }
+        Ok(())
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn entries(repo: &Repo, rev: &str, path: &RepoPath, deep: bool) -> Result<Vec<Listed>, CliError> {
+    let mut entries = Vec::new();
+    repo.list(rev, path, deep, &mut |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{base64, rev_and_path};
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        for (plain, encoded) in pairs {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0xfd]), "//79");
+    }
+
+    #[test]
+    fn a_path_of_no_revision_is_one_of_head() {
+        assert_eq!(rev_and_path(":a/b/").unwrap().0, "HEAD");
+        assert_eq!(rev_and_path("main:./a").unwrap().1.to_string(), "a");
+        assert!(rev_and_path("main").unwrap().1.is_root());
+    }
+}

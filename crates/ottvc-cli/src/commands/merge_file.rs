@@ -1,0 +1,124 @@
+//! `merge-file`: merges three metadata documents given as files; needs no repository.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ottvc_merge::{MergeOptions, merge_values};
+use ottvc_object::RepoPath;
+use ottvc_object::conflict::Terms;
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_repo::merging::DecisionRow;
+use ottvc_repo::resolving::ConflictRow;
+use serde_json::{Value as Json, json};
+
+use crate::commands::merge::rules;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+
+/// Merge three metadata documents given as files, without a repository.
+///
+/// The merged document goes to standard output, conflicts in it as `$conflict` objects; the status is
+/// 4 if there are any. An empty file, such as /dev/null, stands for no document; - for standard input.
+#[derive(Debug, Args)]
+pub(crate) struct MergeFile {
+    /// What both sides began from
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+    /// One side
+    #[arg(value_name = "OURS")]
+    ours: PathBuf,
+    /// The other side
+    #[arg(value_name = "THEIRS")]
+    theirs: PathBuf,
+    /// Take a side where both disagree: '/ratings/**=theirs'; may be repeated
+    #[arg(long, value_name = "PATTERN=SIDE")]
+    rule: Vec<String>,
+}
+
+pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<Exit, CliError> {
+    let options = MergeOptions { rules: rules(&args.rule)?, ..MergeOptions::default() };
+    let terms = Terms::three(
+        read(context, &args.ours)?,
+        read(context, &args.base)?,
+        read(context, &args.theirs)?,
+    );
+    let file = file_name(&args.ours);
+    let merged = merge_values(&terms, &options, &file)?;
+    let clean = merged.conflicts.is_empty();
+    let document = merged.value.as_ref().map_or(Json::Null, value_to_json);
+    let answer = json!({
+        "clean": clean,
+        "merged": document,
+        "conflicts": conflicts(merged.value.as_ref(), &file),
+        "decisions": merged.decisions.iter().map(decision).collect::<Vec<Json>>(),
+    });
+    context.answer(out, &answer, |out| match &merged.value {
+        Some(value) => {
+            let document = Document::new(value.clone())?;
+            out.line(document.to_json_pretty().trim_end())
+        }
+        // Both sides removed it: no document is what there is.
+        None => Ok(()),
+    })?;
+    Ok(if clean { Exit::Ok } else { Exit::Conflicts })
+}
+
+/// Reads a document; an empty file is none.
+fn read(context: &Context, path: &Path) -> Result<Option<Value>, CliError> {
+    let mut bytes = Vec::new();
+    let limit = ottvc_repo::scan::MAX_JSON_BYTES;
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(limit + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(context.folder.join(path))
+            .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => CliError::NoInput { path: path.to_path_buf() },
+        _ => CliError::Input { path: path.to_path_buf(), source },
+    })?;
+    let len = bytes.len() as u64;
+    if len > limit {
+        let what = "metadata document";
+        return Err(ottvc_object::ObjectError::TooLarge { what, len, limit }.into());
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let document = Document::from_json(&bytes);
+    let bad = |source| CliError::BadInput { path: path.to_path_buf(), source };
+    Ok(Some(document.map_err(bad)?.into_value()))
+}
+
+/// The name that globs of rules are compared with.
+fn file_name(path: &Path) -> RepoPath {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    RepoPath::new(name).unwrap_or_default()
+}
+
+/// The conflicts of a merged document, with the members that `ottvc merge` gives them.
+fn conflicts(value: Option<&Value>, file: &RepoPath) -> Vec<Json> {
+    let mut found = value.map(Value::conflicts).unwrap_or_default();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let row = |(field, conflict): (FieldPath, &ottvc_object::Conflict<Value>)| {
+        let row = ConflictRow::of(file, Some(&field), conflict, &value_to_json);
+        without_path(serde_json::to_value(row).unwrap_or_default())
+    };
+    found.into_iter().map(row).collect()
+}
+
+fn decision(decision: &ottvc_merge::Decision) -> Json {
+    without_path(serde_json::to_value(DecisionRow::of_field(&RepoPath::root(), decision)).unwrap_or_default())
+}
+
+/// There is one document, so its path says nothing.
+fn without_path(mut json: Json) -> Json {
+    if let Json::Object(object) = &mut json {
+        object.remove("path");
+    }
+    json
+}

@@ -1,0 +1,250 @@
+//! `meta`: reading and changing metadata documents.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use ottvc_object::{ObjectError, RepoPath};
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::value::{Document, value_to_json};
+use ottvc_repo::meta::{FieldEdit, document_path};
+use ottvc_repo::{Repo, RepoError};
+use serde_json::json;
+
+use crate::commands::files::rev_and_path;
+use crate::context::{Context, Need, Opened};
+use crate::editor;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{self, BAD, NAME, TITLE, paint};
+
+/// Read and change metadata documents.
+///
+/// PATH is a document, or a file: then the document beside it is meant, feature.mp4.meta.json for
+/// feature.mp4. FIELD is a path in it: /title/en, /cast/[person=p1]/character, /titles/@fr-FR.
+#[derive(Debug, Args)]
+pub(crate) struct Meta {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show a document of a revision, or one field of it
+    Get {
+        /// The document; without a path, edition.meta.json; without a revision, as it is here
+        #[arg(value_name = "REV[:PATH]")]
+        place: String,
+        /// The field
+        #[arg(value_name = "FIELD")]
+        field: Option<String>,
+    },
+    /// Set fields of a document in the working copy, and stage it
+    Set {
+        /// The document
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// Field and value; a text stands in double quotes: '/rating="18"'
+        #[arg(value_name = "FIELD=JSON", required = true)]
+        fields: Vec<String>,
+    },
+    /// Remove fields of a document in the working copy, and stage it
+    Unset {
+        /// The document
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// The fields
+        #[arg(value_name = "FIELD", required = true)]
+        fields: Vec<String>,
+    },
+    /// Open a document in an editor, and stage what it becomes
+    Edit {
+        /// The document; a new one is begun if there is none
+        #[arg(value_name = "PATH")]
+        path: String,
+    },
+}
+
+pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, CliError> {
+    match args.action {
+        Action::Get { place, field } => get(context, out, &place, field.as_deref())?,
+        Action::Set { path, fields } => {
+            let edits = fields.iter().map(|text| FieldEdit::parse(text));
+            let edits = edits.collect::<Result<Vec<FieldEdit>, RepoError>>()?;
+            change(context, out, &path, &edits)?;
+        }
+        Action::Unset { path, fields } => {
+            let edit = |text: &String| Ok(FieldEdit { field: text.parse()?, value: None });
+            let edits = fields.iter().map(edit).collect::<Result<Vec<FieldEdit>, CliError>>()?;
+            change(context, out, &path, &edits)?;
+        }
+        Action::Edit { path } => edit(context, out, &path)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn get(
+    context: &Context,
+    out: &mut Out,
+    place: &str,
+    field: Option<&str>,
+) -> Result<(), CliError> {
+    let opened = context.open(Need::Read)?;
+    let field = field.map(str::parse::<FieldPath>).transpose()?;
+    let (path, document) = find(&opened, place)?;
+    let value = match &field {
+        None => document.value(),
+        Some(field) => document.value().get(field).ok_or_else(|| CliError::NoField {
+            field: field.to_string(),
+            place: path.to_string(),
+        })?,
+    };
+    let json = value_to_json(value);
+    let answer = json!({
+        "path": path.to_string(),
+        "field": field.as_ref().map(ToString::to_string),
+        "value": json,
+    });
+    context.answer(out, &answer, |out| out.line(format!("{json:#}")))
+}
+
+/// Finds the document: of a revision; or as it is here, where what is given is no revision but a file.
+fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> {
+    let repo = &opened.repo;
+    let (rev, path) = match rev_and_path(place) {
+        Ok(both) => both,
+        Err(error) => return here(opened, place)?.ok_or(error),
+    };
+    match repo.resolve(rev) {
+        Ok(_) => {}
+        Err(error) => {
+            let found = if place.contains(':') { None } else { here(opened, place)? };
+            return found.ok_or_else(|| error.into());
+        }
+    }
+    let path = document_path(&path)?;
+    let document = repo.document(rev, &path)?;
+    Ok((path, document))
+}
+
+/// The document of the working copy that a path means, if there is one.
+fn here(opened: &Opened, given: &str) -> Result<Option<(RepoPath, Document)>, CliError> {
+    let repo = &opened.repo;
+    let Ok(path) = repo.repo_path(&opened.from, given).and_then(|path| document_path(&path)) else {
+        return Ok(None);
+    };
+    if !repo.disk_path(&path).is_file() {
+        return Ok(None);
+    }
+    let document = read(repo, &path)?;
+    Ok(Some((path, document)))
+}
+
+fn read(repo: &Repo, path: &RepoPath) -> Result<Document, CliError> {
+    let named = |error| match error {
+        RepoError::Object(source) => RepoError::BadDocument { path: path.to_string(), source },
+        other => other,
+    };
+    Ok(repo.read_document(path).map_err(named)?)
+}
+
+fn change(
+    context: &Context,
+    out: &mut Out,
+    path: &str,
+    edits: &[FieldEdit],
+) -> Result<(), CliError> {
+    let opened = context.open(Need::Write("meta"))?;
+    let (path, document) = opened.repo.edit_fields(&opened.from, path, edits)?;
+    report(context, out, &path, &document, |out| {
+        for edit in edits {
+            let line = match &edit.value {
+                Some(value) => format!(
+                    "{}#{} = {}",
+                    paint(NAME, &path),
+                    edit.field,
+                    show::value(&value_to_json(value))
+                ),
+                None => format!("{}#{} removed", paint(NAME, &path), edit.field),
+            };
+            out.line(line)?;
+        }
+        Ok(())
+    })
+}
+
+fn report(
+    context: &Context,
+    out: &mut Out,
+    path: &RepoPath,
+    document: &Document,
+    lines: impl FnOnce(&mut Out) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let json = value_to_json(document.value());
+    context.report(out, &json!({ "path": path.to_string(), "document": json }), lines)
+}
+
+/// Lets the user edit a document. The repository is not held while the editor is open.
+fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
+    let (path, before, config) = {
+        let opened = context.open(Need::Read)?;
+        let path = document_path(&opened.repo.repo_path(&opened.from, given)?)?;
+        let disk = opened.repo.disk_path(&path);
+        let before = match disk.symlink_metadata() {
+            // A document that is broken can be mended here too, so it is not read as one.
+            Ok(_) => text_of(&disk)?,
+            Err(_) => "{\n}\n".to_owned(),
+        };
+        (path, before, opened.config)
+    };
+    let document = edit_until_valid(&config, &path, &before)?;
+    let opened = context.open(Need::Write("meta"))?;
+    let unchanged = read(&opened.repo, &path).is_ok_and(|now| now == document);
+    let disk = opened.repo.disk_path(&path);
+    let raced = text_of(&disk).is_ok_and(|now| now != before);
+    if raced && !unchanged {
+        return Err(RepoError::LocalChanges { paths: vec![path.to_string()] }.into());
+    }
+    opened.repo.write_document(&path, &document)?;
+    report(context, out, &path, &document, |out| {
+        let word = if unchanged { "unchanged" } else { "edited and staged" };
+        out.line(format!("{} {word}", paint(TITLE, &path)))
+    })
+}
+
+fn text_of(disk: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(disk)
+        .map_err(|source| CliError::Input { path: disk.to_path_buf(), source })
+}
+
+/// Opens the editor, again while what comes back is no document and somebody is there to mend it.
+fn edit_until_valid(
+    config: &crate::config::Config,
+    path: &RepoPath,
+    before: &str,
+) -> Result<Document, CliError> {
+    let mut text = before.to_owned();
+    loop {
+        text = editor::edit(config, &text, ".meta.json")?;
+        let source = match Document::from_json(text.as_bytes()) {
+            Ok(document) => return Ok(document),
+            Err(source) => source,
+        };
+        if !editor::is_interactive() || !ask_again(&text, &source) {
+            return Err(RepoError::BadDocument { path: path.to_string(), source }.into());
+        }
+    }
+}
+
+/// Says what is wrong, shows the line, and asks whether to open the editor again.
+fn ask_again(text: &str, source: &ObjectError) -> bool {
+    use std::io::Write;
+    let mut err = anstream::stderr();
+    let _ = writeln!(err, "{} {source}", paint(BAD, "error:"));
+    if let ObjectError::BadJson { line, .. } = source
+        && let Some(shown) = line.checked_sub(1).and_then(|at| text.lines().nth(at))
+    {
+        let _ = writeln!(err, "{line:>5} | {}", show::plain(shown));
+    }
+    editor::ask("open it again?")
+}

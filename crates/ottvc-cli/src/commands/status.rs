@@ -1,0 +1,154 @@
+//! `status`: how the working copy stands, and the next step.
+
+use clap::Args;
+use ottvc_repo::status::{Status as Standing, StatusRow};
+use serde::Serialize;
+
+use crate::context::{Context, Need};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{self, CHANGED, DIM, GOOD, ID, NAME, TITLE, WARN, paint};
+
+/// Show what is staged, changed, untracked and in conflict, and the next step.
+#[derive(Debug, Args)]
+pub(crate) struct Status {}
+
+/// How many paths of one kind people see; JSON has them all.
+const SHOWN: usize = 60;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    standing: &'a Standing,
+    title: Option<String>,
+    next: Option<String>,
+}
+
+pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, CliError> {
+    let opened = context.open(Need::Look)?;
+    let standing = {
+        let progress = context.progress();
+        opened.repo.status(&progress)?
+    };
+    let next = next(&standing);
+    let answer = Answer { standing: &standing, title: opened.config.title(), next: next.clone() };
+    context.answer(out, &answer, |out| {
+        head(out, &answer)?;
+        rows(out, "Staged", &standing.staged, GOOD)?;
+        rows(out, "Changed, not staged", &standing.changed, CHANGED)?;
+        names(out, "Untracked", &standing.untracked, DIM)?;
+        names(out, "In conflict", &standing.conflicts, WARN)?;
+        out.line("")?;
+        match &next {
+            Some(next) => out.line(format!("{} {next}", paint(TITLE, "next:"))),
+            None => out.line("Nothing to commit, nothing changed"),
+        }
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn head(out: &mut Out, answer: &Answer<'_>) -> Result<(), CliError> {
+    let standing = answer.standing;
+    let place = match (&standing.branch, &standing.commit) {
+        (Some(branch), Some(commit)) => {
+            format!("On branch {} at {}", paint(NAME, branch), paint(ID, show::short(commit)))
+        }
+        (Some(branch), None) => format!("On branch {}, no commit yet", paint(NAME, branch)),
+        (None, Some(commit)) => {
+            format!("On commit {}, no branch", paint(ID, show::short(commit)))
+        }
+        (None, None) => "On no branch".to_owned(),
+    };
+    out.line(match &answer.title {
+        Some(title) => format!("{place} {}", paint(DIM, format!("({})", show::plain(title)))),
+        None => place,
+    })?;
+    match &standing.merging {
+        Some(theirs) => {
+            out.line(format!("A merge of {} is not finished", paint(NAME, show::plain(theirs))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn rows(
+    out: &mut Out,
+    title: &str,
+    rows: &[StatusRow],
+    style: anstyle::Style,
+) -> Result<(), CliError> {
+    heading(out, title, rows.len())?;
+    for row in rows.iter().take(SHOWN) {
+        let path = match &row.from {
+            Some(from) => format!("{from} -> {}", row.path),
+            None => row.path.clone(),
+        };
+        out.line(format!("  {}  {path}", paint(style, show::pad(row.change, 8))))?;
+    }
+    rest(out, rows.len())
+}
+
+fn names(
+    out: &mut Out,
+    title: &str,
+    names: &[String],
+    style: anstyle::Style,
+) -> Result<(), CliError> {
+    heading(out, title, names.len())?;
+    for name in names.iter().take(SHOWN) {
+        out.line(format!("  {}", paint(style, name)))?;
+    }
+    rest(out, names.len())
+}
+
+fn heading(out: &mut Out, title: &str, count: usize) -> Result<(), CliError> {
+    match count {
+        0 => Ok(()),
+        _ => {
+            out.line("")?;
+            out.line(paint(TITLE, title))
+        }
+    }
+}
+
+fn rest(out: &mut Out, count: usize) -> Result<(), CliError> {
+    match count.saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => {
+            let more = show::grouped(more as u64);
+            out.line(paint(DIM, format!("  and {more} more (--json lists all)")))
+        }
+    }
+}
+
+/// The command that a person would most likely want now.
+fn next(standing: &Standing) -> Option<String> {
+    if let Some(first) = standing.conflicts.first() {
+        return Some(format!(
+            "ottvc conflicts, then ottvc resolve {} --take ours|theirs",
+            quoted(first)
+        ));
+    }
+    if standing.merging.is_some() {
+        return Some("ottvc commit (finishes the merge)".into());
+    }
+    if !standing.changed.is_empty() && standing.staged.is_empty() {
+        return Some("ottvc add . (stages what changed), or ottvc commit -a -m MESSAGE".into());
+    }
+    if !standing.staged.is_empty() {
+        return Some("ottvc commit -m MESSAGE".into());
+    }
+    if !standing.untracked.is_empty() {
+        return Some("ottvc add . (stores and stages what is untracked)".into());
+    }
+    if standing.commit.is_none() {
+        return Some("put files here, then ottvc add .".into());
+    }
+    None
+}
+
+/// A path as a shell wants it.
+pub(crate) fn quoted(text: &str) -> String {
+    shell_words::quote(text).into_owned()
+}

@@ -1,0 +1,84 @@
+//! Standard output: text with colour where a terminal wants it, one JSON object, or raw bytes.
+//!
+//! A reader that goes away (`ottvc log | head`) is no error: the write fails, `broken` is set, and the
+//! program ends quietly.
+
+use std::fmt::Display;
+use std::io::{BufWriter, ErrorKind, Stdout, Write};
+
+use anstream::AutoStream;
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// Standard output.
+pub(crate) struct Out {
+    text: BufWriter<AutoStream<Stdout>>,
+    broken: bool,
+}
+
+impl Out {
+    /// Takes standard output; colour follows the choice made for the whole program.
+    pub(crate) fn new() -> Self {
+        Self { text: BufWriter::new(anstream::stdout()), broken: false }
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Writes one line of text.
+    pub(crate) fn line(&mut self, line: impl Display) -> Result<(), CliError> {
+        let written = writeln!(self.text, "{line}");
+        self.note(written)
+    }
+
+    /// Writes `value` as one JSON object.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        let written = serde_json::to_writer(&mut self.text, value)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.text.write_all(b"\n"));
+        self.note(written)
+    }
+
+    /// Returns a writer for bytes as they are, past colour handling.
+    pub(crate) fn bytes(&mut self) -> Result<Bytes<'_>, CliError> {
+        self.flush()?;
+        Ok(Bytes { out: self, raw: std::io::stdout().lock() })
+    }
+
+    /// Writes out what is held back.
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        let written = self.text.flush();
+        self.note(written)
+    }
+
+    fn note(&mut self, written: std::io::Result<()>) -> Result<(), CliError> {
+        self.watch(&written);
+        written.map_err(CliError::Output)
+    }
+
+    fn watch<T>(&mut self, written: &std::io::Result<T>) {
+        self.broken |= matches!(written, Err(error) if error.kind() == ErrorKind::BrokenPipe);
+    }
+}
+
+/// Standard output for bytes as they are.
+pub(crate) struct Bytes<'a> {
+    out: &'a mut Out,
+    raw: std::io::StdoutLock<'static>,
+}
+
+impl Write for Bytes<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.raw.write(bytes);
+        self.out.watch(&written);
+        written
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        let written = self.raw.flush();
+        self.out.watch(&written);
+        written
+    }
+}
