@@ -1,0 +1,1 @@
+//! Timings that cross crates.
