@@ -42,7 +42,12 @@ pub(crate) struct Key {
 pub(crate) const KEYS: [Key; 7] = [
     Key { name: "user.name", kind: Kind::Text, about: "who commits are by", default: "" },
     Key { name: "user.email", kind: Kind::Text, about: "and their address", default: "" },
-    Key { name: "repo.title", kind: Kind::Text, about: "what this repository is about", default: "" },
+    Key {
+        name: "repo.title",
+        kind: Kind::Text,
+        about: "what this repository is about",
+        default: "",
+    },
     Key {
         name: "lock.wait",
         kind: Kind::Span,
@@ -61,12 +66,7 @@ pub(crate) const KEYS: [Key; 7] = [
         about: "command that opens a file for editing",
         default: "$VISUAL, $EDITOR",
     },
-    Key {
-        name: "ui.color",
-        kind: Kind::When,
-        about: "auto, always or never",
-        default: "auto",
-    },
+    Key { name: "ui.color", kind: Kind::When, about: "auto, always or never", default: "auto" },
 ];
 
 /// Returns the key of this name.
@@ -117,7 +117,8 @@ pub(crate) struct File {
 
 /// Returns the user's settings file, if the system says where that is.
 pub(crate) fn user_file() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let folder =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
     let base = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|it| it.join(".config")))?;
     Some(base.join("ottvc").join("config.toml"))
 }
@@ -142,9 +143,7 @@ impl Config {
     /// The value of a key as text, and where it comes from; the repository's own comes first.
     pub(crate) fn get(&self, key: &str) -> Option<(String, Origin)> {
         let files = [(&self.repository, Origin::Repository), (&self.user, Origin::User)];
-        files
-            .into_iter()
-            .find_map(|(file, origin)| Some((file.as_ref()?.get(key)?, origin)))
+        files.into_iter().find_map(|(file, origin)| Some((file.as_ref()?.get(key)?, origin)))
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -289,9 +288,8 @@ impl File {
     /// [`CliError::Config`].
     pub(crate) fn save(&self) -> Result<(), CliError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let failed = |action| {
-            move |source| CliError::Config { action, path: self.path.clone(), source }
-        };
+        let failed =
+            |action| move |source| CliError::Config { action, path: self.path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
         let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(failed("write"))?;
         staged

@@ -196,12 +196,7 @@ impl Context {
         Ok(Opened { repo, from, config })
     }
 
-    fn open_store(
-        &self,
-        dir: &Path,
-        need: Need,
-        config: &Config,
-    ) -> Result<LocalRepo, CliError> {
+    fn open_store(&self, dir: &Path, need: Need, config: &Config) -> Result<LocalRepo, CliError> {
         let write = |wait, command: &str| {
             let command = format!("ottvc {command}");
             LocalRepo::open(dir, Access::Write { wait, command: &command })

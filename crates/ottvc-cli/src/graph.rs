@@ -128,8 +128,7 @@ mod tests {
 
     #[test]
     fn a_criss_cross() {
-        let commits =
-            [('f', "de"), ('e', "cb"), ('d', "bc"), ('c', "a"), ('b', "a"), ('a', "")];
+        let commits = [('f', "de"), ('e', "cb"), ('d', "bc"), ('c', "a"), ('b', "a"), ('a', "")];
         insta::assert_snapshot!(draw(&commits), @"");
     }
 

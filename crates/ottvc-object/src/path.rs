@@ -67,7 +67,10 @@ fn fault(name: &str) -> Option<&'static str> {
     let stem = folded.split('.').next().unwrap_or_default().trim_end();
     let port = |prefix: &str| {
         stem.strip_prefix(prefix).is_some_and(|rest| {
-            matches!(rest, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+            matches!(
+                rest,
+                "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
+            )
         })
     };
     let rules: [(bool, &'static str); 10] = [
@@ -78,8 +81,14 @@ fn fault(name: &str) -> Option<&'static str> {
         (name.chars().any(char::is_control), "a name holds a control character"),
         (name.contains(['<', '>', ':', '"', '|', '?', '*']), "Windows refuses < > : \" | ? *"),
         (name.ends_with('.') || name.ends_with(' '), "Windows drops a dot or space at the end"),
-        (DEVICES.contains(&stem) || port("com") || port("lpt"), "Windows keeps this name for a device"),
-        (RESERVED.contains(&folded.as_str()) || hidden(&folded), "the name belongs to a version store"),
+        (
+            DEVICES.contains(&stem) || port("com") || port("lpt"),
+            "Windows keeps this name for a device",
+        ),
+        (
+            RESERVED.contains(&folded.as_str()) || hidden(&folded),
+            "the name belongs to a version store",
+        ),
         (!is_nfc(name), "the name is not in Unicode NFC; rename it to its composed form"),
     ];
     rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
@@ -87,9 +96,7 @@ fn fault(name: &str) -> Option<&'static str> {
 
 /// Whether `folded` becomes a reserved name on HFS+, which ignores some code points.
 fn hidden(folded: &str) -> bool {
-    let ignored = |c: char| {
-        matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
-    };
+    let ignored = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     folded.contains(ignored)
         && RESERVED.contains(&folded.chars().filter(|c| !ignored(*c)).collect::<String>().as_str())
 }
@@ -99,7 +106,8 @@ impl<C> Decode<C> for Name {
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
         let text = String::decode(decoder)?;
-        Self::new(&text).map_err(|error| bincode::error::DecodeError::OtherString(error.to_string()))
+        Self::new(&text)
+            .map_err(|error| bincode::error::DecodeError::OtherString(error.to_string()))
     }
 }
 bincode::impl_borrow_decode!(Name);

@@ -143,12 +143,12 @@ fn adding_different_things_in_one_place_conflicts() {
     lab.switch("cut");
     lab.write("trailer.bin", "ours").write("t.meta.json", r#"{"a": 1, "b": 2}"#).commit("cut");
     let report = lab.merge("main");
-    let found: Vec<_> =
-        report.conflicts.iter().map(|it| (it.path.as_str(), it.field.as_deref(), it.kind)).collect();
-    assert_eq!(
-        found,
-        [("t.meta.json", Some("/b"), "add_add"), ("trailer.bin", None, "add_add")]
-    );
+    let found: Vec<_> = report
+        .conflicts
+        .iter()
+        .map(|it| (it.path.as_str(), it.field.as_deref(), it.kind))
+        .collect();
+    assert_eq!(found, [("t.meta.json", Some("/b"), "add_add"), ("trailer.bin", None, "add_add")]);
     // The working copy keeps our file meanwhile; naming it settles the conflict with what it holds.
     assert_eq!(lab.read("trailer.bin").unwrap(), "ours");
     lab.write("trailer.bin", "both").write("t.meta.json", r#"{"a": 1, "b": 3}"#);
@@ -228,7 +228,8 @@ fn criss_cross_never_revives_an_old_value() {
 #[test]
 fn a_rename_on_one_side_follows_an_edit_on_the_other() {
     let lab = forked(&[("old.bin", "one"), ("old.bin.meta.json", r#"{"a": 1, "b": 1}"#)]);
-    for (old, new) in [("old.bin", "media/new.bin"), ("old.bin.meta.json", "media/new.bin.meta.json")]
+    for (old, new) in
+        [("old.bin", "media/new.bin"), ("old.bin.meta.json", "media/new.bin.meta.json")]
     {
         lab.repo.rename(lab.repo.root(), old, new).unwrap();
     }
@@ -301,7 +302,8 @@ fn a_file_against_a_folder_is_one_conflict() {
 
 #[test]
 fn plain_json_merges_by_structure_when_both_sides_changed_it() {
-    let lab = forked(&[("cues.json", r#"[1, {"a": 1, "b": 1}]"#), ("s.json", r#"{"a": 1, "b": 1}"#)]);
+    let lab =
+        forked(&[("cues.json", r#"[1, {"a": 1, "b": 1}]"#), ("s.json", r#"{"a": 1, "b": 1}"#)]);
     lab.write("s.json", r#"{"a": 2, "b": 1}"#).commit("a");
     lab.switch("cut");
     lab.write("s.json", r#"{"a": 1, "b": 2}"#).commit("b");

@@ -155,7 +155,11 @@ fn commit_of_a_path_leaves_the_rest_staged() {
     lab.finish_with("b");
     assert_eq!(lab.cat("main", "b.txt"), b"2");
     assert!(matches!(
-        lab.repo.record(lab.repo.root(), &CommitOptions { message: Some("x".into()), ..CommitOptions::default() }, &Silent),
+        lab.repo.record(
+            lab.repo.root(),
+            &CommitOptions { message: Some("x".into()), ..CommitOptions::default() },
+            &Silent
+        ),
         Err(RepoError::NothingToCommit)
     ));
 }

@@ -105,11 +105,8 @@ fn dedupe(out: &mut Out, report: &DedupeReport, gone: &[String]) -> Result<(), C
         0..=36 => text,
         _ => text.chars().take(35).chain(['…']).collect(),
     };
-    let rows: Vec<&Row> = report
-        .rows
-        .iter()
-        .filter(|row| row.kind != "rest" || row.stored_bytes > 0)
-        .collect();
+    let rows: Vec<&Row> =
+        report.rows.iter().filter(|row| row.kind != "rest" || row.stored_bytes > 0).collect();
     let labels: Vec<String> = rows.iter().map(|row| cut(label(row))).collect();
     let width = labels.iter().map(|it| it.chars().count()).max().unwrap_or(0).max(5);
     let cells = |row: &Row| {

@@ -119,7 +119,8 @@ fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Resu
     context.answer(out, &json!({ member: json }), |out| {
         let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         let edition = |row: &RefRow| {
-            let words: Vec<&str> = row.class.iter().chain(&row.territory).map(String::as_str).collect();
+            let words: Vec<&str> =
+                row.class.iter().chain(&row.territory).map(String::as_str).collect();
             words.join(", ")
         };
         let kinds = rows.iter().map(|row| edition(row).chars().count()).max().unwrap_or(0);

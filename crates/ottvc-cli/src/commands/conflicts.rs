@@ -128,7 +128,10 @@ pub(crate) struct Resolve {
 pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result<Exit, CliError> {
     let choice = choice(&args)?;
     if choice.is_none() && args.rule.is_empty() {
-        return Err(usage("nothing says what to take", "--take ours|theirs|base, --value JSON or --rule"));
+        return Err(usage(
+            "nothing says what to take",
+            "--take ours|theirs|base, --value JSON or --rule",
+        ));
     }
     if choice.is_some() && args.path.is_none() && !args.all && args.rule.is_empty() {
         return Err(usage("nothing says which conflicts to settle", "give a PATH, or --all"));
@@ -170,11 +173,8 @@ fn usage(text: &str, hint: &str) -> CliError {
 
 fn choice(args: &Resolve) -> Result<Option<Choice>, CliError> {
     if let Some(text) = &args.value {
-        let bad = |why: String| RepoError::BadArgument {
-            given: text.clone(),
-            wanted: "JSON value",
-            why,
-        };
+        let bad =
+            |why: String| RepoError::BadArgument { given: text.clone(), wanted: "JSON value", why };
         let json: Json = serde_json::from_str(text)
             .map_err(|error| bad(format!("a text stands in double quotes ({error})")))?;
         let value = value_from_json(&json).map_err(|error| bad(error.to_string()))?;
@@ -202,11 +202,8 @@ fn find_place(opened: &Opened, given: &str) -> Result<(RepoPath, Option<FieldPat
         && let Ok(field) = given.parse::<FieldPath>()
     {
         let rows = repo.conflicts(None)?;
-        let mut documents: Vec<&str> = rows
-            .iter()
-            .filter(|row| row.field.is_some())
-            .map(|row| row.path.as_str())
-            .collect();
+        let mut documents: Vec<&str> =
+            rows.iter().filter(|row| row.field.is_some()).map(|row| row.path.as_str()).collect();
         documents.dedup();
         return match documents.as_slice() {
             [only] => Ok((RepoPath::new(only)?, Some(field))),

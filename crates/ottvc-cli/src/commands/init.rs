@@ -29,8 +29,10 @@ pub(crate) fn run(context: Context, out: &mut Out, args: Init) -> Result<Exit, C
         Some(dir) => context.folder.join(dir),
         None => context.folder.clone(),
     };
-    let failed = |source: std::io::Error| {
-        ottvc_repo::RepoError::Io { action: "make folder", path: folder.clone(), source }
+    let failed = |source: std::io::Error| ottvc_repo::RepoError::Io {
+        action: "make folder",
+        path: folder.clone(),
+        source,
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let folder = folder.canonicalize().map_err(failed)?;
@@ -55,7 +57,9 @@ pub(crate) fn run(context: Context, out: &mut Out, args: Init) -> Result<Exit, C
     context.report(out, &answer, |out| {
         let place = paint(TITLE, folder.display());
         match new {
-            true => out.line(format!("New repository in {place}, on branch {}", paint(NAME, "main"))),
+            true => {
+                out.line(format!("New repository in {place}, on branch {}", paint(NAME, "main")))
+            }
             false => out.line(format!("{place} is a repository already; nothing was changed")),
         }
     })?;

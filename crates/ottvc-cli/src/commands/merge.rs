@@ -89,10 +89,8 @@ fn print(out: &mut Out, rev: &str, report: &MergeReport, dry: bool) -> Result<()
     let conflicts = show::count(report.conflicts.len() as u64, "conflict", "conflicts");
     match (&report.commit, report.clean, dry) {
         (_, true, true) => out.line(format!("{theirs} would merge clean, changing {changed}"))?,
-        (_, false, true) => out.line(format!(
-            "{theirs} would leave {}, changing {changed}",
-            paint(WARN, conflicts)
-        ))?,
+        (_, false, true) => out
+            .line(format!("{theirs} would leave {}, changing {changed}", paint(WARN, conflicts)))?,
         (Some(commit), true, _) => out.line(format!(
             "merged {theirs} as {}: {changed} changed",
             paint(ID, show::short(commit))
@@ -102,10 +100,9 @@ fn print(out: &mut Out, rev: &str, report: &MergeReport, dry: bool) -> Result<()
             paint(ID, show::short(commit)),
             paint(WARN, conflicts)
         ))?,
-        (None, ..) => out.line(format!(
-            "merging {theirs}: {changed} changed, {}",
-            paint(WARN, conflicts)
-        ))?,
+        (None, ..) => {
+            out.line(format!("merging {theirs}: {changed} changed, {}", paint(WARN, conflicts)))?
+        }
     }
     for decision in &report.decisions {
         let place = match &decision.field {

@@ -112,7 +112,10 @@ fn conflicts(value: Option<&Value>, file: &RepoPath) -> Vec<Json> {
 }
 
 fn decision(decision: &ottvc_merge::Decision) -> Json {
-    without_path(serde_json::to_value(DecisionRow::of_field(&RepoPath::root(), decision)).unwrap_or_default())
+    without_path(
+        serde_json::to_value(DecisionRow::of_field(&RepoPath::root(), decision))
+            .unwrap_or_default(),
+    )
 }
 
 /// There is one document, so its path says nothing.

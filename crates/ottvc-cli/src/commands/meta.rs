@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use ottvc_object::{ObjectError, RepoPath};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, value_to_json};
+use ottvc_object::{ObjectError, RepoPath};
 use ottvc_repo::meta::{FieldEdit, document_path};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
@@ -83,12 +83,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
     Ok(Exit::Ok)
 }
 
-fn get(
-    context: &Context,
-    out: &mut Out,
-    place: &str,
-    field: Option<&str>,
-) -> Result<(), CliError> {
+fn get(context: &Context, out: &mut Out, place: &str, field: Option<&str>) -> Result<(), CliError> {
     let opened = context.open(Need::Read)?;
     let field = field.map(str::parse::<FieldPath>).transpose()?;
     let (path, document) = find(&opened, place)?;

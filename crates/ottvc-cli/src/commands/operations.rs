@@ -28,7 +28,10 @@ pub(crate) fn undo(context: &Context, out: &mut Out, args: &Undo) -> Result<Exit
         repo.undo(args.operation, &progress)?
     };
     context.report(out, &operation_json(&view), |out| {
-        out.line(format!("took back operation {}", show::plain(view.summary.trim_start_matches("undo "))))?;
+        out.line(format!(
+            "took back operation {}",
+            show::plain(view.summary.trim_start_matches("undo "))
+        ))?;
         moved(out, &view)
     })?;
     Ok(Exit::Ok)

@@ -116,8 +116,7 @@ pub(crate) struct Mv {
 pub(crate) fn mv(context: &Context, out: &mut Out, args: &Mv) -> Result<Exit, CliError> {
     let opened = context.open(Need::Write("mv"))?;
     let renamed = opened.repo.rename(&opened.from, &args.old, &args.new)?;
-    let rows: Vec<_> =
-        renamed.iter().map(|(from, to)| json!({ "from": from, "to": to })).collect();
+    let rows: Vec<_> = renamed.iter().map(|(from, to)| json!({ "from": from, "to": to })).collect();
     context.report(out, &json!({ "renamed": rows }), |out| {
         renamed.iter().try_for_each(|(from, to)| out.line(format!("renamed {from} -> {to}")))
     })?;

@@ -143,7 +143,8 @@ pub(crate) fn doctor(context: &Context, out: &mut Out, args: &Doctor) -> Result<
     checks.push(writable(&store));
     checks.push(letter_case(&store));
     let healthy = checks.iter().all(|check| check.health == Health::Ok);
-    let answer = json!({ "path": root.display().to_string(), "healthy": healthy, "checks": checks });
+    let answer =
+        json!({ "path": root.display().to_string(), "healthy": healthy, "checks": checks });
     context.answer(out, &answer, |out| {
         for check in &checks {
             let word = match check.health {
@@ -236,13 +237,18 @@ fn holds_together(context: &Context) -> Vec<Check> {
         let refs = repo.refs().list()?;
         for (name, value) in &refs {
             if value.target.is_some() {
-                repo.list(&name.to_string(), &ottvc_object::RepoPath::root(), false, &mut |_| Ok(()))?;
+                repo.list(&name.to_string(), &ottvc_object::RepoPath::root(), false, &mut |_| {
+                    Ok(())
+                })?;
             }
         }
         Ok::<usize, CliError>(refs.len())
     })();
     let refs = looked.map(|count| {
-        format!("{} lead to commits", show::count(count as u64, "branch or tag", "branches and tags"))
+        format!(
+            "{} lead to commits",
+            show::count(count as u64, "branch or tag", "branches and tags")
+        )
     });
     let state = repo.state().map(|_| "reads".to_owned()).map_err(|error| words(error.into()));
     let state = state.and_then(|_| match repo.status(&ottvc_repo::Silent) {
