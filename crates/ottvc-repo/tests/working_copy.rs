@@ -1,4 +1,9 @@
 //! Stories of the working copy: staging, switching, restoring, taking back.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "a test that fails may panic"
+)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A store in a temporary folder, and media that fail on cue.
-
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails may panic")]
 #![allow(dead_code, unreachable_pub, reason = "each test takes its part")]
 
 use std::collections::BTreeMap;
