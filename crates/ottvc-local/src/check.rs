@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ottvc_object::codec::decode_body;
 use ottvc_object::{ChunkId, Hash, Object, ObjectId};
 use ottvc_refs::{Operation, RefValue};
-use ottvc_store::pack::{Decoder, Gap, PackId, Record, RecordHeader, RecordKind, scan};
+use ottvc_store::pack::{
+    Decoder, Gap, Member, PackId, Record, RecordHeader, RecordKind, decode_group, scan,
+};
 use ottvc_store::{Checked, Damage, DamagedThing, StoreError};
 
 use crate::damaged;
@@ -43,8 +45,9 @@ pub(crate) fn check(
     check.finish()
 }
 
-/// A record in good order: its pack's number here and its offset, and the start of its id.
-type Good = (u32, u64, u64);
+/// Something in good order: its pack's number here, its record's offset, where it begins in a group
+/// (0 outside one), and the start of its id.
+type Good = (u32, u64, u32, u64);
 
 struct Check<'a> {
     shared: &'a Shared,
@@ -54,7 +57,7 @@ struct Check<'a> {
     /// The numbers by which packs go in what follows.
     numbers: HashMap<PackId, u32>,
     good: Vec<Good>,
-    /// Damaged records, until the index names them.
+    /// Damaged records, for the index to name what they held.
     bad: BTreeMap<(u32, u64), (PackId, Record, String)>,
     /// Stretches of no record, until the index names what lay there.
     gaps: BTreeMap<(u32, u64), (PackId, Gap)>,
@@ -132,16 +135,17 @@ impl<'a> Check<'a> {
         for record in found.records {
             let header_fault = gaps.remove(&record.offset).map(|gap| gap.why.to_string());
             let payload = record.payload(&bytes);
-            let fault = match payload.map(|stored| self.decoder.decode(&record.header, stored)) {
-                Some(Ok(_)) => header_fault,
-                Some(Err(why)) => Some(why.to_string()),
-                None => Some("the bytes are gone".to_owned()),
-            };
-            match fault {
-                None => self.count(number, &record),
-                Some(why) => {
-                    self.bad.insert((number, record.offset), (id, record, why));
+            let raw = payload.map(|stored| self.decoder.decode(&record.header, stored));
+            let counted = match (raw, header_fault) {
+                (_, Some(why)) => Err(why),
+                (Some(Ok(raw)), None) => {
+                    count(&mut self.checked, &mut self.good, number, &record, &raw)
                 }
+                (Some(Err(why)), None) => Err(why.to_string()),
+                (None, None) => Err("the bytes are gone".to_owned()),
+            };
+            if let Err(why) = counted {
+                self.bad.insert((number, record.offset), (id, record, why));
             }
         }
         self.gaps.extend(gaps.into_iter().map(|(start, gap)| ((number, start), (id, gap))));
@@ -159,15 +163,6 @@ impl<'a> Check<'a> {
             return Err(format!("{} bytes are missing at its end", state.len - len));
         }
         Ok(())
-    }
-
-    fn count(&mut self, number: u32, record: &Record) {
-        match record.header.kind {
-            RecordKind::Chunk => self.checked.chunks += 1,
-            RecordKind::Object => self.checked.objects += 1,
-            RecordKind::Operation | RecordKind::Workspace => {}
-        }
-        self.good.push((number, record.offset, id_start(&record.header.id)));
     }
 
     fn chunk_rows(&mut self) -> Result<(), StoreError> {
@@ -197,15 +192,16 @@ impl<'a> Check<'a> {
     /// Reports a thing whose record was not found in good order where the index says.
     fn place(&mut self, thing: DamagedThing, kind: RecordKind, id: Hash, place: Place) {
         let number = self.numbers.get(&place.pack).copied();
-        let good = number.map(|number| (number, place.offset, id_start(&id)));
+        let start = place.member.map_or(0, |member| member.start);
+        let good = number.map(|number| (number, place.offset, start, id_start(&id)));
         if good.is_some_and(|good| self.good.binary_search(&good).is_ok()) {
             return;
         }
         let key = (number.unwrap_or(u32::MAX), place.offset);
         let gap = self.gaps.range(..=key).next_back().map(|(key, (_, gap))| (*key, gap.end));
         let gap = gap.filter(|((n, _), end)| Some(*n) == number && place.offset < *end);
-        let why = if let Some((_, _, why)) = self.bad.remove(&key) {
-            why
+        let why = if let Some((_, _, why)) = self.bad.get(&key) {
+            why.clone()
         } else if self.reads(kind, id, place) {
             match gap {
                 Some(_) => "its record header is damaged".to_owned(),
@@ -225,8 +221,15 @@ impl<'a> Check<'a> {
         let start = place.offset.saturating_add(RecordHeader::LEN);
         let len = u64::from(place.stored_len);
         let header = place.record(kind, id).header;
-        self.shared.files.read(place.pack, start, len, &mut self.buffer).is_ok()
-            && self.decoder.decode(&header, &self.buffer).is_ok()
+        let read = self.shared.files.read(place.pack, start, len, &mut self.buffer);
+        read.is_ok()
+            && match place.member {
+                None => self.decoder.decode(&header, &self.buffer).is_ok(),
+                Some(member) => {
+                    let raw = self.decoder.unpack(header.encoding, header.raw_len, &self.buffer);
+                    raw.is_ok_and(|raw| member.of(&raw).and_then(|raw| kind.id_of(raw)) == Some(id))
+                }
+            }
     }
 
     /// Checks the copies of small objects in the index.
@@ -259,7 +262,7 @@ impl<'a> Check<'a> {
         for ((_, offset), (id, record, why)) in std::mem::take(&mut self.bad) {
             match record.header.kind {
                 // The index names another copy, or nobody wants it: nothing is lost with it.
-                RecordKind::Chunk | RecordKind::Object => {}
+                RecordKind::Chunk | RecordKind::Object | RecordKind::Group => {}
                 RecordKind::Operation | RecordKind::Workspace => {
                     self.report(None, format!("{} at {offset}", pack_words(id)), why);
                 }
@@ -278,6 +281,35 @@ impl<'a> Check<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Counts what a sound record holds; says what is wrong with a group that is none.
+fn count(
+    checked: &mut Checked,
+    good: &mut Vec<Good>,
+    number: u32,
+    record: &Record,
+    raw: &[u8],
+) -> Result<(), String> {
+    let whole = [(record.header.kind, Member { start: 0, len: record.header.raw_len })];
+    let group = match record.header.kind {
+        RecordKind::Group => decode_group(raw).map_err(|why| why.to_string())?,
+        _ => Vec::new(),
+    };
+    let is_group = record.header.kind == RecordKind::Group;
+    for (kind, member) in if is_group { group.as_slice() } else { &whole } {
+        let id = match is_group {
+            true => member.of(raw).and_then(|raw| kind.id_of(raw)).unwrap_or_default(),
+            false => record.header.id,
+        };
+        match kind {
+            RecordKind::Chunk => checked.chunks += 1,
+            RecordKind::Object => checked.objects += 1,
+            RecordKind::Operation | RecordKind::Workspace | RecordKind::Group => {}
+        }
+        good.push((number, record.offset, member.start, id_start(&id)));
+    }
+    Ok(())
 }
 
 /// The first eight bytes of an id, enough to tell a row of another record.

@@ -106,22 +106,17 @@ impl Ledger {
         &mut self,
         shared: &Shared,
         own: &mut Rows,
+        class: Class,
         kind: RecordKind,
         id: Hash,
         raw: &[u8],
     ) -> Result<(PackId, Record), StoreError> {
-        let too_long = |_| shared.too_large("record", raw.len());
-        let raw_len = u32::try_from(raw.len()).map_err(too_long)?;
-        let (encoding, stored) = self.encoder.encode(raw);
-        let stored_len = u32::try_from(stored.len()).map_err(too_long)?;
-        let header = RecordHeader { kind, encoding, raw_len, stored_len, id };
-        if !header.lengths_fit() {
-            return Err(shared.too_large("record", raw.len()));
-        }
-        self.append(shared, own, header, &stored)
+        let record = self.encoder.record(kind, id, raw);
+        let (header, stored) = record.ok_or_else(|| shared.too_large("record", raw.len()))?;
+        self.append(shared, own, class, header, &stored)
     }
 
-    /// Appends a record to the active pack of its class, sealing a full one first.
+    /// Appends a record to the active pack of a class, sealing a full one first.
     ///
     /// `own` are the rows of the batch that writes: they become durable with a sealed pack, so that an
     /// interrupted import keeps what it has sealed and memory stays bounded.
@@ -129,14 +124,11 @@ impl Ledger {
         &mut self,
         shared: &Shared,
         own: &mut Rows,
+        class: Class,
         header: RecordHeader,
         payload: &[u8],
     ) -> Result<(PackId, Record), StoreError> {
         self.check_usable(shared)?;
-        let class = match header.kind {
-            RecordKind::Chunk => Class::Data,
-            RecordKind::Object | RecordKind::Operation | RecordKind::Workspace => Class::Objects,
-        };
         let target = shared.tuning.pack_target;
         let full = self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target));
         if full {

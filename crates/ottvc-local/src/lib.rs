@@ -8,6 +8,7 @@
 mod check;
 mod damaged;
 mod db;
+mod groups;
 mod layout;
 mod ledger;
 mod lock;

@@ -1,7 +1,7 @@
 //! The object store of a store on disk: reading.
 //!
-//! Every byte is checked against its id before it is handed out. Small objects lie twice, in the
-//! index and in a pack, and a damaged copy is made up for by the other.
+//! Every byte is checked against its id before it is handed out. Commits lie twice, in the index and
+//! in a pack, and a damaged copy is made up for by the other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -75,14 +75,45 @@ impl LocalObjects {
     /// Reads an object from its pack.
     fn read_object(&self, id: ObjectId, place: Place) -> Result<Object, StoreError> {
         let damaged = || StoreError::Damaged { id, place: place.words() };
-        let (mut buffer, mut decoder) = (Vec::new(), Decoder::default());
+        let mut tools = Tools::default();
+        if let Some(member) = place.member {
+            let group = self.group(place, &mut tools, damaged)?;
+            let raw = member.of(&group).ok_or_else(damaged)?;
+            return match Object::from_bytes(raw) {
+                Ok(object) if object.id() == id => Ok(object),
+                _ => Err(damaged()),
+            };
+        }
+        self.read_payload(place, &mut tools)
+            .map_err(|error| self.read_failed(place, error, damaged()))?;
         let header = place.record(RecordKind::Object, id.0).header;
-        let start = place.offset.saturating_add(RecordHeader::LEN);
-        let len = u64::from(place.stored_len);
-        let read = self.0.files.read(place.pack, start, len, &mut buffer);
-        read.map_err(|error| self.read_failed(place, error, damaged()))?;
-        let raw = decoder.decode(&header, &buffer).map_err(|_| damaged())?;
+        let raw = tools.decoder.decode(&header, &tools.buffer).map_err(|_| damaged())?;
         Object::from_bytes(raw.into_owned()).map_err(StoreError::Object)
+    }
+
+    /// Fills the buffer with the payload of a record.
+    fn read_payload(&self, place: Place, tools: &mut Tools) -> std::io::Result<()> {
+        let start = place.offset.saturating_add(RecordHeader::LEN);
+        self.0.files.read(place.pack, start, u64::from(place.stored_len), &mut tools.buffer)
+    }
+
+    /// Returns the raw bytes of a group, unpacked now or lately. Its members are to be hashed by
+    /// whoever wants one; the whole is not.
+    fn group(
+        &self,
+        place: Place,
+        tools: &mut Tools,
+        damaged: impl Fn() -> StoreError,
+    ) -> Result<Arc<[u8]>, StoreError> {
+        if let Some(group) = self.0.groups.get(place.pack, place.offset) {
+            return Ok(group);
+        }
+        self.read_payload(place, tools)
+            .map_err(|error| self.read_failed(place, error, damaged()))?;
+        let raw = tools.decoder.unpack(place.encoding, place.raw_len, &tools.buffer);
+        let group: Arc<[u8]> = raw.map_err(|_| damaged())?.into();
+        self.0.groups.put(place.pack, place.offset, Arc::clone(&group));
+        Ok(group)
     }
 
     /// Tells bytes that are gone, which is damage, from a system that will not read.
@@ -103,8 +134,10 @@ impl LocalObjects {
         let (Some((_, id, first)), Some((_, _, last))) = (run.first(), run.last()) else {
             return Ok(());
         };
-        let end = last.record(RecordKind::Chunk, id.0).end();
-        let len = end.saturating_sub(first.offset);
+        if first.member.is_some() {
+            return self.read_members(run, tools, visit);
+        }
+        let len = last.end().saturating_sub(first.offset);
         let read = self.0.files.read(first.pack, first.offset, len, &mut tools.buffer);
         if let (Err(_), true) = (&read, run.len() > 1) {
             // Name the chunk that cannot be read, and hand out those before it.
@@ -121,6 +154,27 @@ impl LocalObjects {
             let stored = within.payload(&tools.buffer).ok_or_else(|| damaged(*id, place))?;
             let raw = tools.decoder.decode(&record.header, stored);
             visit(*index, &raw.map_err(|_| damaged(*id, place))?)?;
+        }
+        Ok(())
+    }
+}
+
+impl LocalObjects {
+    /// Reads chunks that lie in one group.
+    fn read_members(
+        &self,
+        run: &[(usize, ChunkId, Place)],
+        tools: &mut Tools,
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for (index, id, place) in run {
+            let damaged = || StoreError::DamagedChunk { id: *id, place: place.words() };
+            let group = self.group(*place, tools, damaged)?;
+            let raw = place.member.and_then(|member| member.of(&group)).ok_or_else(damaged)?;
+            if ChunkId::of(raw) != *id {
+                return Err(damaged());
+            }
+            visit(*index, raw)?;
         }
         Ok(())
     }
@@ -143,11 +197,13 @@ struct Found {
 
 /// Whether `next` can be read in one go with a run that starts with `first` and ends with `last`.
 fn continues(first: &Place, last: &Place, next: &Place) -> bool {
-    let end = |place: &Place| place.record(RecordKind::Chunk, [0; 32]).end();
+    if first.member.is_some() || next.member.is_some() {
+        return (first.pack, first.offset) == (next.pack, next.offset);
+    }
     first.pack == next.pack
-        && next.offset >= end(last)
-        && next.offset - end(last) <= MAX_HOLE_BYTES
-        && end(next).saturating_sub(first.offset) <= WINDOW_BYTES
+        && next.offset >= last.end()
+        && next.offset - last.end() <= MAX_HOLE_BYTES
+        && next.end().saturating_sub(first.offset) <= WINDOW_BYTES
 }
 
 impl ObjectStore for LocalObjects {
@@ -173,7 +229,7 @@ impl ObjectStore for LocalObjects {
     }
 
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
-        let info = |Place { raw_len, stored_len, .. }| ChunkInfo { raw_len, stored_len };
+        let info = |place: Place| ChunkInfo { raw_len: place.len() };
         Ok(self.places(ids)?.into_iter().map(|place| place.map(info)).collect())
     }
 
@@ -236,18 +292,14 @@ impl ObjectStore for LocalObjects {
             let chunks = ledger.finished.chunks.iter().map(|(id, place)| (*id, *place));
             (objects.collect::<HashMap<_, _>>(), chunks.collect::<HashMap<_, _>>())
         };
-        let stored = |place: &Place| place.record(RecordKind::Chunk, [0; 32]).header.record_len();
         let object = |id, at: &ObjectPlace| Held::Object {
             id,
             kind: at.kind,
-            raw_len: at.place.raw_len,
-            stored_len: stored(&at.place),
+            raw_len: at.place.len(),
+            stored_len: at.place.share(),
         };
-        let chunk = |id, place: &Place| Held::Chunk {
-            id,
-            raw_len: place.raw_len,
-            stored_len: stored(place),
-        };
+        let chunk =
+            |id, place: &Place| Held::Chunk { id, raw_len: place.len(), stored_len: place.share() };
         self.0.db.scan(Table::Places, &[], &mut |key, row| {
             let id = <[u8; 32]>::try_from(key).ok().map(ObjectId);
             let both = id.zip(ObjectPlace::decode(row));

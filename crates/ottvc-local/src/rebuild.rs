@@ -1,7 +1,7 @@
 //! Makes the index, refs and operations again from nothing but packs.
 //!
-//! A sealed pack of chunks is taken at its footer's word, so that a large store is back soon; all
-//! else is read and hashed. The new database is made beside the old one and takes its place in one
+//! A sealed pack's chunks are taken at its footer's word, so that a large store is back soon; all else
+//! is read and hashed. The new database is made beside the old one and takes its place in one
 //! step; the old one goes to the trash.
 
 use std::borrow::Cow;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, Kind, Object, ObjectId, Storable};
+use ottvc_object::{ChunkId, Hash, Kind, Object, ObjectId, Storable};
 use ottvc_refs::{Operation, RefName, RefValue};
 use ottvc_store::pack::{
-    Class, Decoder, MAX_PACK_BYTES, PackFault, PackHeader, PackId, Record, RecordKind, Scan,
-    decode_footer, scan,
+    Class, Decoder, MAX_PACK_BYTES, PackFault, PackHeader, PackId, Record, RecordHeader,
+    RecordKind, Scan, decode_footer, decode_group, scan,
 };
 use ottvc_store::{Damage, DamagedThing, StoreError};
 
@@ -25,7 +25,7 @@ use crate::layout::{Layout, sync_dir};
 use crate::ledger::{ORDER_KEY, active_key};
 use crate::packs::PackFiles;
 use crate::refs::write_operation;
-use crate::rows::{MAX_INLINE_BYTES, ObjectPlace, PackState, Place};
+use crate::rows::{ObjectPlace, PackState, Place, is_inline};
 use crate::workspace::{STATE_KEY, numbered};
 
 /// A batch is written once it is this long, in bytes.
@@ -160,26 +160,35 @@ impl<'a> Rebuild<'a> {
         }
         let (mut bytes, tail) = (Vec::new(), len.saturating_sub(TAIL_BYTES));
         self.files.read(id, tail, len - tail, &mut bytes).map_err(failed)?;
+        let is_data =
+            |record: &Record| matches!(record.header.kind, RecordKind::Chunk | RecordKind::Group);
         if let Ok((_, records)) = decode_footer(id, tail, &bytes)
-            && records.iter().all(|record| record.header.kind == RecordKind::Chunk)
+            && records.first().is_some_and(|first| first.header.kind == RecordKind::Chunk)
+            && records.iter().all(is_data)
         {
-            return self.sealed_chunks(id, len, &records);
+            return self.sealed_data(id, len, &records);
         }
         self.files.read(id, 0, len, &mut bytes).map_err(failed)?;
         self.scanned(id, &bytes, &scan(id, &bytes))
     }
 
-    /// Adds the chunks that a footer lists.
-    fn sealed_chunks(
-        &mut self,
-        id: PackId,
-        len: u64,
-        records: &[Record],
-    ) -> Result<(), StoreError> {
+    /// Adds the chunks that a footer lists; the groups among them are read, to learn their members.
+    fn sealed_data(&mut self, id: PackId, len: u64, records: &[Record]) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
         for record in records {
-            let place = Place::new(id, record);
-            self.batch.put(Table::Chunks, &record.header.id, &place.encode())?;
-            self.rebuilt.chunks += 1;
+            if record.header.kind == RecordKind::Chunk {
+                self.chunk(record.header.id, Place::new(id, record))?;
+            } else {
+                let start = record.offset.saturating_add(RecordHeader::LEN);
+                let stored_len = u64::from(record.header.stored_len);
+                let read = self.files.read(id, start, stored_len, &mut bytes);
+                read.map_err(|error| StoreError::io("read", self.layout.pack(id), error))?;
+                match self.decoder.decode(&record.header, &bytes).map(Cow::into_owned) {
+                    Ok(raw) => self.record(id, record, raw)?,
+                    Err(why) => self.doubtful(id, record, why)?,
+                }
+            }
+            self.spill(BATCH_BYTES)?;
         }
         let state = PackState { class: Class::Data, sealed: true, len };
         self.batch.put(Table::Packs, &id.0, &state.encode())?;
@@ -241,14 +250,22 @@ impl<'a> Rebuild<'a> {
     fn record(&mut self, pack: PackId, record: &Record, raw: Vec<u8>) -> Result<(), StoreError> {
         let (id, place) = (record.header.id, Place::new(pack, record));
         match record.header.kind {
-            RecordKind::Chunk => {
-                self.rebuilt.chunks += 1;
-                self.batch.put(Table::Chunks, &id, &place.encode())
-            }
-            RecordKind::Object => {
-                self.rebuilt.objects += 1;
-                self.object(place, &Object::from_bytes(raw)?)
-            }
+            RecordKind::Chunk => self.chunk(id, place),
+            RecordKind::Object => self.object(place, &Object::from_bytes(raw)?),
+            RecordKind::Group => match decode_group(&raw) {
+                Ok(members) => members.into_iter().try_for_each(|(kind, member)| {
+                    let place = Place::in_group(pack, record, member);
+                    let bytes = member.of(&raw).unwrap_or_default();
+                    match kind {
+                        RecordKind::Chunk => self.chunk(ChunkId::of(bytes).0, place),
+                        _ => self.object(place, &Object::from_bytes(bytes)?),
+                    }
+                }),
+                Err(why) => {
+                    self.damage(None, place.words(), why.to_string());
+                    Ok(())
+                }
+            },
             RecordKind::Operation => {
                 match decode_body::<Operation>(&raw, "operation") {
                     Ok(operation) => {
@@ -268,9 +285,15 @@ impl<'a> Rebuild<'a> {
         }
     }
 
+    fn chunk(&mut self, id: Hash, place: Place) -> Result<(), StoreError> {
+        self.rebuilt.chunks += 1;
+        self.batch.put(Table::Chunks, &id, &place.encode())
+    }
+
     fn object(&mut self, place: Place, object: &Object) -> Result<(), StoreError> {
+        self.rebuilt.objects += 1;
         let (id, kind) = (object.id(), object.kind());
-        if object.bytes().len() <= MAX_INLINE_BYTES {
+        if is_inline(kind, object.bytes().len()) {
             self.batch.put(Table::Objects, id.as_bytes(), object.bytes())?;
         }
         if kind == Kind::Manifest
@@ -293,7 +316,7 @@ impl<'a> Rebuild<'a> {
         let what = match record.header.kind {
             RecordKind::Chunk => Some(DamagedThing::Chunk(ChunkId(id))),
             RecordKind::Object => Some(DamagedThing::Object(ObjectId(id))),
-            RecordKind::Operation | RecordKind::Workspace => None,
+            RecordKind::Operation | RecordKind::Workspace | RecordKind::Group => None,
         };
         self.damage(what, place.words(), why.to_string());
         self.spill(0)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_refs::{Operation, RefError, RefKind, RefName, RefStore, RefTransaction, RefValue};
 use ottvc_store::StoreError;
-use ottvc_store::pack::RecordKind;
+use ottvc_store::pack::{Class, RecordKind};
 
 use crate::db::{Batch, Table};
 use crate::rows::Rows;
@@ -135,7 +135,7 @@ impl RefStore for LocalRefs {
             };
             // Last before the barrier: an operation that was not taken must not lie in a pack for a
             // later barrier to acknowledge.
-            ledger.append_raw(shared, &mut Rows::default(), kind, id, &bytes)?;
+            ledger.append_raw(shared, &mut Rows::default(), Class::Objects, kind, id, &bytes)?;
             ledger.commit(shared, |batch| {
                 saved.map_or(Ok(()), |saved| saved.write(batch))?;
                 write_operation(batch, &operation, &bytes)

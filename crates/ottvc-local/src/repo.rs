@@ -9,6 +9,7 @@ use ottvc_refs::RefStore;
 use ottvc_store::{ObjectStore, StoreError, WorkspaceStore};
 
 use crate::db::{Db, Open};
+use crate::groups::Groups;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::WriterLock;
@@ -107,6 +108,7 @@ impl LocalRepo {
         };
         let shared = Shared {
             files: PackFiles::new(layout.clone()),
+            groups: Groups::default(),
             layout,
             tuning,
             syncs: AtomicU64::new(0),

@@ -6,38 +6,68 @@
 use std::collections::HashMap;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
-use ottvc_store::pack::{Class, PackId, Record, RecordHeader, RecordKind};
+use ottvc_store::pack::{Class, Member, PackId, Record, RecordHeader, RecordKind};
 use ottvc_store::{Encoding, StoreError};
 
 use crate::db::{Batch, Table};
 
-/// Objects longer than this lie in packs alone.
-pub(crate) const MAX_INLINE_BYTES: usize = 64 << 10;
+/// Whether an object lies in the index as well as in its pack: history is walked commit by commit,
+/// and everything else costs more space there than it saves time.
+pub(crate) fn is_inline(kind: Kind, len: usize) -> bool {
+    const MAX_BYTES: usize = 64 << 10;
+    kind == Kind::Commit && len <= MAX_BYTES
+}
 
-/// Which record holds something.
+/// Which record holds something, alone or as a member of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) pack: PackId,
     /// Of the record, not its payload.
     pub(crate) offset: u64,
+    /// Of the record's payload.
     pub(crate) stored_len: u32,
+    /// Of the record's raw bytes.
     pub(crate) raw_len: u32,
     pub(crate) encoding: Encoding,
+    /// Which of the record's raw bytes, if it is a group.
+    pub(crate) member: Option<Member>,
 }
 
 impl Place {
     pub(crate) fn new(pack: PackId, record: &Record) -> Self {
         let RecordHeader { encoding, raw_len, stored_len, .. } = record.header;
-        Self { pack, offset: record.offset, stored_len, raw_len, encoding }
+        Self { pack, offset: record.offset, stored_len, raw_len, encoding, member: None }
     }
 
-    /// The record it names, if it holds `kind` under `id`.
+    /// The place of a member of the group that `record` is.
+    pub(crate) fn in_group(pack: PackId, record: &Record, member: Member) -> Self {
+        Self { member: Some(member), ..Self::new(pack, record) }
+    }
+
+    /// The record it names, if it holds `kind` under `id`; of a group, all that is known of it.
     pub(crate) fn record(&self, kind: RecordKind, id: [u8; 32]) -> Record {
         let Self { encoding, raw_len, stored_len, .. } = *self;
+        let kind = if self.member.is_some() { RecordKind::Group } else { kind };
         Record {
             offset: self.offset,
             header: RecordHeader { kind, encoding, raw_len, stored_len, id },
         }
+    }
+
+    /// Just past the record.
+    pub(crate) fn end(&self) -> u64 {
+        self.record(RecordKind::Chunk, [0; 32]).end()
+    }
+
+    /// Length of the thing's own raw bytes.
+    pub(crate) fn len(&self) -> u32 {
+        self.member.map_or(self.raw_len, |member| member.len)
+    }
+
+    /// What it takes in its pack: the whole record, or its part of a group.
+    pub(crate) fn share(&self) -> u64 {
+        let record = RecordHeader::LEN + u64::from(self.stored_len);
+        self.member.map_or(record, |member| member.share(record, self.raw_len))
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -46,6 +76,10 @@ impl Place {
         row.extend(self.stored_len.to_le_bytes());
         row.extend(self.raw_len.to_le_bytes());
         row.push(self.encoding as u8);
+        if let Some(member) = self.member {
+            row.extend(member.start.to_le_bytes());
+            row.extend(member.len.to_le_bytes());
+        }
         row
     }
 
@@ -54,15 +88,28 @@ impl Place {
         let (offset, row) = row.split_first_chunk()?;
         let (stored_len, row) = row.split_first_chunk()?;
         let (raw_len, row) = row.split_first_chunk()?;
-        let [encoding] = *row else { return None };
+        let (encoding, row) = row.split_first()?;
+        let member = match row {
+            [] => None,
+            row => {
+                let (start, len) = row.split_first_chunk()?;
+                let len = len.try_into().ok()?;
+                Some(Member { start: u32::from_le_bytes(*start), len: u32::from_le_bytes(len) })
+            }
+        };
         let place = Self {
             pack: PackId(*pack),
             offset: u64::from_le_bytes(*offset),
             stored_len: u32::from_le_bytes(*stored_len),
             raw_len: u32::from_le_bytes(*raw_len),
-            encoding: Encoding::from_byte(encoding)?,
+            encoding: Encoding::from_byte(*encoding)?,
+            member,
         };
-        place.record(RecordKind::Chunk, [0; 32]).header.lengths_fit().then_some(place)
+        let inside = |member: Member| {
+            member.start.checked_add(member.len).is_some_and(|end| end <= place.raw_len)
+        };
+        let fits = place.record(RecordKind::Chunk, [0; 32]).header.lengths_fit();
+        (fits && member.is_none_or(inside)).then_some(place)
     }
 
     /// Where it is, for messages.
@@ -143,8 +190,7 @@ impl Rows {
     }
 
     pub(crate) fn add_object(&mut self, object: &Object, place: Place) {
-        let short = object.bytes().len() <= MAX_INLINE_BYTES;
-        let inline = short.then(|| object.clone());
+        let inline = is_inline(object.kind(), object.bytes().len()).then(|| object.clone());
         self.bytes += 192 + inline.as_ref().map_or(0, |object| object.bytes().len());
         let at = ObjectPlace { kind: object.kind(), place };
         self.objects.insert(object.id(), NewObject { at, inline });
@@ -189,10 +235,16 @@ mod tests {
     fn rows_read_back_and_other_bytes_are_refused() {
         let pack = PackId([5; 16]);
         let (offset, stored_len, raw_len) = (1 << 33, 4, 9);
-        let place = Place { pack, offset, stored_len, raw_len, encoding: Encoding::Zstd };
+        let encoding = Encoding::Zstd;
+        let place = Place { pack, offset, stored_len, raw_len, encoding, member: None };
+        let member = Place { member: Some(Member { start: 2, len: 7 }), ..place };
+        let outside = Place { member: Some(Member { start: 3, len: 7 }), ..place };
         let object = ObjectPlace { kind: Kind::Tree, place };
         let state = PackState { class: Class::Data, sealed: true, len: 77 };
         assert_eq!(Place::decode(&place.encode()), Some(place));
+        assert_eq!(Place::decode(&member.encode()), Some(member));
+        assert_eq!(Place::decode(&outside.encode()), None);
+        assert_eq!(Place::decode(&member.encode()[..40]), None);
         assert_eq!(ObjectPlace::decode(&object.encode()), Some(object));
         assert_eq!(PackState::decode(&state.encode()), Some(state));
         for len in 0..object.encode().len() {

@@ -8,6 +8,7 @@ use ottvc_store::StoreError;
 use ottvc_store::pack::{MAX_RAW_BYTES, PackId, TARGET_BYTES};
 
 use crate::db::{Batch, Db, Table};
+use crate::groups::Groups;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::WriterLock;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) tuning: Tuning,
     pub(crate) files: PackFiles,
+    pub(crate) groups: Groups,
     /// Barriers' waits for the disk, for tests.
     pub(crate) syncs: AtomicU64,
     pub(crate) ledger: Mutex<Ledger>,

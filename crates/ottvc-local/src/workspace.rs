@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ottvc_store::pack::RecordKind;
+use ottvc_store::pack::{Class, RecordKind};
 use ottvc_store::{StoreError, WorkspaceStore};
 
 use crate::db::{Batch, Table};
@@ -58,7 +58,7 @@ pub(crate) fn prepare<'a>(
     bytes.extend(&staged.state);
     let kind = RecordKind::Workspace;
     let id = kind.id_of(&bytes).unwrap_or_default();
-    ledger.append_raw(shared, &mut Rows::default(), kind, id, &bytes)?;
+    ledger.append_raw(shared, &mut Rows::default(), Class::Objects, kind, id, &bytes)?;
     Ok(Saved { state: Some(bytes), rows })
 }
 

@@ -1,32 +1,157 @@
 //! The object store of a store on disk: writing a batch.
 
+use std::collections::HashSet;
+
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, Kind, Object, ObjectId, Storable};
-use ottvc_store::pack::{Class, RecordKind};
-use ottvc_store::{DamagedThing, EncodedChunk, StoreError, StoreWriter, Written};
+use ottvc_object::{ChunkId, Hash, Kind, Object, ObjectId, Storable};
+use ottvc_store::pack::{Class, Encoder, GroupBuilder, MAX_MEMBER_BYTES, RecordKind};
+use ottvc_store::{DamagedThing, EncodedChunk, Encoding, StoreError, StoreWriter, Written};
 
 use crate::db::Table;
 use crate::ledger::Ledger;
 use crate::rows::{ObjectPlace, Place, Rows};
 use crate::shared::Shared;
 
-/// One batch. Its records go to packs at once; its rows wait until it is finished, so that no other
-/// batch counts on what this one may still drop. Dropped unfinished, its records are dead weight.
+/// One batch. Its records go to packs at once, small things as soon as they make a group; its rows wait
+/// until it is finished, so that no other batch counts on what this one may still drop. Dropped
+/// unfinished, its records are dead weight.
 #[derive(Debug)]
 pub(crate) struct LocalWriter<'a> {
     shared: &'a Shared,
     rows: Rows,
     written: Written,
+    /// Small chunks, which go to packs of their own class.
+    chunks: Waiting,
+    /// Small objects.
+    objects: Waiting,
+    encoder: Encoder,
+}
+
+/// Small things that wait for their group to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    group: GroupBuilder,
+    things: Vec<Small>,
+    ids: HashSet<Hash>,
+}
+
+/// A small thing.
+#[derive(Debug)]
+enum Small {
+    Chunk(ChunkId),
+    Object(Object),
+}
+
+impl Small {
+    fn id(&self) -> Hash {
+        match self {
+            Self::Chunk(id) => id.0,
+            Self::Object(object) => object.id().0,
+        }
+    }
+    fn kind(&self) -> RecordKind {
+        match self {
+            Self::Chunk(_) => RecordKind::Chunk,
+            Self::Object(_) => RecordKind::Object,
+        }
+    }
 }
 
 impl<'a> LocalWriter<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
-        Self { shared, rows: Rows::default(), written: Written::default() }
+        Self {
+            shared,
+            rows: Rows::default(),
+            written: Written::default(),
+            chunks: Waiting::default(),
+            objects: Waiting::default(),
+            encoder: Encoder::default(),
+        }
+    }
+
+    /// Whether a small thing of this batch waits for its group.
+    fn waits(&self, id: &Hash) -> bool {
+        self.chunks.ids.contains(id) || self.objects.ids.contains(id)
+    }
+
+    /// Takes a small new thing, and writes the group it fills; after an error it is not taken, and what
+    /// was taken before still waits. Whoever calls holds no ledger.
+    fn group(&mut self, class: Class, thing: Small, raw: &[u8]) -> Result<(), StoreError> {
+        let waiting = self.waiting(class);
+        waiting.group.add(thing.kind(), raw);
+        waiting.ids.insert(thing.id());
+        waiting.things.push(thing);
+        if !waiting.group.is_full() {
+            return Ok(());
+        }
+        let written = self.write_group(class);
+        if written.is_err() {
+            let waiting = self.waiting(class);
+            waiting.group.pop();
+            if let Some(thing) = waiting.things.pop() {
+                waiting.ids.remove(&thing.id());
+            }
+        }
+        written
+    }
+
+    fn waiting(&mut self, class: Class) -> &mut Waiting {
+        match class {
+            Class::Data => &mut self.chunks,
+            Class::Objects => &mut self.objects,
+        }
+    }
+
+    /// Writes what waits for a class of packs as one record.
+    fn write_group(&mut self, class: Class) -> Result<(), StoreError> {
+        let waiting = self.waiting(class);
+        let (group, members) = waiting.group.encode();
+        // One alone is better off with a record of its own.
+        let alone = match (waiting.things.as_slice(), members.as_slice()) {
+            ([], _) => return Ok(()),
+            ([thing], [member]) => member.of(&group).map(|raw| (thing.kind(), thing.id(), raw)),
+            _ => None,
+        };
+        let is_group = alone.is_none();
+        let (kind, id, raw) = alone.unwrap_or_else(|| {
+            let id = RecordKind::Group.id_of(&group).unwrap_or_default();
+            (RecordKind::Group, id, group.as_slice())
+        });
+        // Packed before the ledger is asked for: whoever else writes goes on meanwhile.
+        let record = self.encoder.record(kind, id, raw);
+        let (header, stored) = record.ok_or_else(|| self.shared.too_large("group", raw.len()))?;
+        let mut ledger = self.shared.writing()?;
+        let (pack, record) = ledger.append(self.shared, &mut self.rows, class, header, &stored)?;
+        drop(ledger);
+        let waiting = self.waiting(class);
+        let things = std::mem::take(&mut waiting.things);
+        waiting.ids.clear();
+        waiting.group.clear();
+        self.written.stored_bytes += header.record_len();
+        for (thing, member) in things.iter().zip(members) {
+            let place = match is_group {
+                true => Place::in_group(pack, &record, member),
+                false => Place::new(pack, &record),
+            };
+            match thing {
+                Small::Chunk(id) => {
+                    self.rows.add_chunk(*id, place);
+                    self.written.chunks += 1;
+                }
+                Small::Object(object) => {
+                    self.rows.add_object(object, place);
+                    self.written.objects += 1;
+                }
+            }
+            self.written.raw_bytes += u64::from(place.len());
+        }
+        Ok(())
     }
 
     /// Whether an object is stored, here or before. One known to be damaged is not.
     fn has_object(&mut self, ledger: &mut Ledger, id: ObjectId) -> Result<bool, StoreError> {
-        if self.rows.objects.contains_key(&id) || ledger.finished.objects.contains_key(&id) {
+        let here = self.rows.objects.contains_key(&id) || self.waits(&id.0);
+        if here || ledger.finished.objects.contains_key(&id) {
             return Ok(true);
         }
         let row = self.shared.db.get(Table::Places, id.as_bytes())?;
@@ -40,7 +165,8 @@ impl<'a> LocalWriter<'a> {
 
     /// Whether a chunk is stored, here or before. One known to be damaged is not.
     fn has_chunk(&mut self, ledger: &mut Ledger, id: ChunkId) -> Result<bool, StoreError> {
-        if self.rows.chunks.contains_key(&id) || ledger.finished.chunks.contains_key(&id) {
+        let here = self.rows.chunks.contains_key(&id) || self.waits(&id.0);
+        if here || ledger.finished.chunks.contains_key(&id) {
             return Ok(true);
         }
         let row = self.shared.db.get(Table::Chunks, id.as_bytes())?;
@@ -68,10 +194,15 @@ impl StoreWriter for LocalWriter<'_> {
         let mut ledger = shared.writing()?;
         let id = object.id();
         let new = !self.has_object(&mut ledger, id)?;
-        if new {
+        let small = object.kind() == Kind::Document && object.bytes().len() <= MAX_MEMBER_BYTES;
+        if new && small {
+            drop(ledger);
+            self.group(Class::Objects, Small::Object(object.clone()), object.bytes())?;
+        } else if new {
             let (pack, record) = ledger.append_raw(
                 shared,
                 &mut self.rows,
+                Class::Objects,
                 RecordKind::Object,
                 id.0,
                 object.bytes(),
@@ -93,14 +224,21 @@ impl StoreWriter for LocalWriter<'_> {
         if self.has_chunk(&mut ledger, chunk.id)? {
             return Ok(false);
         }
-        let (pack, record) = ledger.append(shared, &mut self.rows, header, &chunk.bytes)?;
+        if chunk.encoding == Encoding::Raw && chunk.bytes.len() <= MAX_MEMBER_BYTES {
+            drop(ledger);
+            self.group(Class::Data, Small::Chunk(chunk.id), &chunk.bytes)?;
+            return Ok(true);
+        }
+        let (pack, record) =
+            ledger.append(shared, &mut self.rows, Class::Data, header, &chunk.bytes)?;
         self.rows.add_chunk(chunk.id, Place::new(pack, &record));
         self.written.chunks += 1;
         self.count(header.raw_len, header.record_len());
         Ok(true)
     }
 
-    fn finish(self: Box<Self>) -> Result<Written, StoreError> {
+    fn finish(mut self: Box<Self>) -> Result<Written, StoreError> {
+        Class::ALL.into_iter().try_for_each(|class| self.write_group(class))?;
         self.shared.writing()?.finish(self.shared, self.rows)?;
         Ok(self.written)
     }

@@ -89,7 +89,7 @@ fn without_index_every_whole_record_of_a_torn_pack_is_found() {
 fn headers_that_outlived_their_payloads_are_not_believed() {
     let folder = Folder::new();
     let repo = folder.write();
-    let raws = [noise(1, 500), noise(2, 500), noise(3, 500)];
+    let raws = [noise(1, 20_000), noise(2, 20_000), noise(3, 20_000)];
     let chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
     store(&*repo.objects(), &[], &chunks);
     repo.objects().sync().unwrap();
@@ -233,7 +233,7 @@ fn scenario(repo: &ottvc_local::LocalRepo, round: u8) -> Result<(), String> {
     let seed = u64::from(round) * 100;
     let mut writer = objects.writer().map_err(words)?;
     for n in 0..6 {
-        writer.put_chunk(chunk(&noise(seed + n, 5000))).map_err(words)?;
+        writer.put_chunk(chunk(&noise(seed + n, 20_000))).map_err(words)?;
         writer.put(&object(Kind::Document, seed + n)).map_err(words)?;
     }
     writer.finish().map_err(words)?;
@@ -248,7 +248,7 @@ fn scenario(repo: &ottvc_local::LocalRepo, round: u8) -> Result<(), String> {
 fn assert_round(repo: &ottvc_local::LocalRepo, round: u8) {
     let seed = u64::from(round) * 100;
     for n in 0..6 {
-        let raw = noise(seed + n, 5000);
+        let raw = noise(seed + n, 20_000);
         assert_eq!(read(&*repo.objects(), &[chunk(&raw).id]).unwrap(), [raw]);
         let document = object(Kind::Document, seed + n);
         assert_eq!(repo.objects().get(document.id()).unwrap(), document);
@@ -260,15 +260,15 @@ fn whatever_write_fails_nothing_acknowledged_is_lost() {
     let mut failed = 0;
     for call in 0.. {
         let folder = Folder::new();
-        let first = folder.write_small(12_000);
+        let first = folder.write_small(48_000);
         scenario(&first, 0).unwrap();
         drop(first);
         let medium = Tantrum::at_call(call);
-        let repo = folder.write_small_on(12_000, medium);
+        let repo = folder.write_small_on(48_000, medium);
         let outcome = scenario(&repo, 1);
         drop(repo);
         folder.assert_clean();
-        let repo = folder.write_small(12_000);
+        let repo = folder.write_small(48_000);
         let moved = repo.refs().get(&RefName::branch("main").unwrap()).unwrap().unwrap();
         let state = repo.workspace().load().unwrap();
         assert_round(&repo, 0);
@@ -307,7 +307,7 @@ fn a_full_disk_stops_one_batch_and_not_the_store() {
     assert!(matches!(full, Some(StoreError::Full { action: "write", .. })), "{full:?}");
     let lost = stored.pop().unwrap();
     // The tantrum is over after one call.
-    assert!(writer.put_chunk(chunk(&noise(99, 100))).unwrap());
+    assert!(writer.put_chunk(chunk(&noise(1 << 40, 100))).unwrap());
     writer.finish().unwrap();
     objects.sync().unwrap();
     assert!(objects.chunk_infos(&stored).unwrap().iter().all(Option::is_some));
@@ -320,10 +320,10 @@ fn a_full_disk_stops_one_batch_and_not_the_store() {
 fn what_a_barrier_acknowledged_survives_the_loss_of_power() {
     let folder = Folder::new();
     let medium = PowerLoss::default();
-    let repo = folder.write_small_on(12_000, medium.clone());
+    let repo = folder.write_small_on(48_000, medium.clone());
     scenario(&repo, 0).unwrap();
     scenario(&repo, 1).unwrap();
-    store(&*repo.objects(), &[object(Kind::Tree, 1)], &[chunk(&noise(1000, 9000))]);
+    store(&*repo.objects(), &[object(Kind::Tree, 1)], &[chunk(&noise(1000, 20_000))]);
     drop(repo);
     assert!(medium.lose() > 0, "something was not durable yet");
     folder.assert_clean();

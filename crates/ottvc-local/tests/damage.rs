@@ -7,15 +7,15 @@ use std::fs;
 
 use folder::Folder;
 use ottvc_object::{ChunkId, Kind, Object};
-use ottvc_store::pack::{Class, RecordHeader};
+use ottvc_store::pack::{Class, RecordHeader, RecordKind};
 use ottvc_store::{DamagedThing, EncodedChunk, StoreError};
 use ottvc_testkit::objects::{chunk, noise, object, read, store};
 
 /// A store with chunks and objects, and what it holds.
 fn filled(pack_target: u64) -> (Folder, Vec<EncodedChunk>, Vec<Object>) {
     let folder = Folder::new();
-    let chunks: Vec<_> = (0..8).map(|seed| chunk(&noise(seed, 1000))).collect();
-    let objects: Vec<_> = (0..8).map(|seed| object(Kind::Document, seed)).collect();
+    let chunks: Vec<_> = (0..8).map(|seed| chunk(&noise(seed, 20_000))).collect();
+    let objects: Vec<_> = (0..8).map(|seed| object(Kind::Commit, seed)).collect();
     let repo = folder.write_small(pack_target);
     store(&*repo.objects(), &objects, &chunks);
     repo.objects().sync().unwrap();
@@ -32,7 +32,7 @@ fn assert_others_read(folder: &Folder, chunks: &[EncodedChunk], but: ChunkId) {
 
 #[test]
 fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
-    for target in [64 << 20, 3000] {
+    for target in [64 << 20, 60_000] {
         let (folder, chunks, _) = filled(target);
         let lost = &chunks[3];
         let (pack, offset) = folder.record(lost.id.0);
@@ -62,7 +62,7 @@ fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
 
 #[test]
 fn a_flipped_byte_of_a_record_header_is_named_through_the_index() {
-    for target in [64 << 20, 3000] {
+    for target in [64 << 20, 60_000] {
         for byte in [0, 4, 10, 20, 50] {
             let (folder, chunks, _) = filled(target);
             let hurt = &chunks[2];
@@ -84,7 +84,7 @@ fn a_flipped_byte_of_a_record_header_is_named_through_the_index() {
 
 #[test]
 fn a_flipped_byte_of_a_footer_or_pack_header_is_found_and_costs_nothing() {
-    let (folder, chunks, _) = filled(3000);
+    let (folder, chunks, _) = filled(60_000);
     let sealed = folder.packs().0.into_iter().find(|(_, found)| found.sealed).unwrap();
     let (pack, found) = sealed;
     let len = fs::metadata(&pack).unwrap().len();
@@ -197,4 +197,75 @@ fn every_chunk_of_a_lost_or_short_pack_is_named() {
         let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
         read(&*repo.objects(), &ids).unwrap();
     }
+}
+
+#[test]
+fn a_damaged_group_names_every_member_and_heals() {
+    let folder = Folder::new();
+    let raws: Vec<_> = (0..40).map(|seed| noise(seed, 300)).collect();
+    let chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
+    let documents: Vec<_> = (0..40).map(|seed| object(Kind::Document, seed)).collect();
+    let lone = chunk(&noise(99, 300));
+    let repo = folder.write();
+    store(&*repo.objects(), &documents, &chunks);
+    store(&*repo.objects(), &[], std::slice::from_ref(&lone));
+    repo.objects().sync().unwrap();
+    drop(repo);
+    for class in [Class::Data, Class::Objects] {
+        let pack = folder.pack(class);
+        let (_, found) = folder.packs().0.into_iter().find(|(path, _)| *path == pack).unwrap();
+        let group = found.records[0];
+        assert_eq!(group.header.kind, RecordKind::Group);
+        folder.flip(&pack, group.offset + RecordHeader::LEN + 30);
+        let mut expected: Vec<_> = match class {
+            Class::Data => chunks.iter().map(|chunk| DamagedThing::Chunk(chunk.id)).collect(),
+            Class::Objects => {
+                documents.iter().map(|object| DamagedThing::Object(object.id())).collect()
+            }
+        };
+        expected.sort();
+        let damage = folder.damage();
+        let mut named: Vec<_> = damage.iter().filter_map(|damage| damage.what).collect();
+        named.sort();
+        assert_eq!((named, damage.len()), (expected.clone(), 40));
+        // What lies beside the group reads.
+        read(&*folder.read().objects(), &[lone.id]).unwrap();
+        let repo = folder.write();
+        let written = store(&*repo.objects(), &documents, &chunks);
+        assert_eq!(written.chunks + written.objects, 40, "only what is damaged is stored anew");
+        repo.objects().sync().unwrap();
+        drop(repo);
+        folder.assert_clean();
+        for document in &documents {
+            assert_eq!(&folder.read().objects().get(document.id()).unwrap(), document);
+        }
+    }
+}
+
+#[test]
+fn members_of_groups_are_found_again_without_index() {
+    let folder = Folder::new();
+    let raws: Vec<_> = (0..400).map(|seed| noise(seed, 700)).collect();
+    let long = noise(1000, 30_000);
+    let mut chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
+    chunks.push(chunk(&long));
+    let documents: Vec<_> = (0..300).map(|seed| object(Kind::Document, seed)).collect();
+    let repo = folder.write_small(40_000);
+    store(&*repo.objects(), &documents, &chunks);
+    repo.objects().sync().unwrap();
+    let held = folder.scan(&*repo.objects());
+    assert_eq!(held.len(), 701);
+    drop(repo);
+    assert!(folder.packs().1 > 1, "sealed packs and open ones");
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    let repo = folder.write();
+    let rebuilt = repo.rebuilt().unwrap();
+    assert_eq!((rebuilt.chunks, rebuilt.objects), (401, 300));
+    assert_eq!(folder.scan(&*repo.objects()), held);
+    let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+    let read_back = read(&*repo.objects(), &ids).unwrap();
+    assert_eq!(read_back[..400], raws);
+    assert_eq!(read_back[400], long);
+    drop(repo);
+    folder.assert_clean();
 }

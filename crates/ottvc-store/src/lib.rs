@@ -79,8 +79,6 @@ impl EncodedChunk {
 pub struct ChunkInfo {
     /// Length of its raw bytes.
     pub raw_len: u32,
-    /// Length of its bytes as stored, without the record around them.
-    pub stored_len: u32,
 }
 
 /// What a batch wrote, over all its puts.
@@ -227,7 +225,8 @@ pub trait StoreWriter: Debug {
     /// Stores an object; says whether it is new. A manifest becomes the one its content is kept by.
     fn put(&mut self, object: &Object) -> Result<bool, StoreError>;
 
-    /// Stores a chunk; says whether it is new.
+    /// Stores a chunk; says whether it is new. A short one that lies as it is may be packed together
+    /// with its neighbours, which is better than what it could be packed into alone.
     fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError>;
 
     /// Ends the batch: its content is found from now on, and durable at the next barrier.

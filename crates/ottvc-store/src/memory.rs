@@ -92,10 +92,7 @@ impl ObjectStore for MemoryStore {
 
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
         let held = self.held();
-        let info = |chunk: &EncodedChunk| ChunkInfo {
-            raw_len: chunk.raw_len,
-            stored_len: u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX),
-        };
+        let info = |chunk: &EncodedChunk| ChunkInfo { raw_len: chunk.raw_len };
         Ok(ids.iter().map(|id| held.chunks.get(id).map(info)).collect())
     }
 

@@ -8,6 +8,7 @@
 //! states every byte.
 
 pub mod footer;
+pub mod group;
 pub mod payload;
 pub mod record;
 pub mod scan;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use footer::{decode_footer, encode_footer};
+pub use group::{GroupBuilder, MAX_MEMBER_BYTES, Member, decode_group};
 pub use payload::{Decoder, Encoder};
 pub use record::{Record, RecordHeader, RecordKind};
 pub use scan::{Gap, Scan, scan};

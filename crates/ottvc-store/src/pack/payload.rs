@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use ottvc_object::ChunkId;
+use ottvc_object::{ChunkId, Hash};
 
-use super::record::RecordHeader;
+use super::record::{RecordHeader, RecordKind};
 use super::{MAX_RAW_BYTES, PackFault};
 use crate::{EncodedChunk, Encoding};
 
@@ -53,6 +53,21 @@ impl Encoder {
             u32::try_from(raw.len()).ok().filter(|len| (1..=MAX_RAW_BYTES).contains(len))?;
         let (encoding, bytes) = self.encode(raw);
         Some(EncodedChunk { id: ChunkId::of(raw), raw_len, encoding, bytes: bytes.into_owned() })
+    }
+
+    /// Makes a record of `raw`, whose id as this kind is `id`: its header and payload. `None` if it is
+    /// empty or over [`MAX_RAW_BYTES`].
+    pub fn record<'a>(
+        &mut self,
+        kind: RecordKind,
+        id: Hash,
+        raw: &'a [u8],
+    ) -> Option<(RecordHeader, Cow<'a, [u8]>)> {
+        let raw_len = u32::try_from(raw.len()).ok()?;
+        let (encoding, stored) = self.encode(raw);
+        let stored_len = u32::try_from(stored.len()).ok()?;
+        let header = RecordHeader { kind, encoding, raw_len, stored_len, id };
+        header.lengths_fit().then_some((header, stored))
     }
 
     /// Whether samples of `raw` compress; the cheap look that spares media the attempt.

@@ -23,11 +23,14 @@ pub enum RecordKind {
     Operation = 3,
     /// A state of the working copy; see [`RecordKind::id_of`].
     Workspace = 4,
+    /// Several small chunks or objects; see [`super::group`] and [`RecordKind::id_of`].
+    Group = 5,
 }
 
 impl RecordKind {
     /// Every kind, in order of its number.
-    pub const ALL: [Self; 4] = [Self::Chunk, Self::Object, Self::Operation, Self::Workspace];
+    pub const ALL: [Self; 5] =
+        [Self::Chunk, Self::Object, Self::Operation, Self::Workspace, Self::Group];
 
     /// Returns the kind with this number.
     pub fn from_byte(byte: u8) -> Option<Self> {
@@ -42,6 +45,7 @@ impl RecordKind {
             Self::Object => Object::from_bytes(raw).ok().map(|object| object.id().0),
             Self::Operation => Some(blake3::derive_key("ottvc 2026 record operation v1", raw)),
             Self::Workspace => Some(blake3::derive_key("ottvc 2026 record workspace v1", raw)),
+            Self::Group => Some(blake3::derive_key("ottvc 2026 record group v1", raw)),
         }
     }
 }
