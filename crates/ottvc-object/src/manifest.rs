@@ -215,6 +215,23 @@ pub struct Manifest {
     pub layout: Layout,
 }
 
+impl Manifest {
+    /// The manifest of a file that is one chunk. Stores need not keep it: it says nothing that the
+    /// chunk does not.
+    pub fn lone(chunk: ChunkRef) -> Self {
+        Self {
+            content: ContentId(chunk.id.0),
+            len: u64::from(chunk.len),
+            merkle_root: merkle_root([chunk.id]),
+            sha256: None,
+            layout: Layout::Plain {
+                rule: CutRule::DEFAULT,
+                chunks: ChunkList::Inline(vec![chunk]),
+            },
+        }
+    }
+}
+
 impl Storable for Manifest {
     const KIND: Kind = Kind::Manifest;
     type Id = ManifestId;

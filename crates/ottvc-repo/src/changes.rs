@@ -267,7 +267,7 @@ impl Repo {
         if old.is_some() && old_content == new.content {
             return Ok(MediaChange { shared_bytes: new.len, ..sizes });
         }
-        let stored = self.objects.manifest_of(new.content)?.is_some();
+        let stored = content::is_kept(&*self.objects, new.content)?;
         let shared = match (old, on_disk) {
             (None, _) => content::Shared::none(new.len),
             (Some(_), Some(path)) if !stored => {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ottvc_chunk::{Block, ChunkError, Cutter, Splitter};
-use ottvc_object::manifest::{ChunkList, CutRule, Layout, Manifest};
+use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, Manifest};
 use ottvc_object::tree::sequence::{ChunkPosition, Page, Pages};
 use ottvc_object::{ChunkId, ContentId, ObjectError, PageId, Storable};
 use ottvc_store::{ObjectStore, StoreError};
@@ -103,7 +103,23 @@ pub struct ContentReader<'s> {
     manifest: Manifest,
 }
 
-/// Finds how `store` keeps the file with this content. Reads the manifest, no chunk.
+/// Whether `store` keeps the file with this content. Reads the index alone.
+///
+/// # Errors
+/// The store's.
+pub fn is_kept(store: &dyn ObjectStore, content: ContentId) -> Result<bool, StoreError> {
+    Ok(store.manifest_of(content)?.is_some() || lone_chunk(store, content)?.is_some())
+}
+
+/// The one chunk that a file is, if the store has it: content and chunk are named by the same hash.
+fn lone_chunk(store: &dyn ObjectStore, content: ContentId) -> Result<Option<ChunkRef>, StoreError> {
+    let id = ChunkId(content.0);
+    let info = store.chunk_infos(&[id])?.into_iter().flatten().next();
+    Ok(info.map(|info| ChunkRef { id, len: info.raw_len }))
+}
+
+/// Finds how `store` keeps the file with this content: by a manifest, or as the one chunk it is, which
+/// needs none. Reads the manifest, no chunk.
 ///
 /// # Errors
 /// [`ContentError::NoManifest`] if it does not keep it.
@@ -111,7 +127,10 @@ pub fn open(
     store: &dyn ObjectStore,
     content: ContentId,
 ) -> Result<ContentReader<'_>, ContentError> {
-    let id = store.manifest_of(content)?.ok_or(ContentError::NoManifest { content })?;
+    let Some(id) = store.manifest_of(content)? else {
+        let chunk = lone_chunk(store, content)?.ok_or(ContentError::NoManifest { content })?;
+        return Ok(ContentReader { store, manifest: Manifest::lone(chunk) });
+    };
     let manifest = Manifest::from_object(&store.get(id)?)?;
     if manifest.content == content {
         Ok(ContentReader { store, manifest })

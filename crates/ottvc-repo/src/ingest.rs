@@ -210,12 +210,13 @@ impl<'f> Sink<'f> {
     }
 }
 
-/// Whether the store keeps the file by a manifest with the same layout, whatever else that one says
-/// of it. One that cannot be read is as good as none: the new one heals it.
+/// Whether the store keeps the file so that the manifest need not be stored: by one with the same
+/// layout, whatever else that one says of it, or by none where a lone chunk needs none. One that cannot
+/// be read is as good as none: the new one heals it.
 fn is_kept(store: &dyn ObjectStore, new: &Manifest) -> Result<bool, ContentError> {
-    let Some(id) = store.manifest_of(new.content)? else { return Ok(false) };
-    let old = store.get(id).ok().and_then(|object| Manifest::from_object(&object).ok());
     let Layout::Plain { rule, chunks } = &new.layout;
+    let Some(id) = store.manifest_of(new.content)? else { return Ok(chunks.count() == 1) };
+    let old = store.get(id).ok().and_then(|object| Manifest::from_object(&object).ok());
     Ok(old.is_some_and(|old| {
         let Layout::Plain { rule: old_rule, chunks: old_chunks } = &old.layout;
         (old_rule, old_chunks) == (rule, chunks)

@@ -59,8 +59,13 @@ fn row<'r>(report: &'r DedupeReport, name: &str) -> &'r Row {
 fn reached(store: &MemoryStore, head: CommitId) -> BTreeMap<[u8; 32], u64> {
     let mut found = BTreeMap::new();
     let mut waiting: Vec<ObjectId> = vec![head.into()];
+    // A file of one chunk has no manifest: it is that chunk.
+    let lone = std::cell::RefCell::new(Vec::new());
     let entries = |entry: &Entry, waiting: &mut Vec<ObjectId>| match *entry {
-        Entry::File(file) => waiting.extend(store.manifest_of(file.content).unwrap()),
+        Entry::File(file) => match store.manifest_of(file.content).unwrap() {
+            Some(manifest) => waiting.push(manifest),
+            None => lone.borrow_mut().push((file.content.0, file.len)),
+        },
         Entry::Document { id, .. } => waiting.push(id.into()),
         Entry::Tree { id, .. } => waiting.push(id.into()),
         Entry::Conflict(id) => waiting.push(id.into()),
@@ -104,6 +109,7 @@ fn reached(store: &MemoryStore, head: CommitId) -> BTreeMap<[u8; 32], u64> {
         }
         found.extend(chunks.iter().map(|chunk| (chunk.id.0, u64::from(chunk.len))));
     }
+    found.extend(lone.take());
     found
 }
 

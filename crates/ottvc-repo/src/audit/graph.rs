@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use ottvc_object::manifest::ChunkRef;
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::{ChunkId, ContentId, Hash, Kind, ObjectError, ObjectId};
 use ottvc_store::{Held, ObjectStore, StoreError};
@@ -29,7 +30,8 @@ impl At {
 pub(crate) enum What {
     Object(Kind),
     Chunk,
-    /// Not held itself: it stands between an entry and the manifest its content is kept by.
+    /// Not held itself: it stands between an entry and the manifest, or the one chunk, that its
+    /// content is kept by.
     File,
 }
 
@@ -270,7 +272,13 @@ impl Graph {
         match thing.what {
             What::File => match objects.manifest_of(ContentId(thing.id))? {
                 Some(id) => links.push(Link::Object(id, Kind::Manifest)),
-                None => watch.fault(&thing, Fault::Missing)?,
+                // A file of one chunk is that chunk.
+                None => match self.find(&thing.id).map(|at| self.thing(at)) {
+                    Some(Thing { id, what: What::Chunk, raw: len, held: true, .. }) => {
+                        links.push(Link::Chunk(ChunkRef { id: ChunkId(id), len }));
+                    }
+                    _ => watch.fault(&thing, Fault::Missing)?,
+                },
             },
             _ if !thing.held => watch.fault(&thing, Fault::Missing)?,
             What::Chunk => {}
