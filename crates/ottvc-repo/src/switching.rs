@@ -237,6 +237,9 @@ impl Repo {
     ) -> Result<Updated, RepoError> {
         let mut updated = Updated { rows, ..Updated::default() };
         let sink = Sink::open(&self.root)?;
+        sink.sweep(
+            changes.values().filter_map(|change| change.new.as_ref()).map(|(path, _)| path),
+        )?;
         for change in changes.values() {
             if let Some((path, _)) = &change.old
                 && change.new.as_ref().is_none_or(|(new, _)| new != path)
