@@ -12,12 +12,16 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
+use crate::layout::read_limited;
+
 /// A write buffer of one table, in bytes.
 const WRITE_BUFFER: usize = 4 << 20;
 /// Write buffers of all tables together, in bytes.
 const WRITE_BUFFERS: usize = 16 << 20;
 /// Blocks kept in memory, over all tables, in bytes.
 const BLOCK_CACHE: usize = 16 << 20;
+/// The longest file that names the list of files, in bytes.
+const MAX_CURRENT_BYTES: u64 = 256;
 /// Write-ahead logs left by as many commands before opening moves them into tables.
 const MAX_LOGS: usize = 16;
 
@@ -309,6 +313,14 @@ fn count_logs(path: &Path) -> usize {
     let is_log =
         |name: std::ffi::OsString| Path::new(&name).extension().is_some_and(|e| e == "log");
     entries.flatten().filter(|entry| is_log(entry.file_name())).count()
+}
+
+/// What changes whenever a writer changes which files make up the database: the name of its list of
+/// files, and that list's length.
+pub(crate) fn db_mark(path: &Path) -> Option<(String, u64)> {
+    let list = read_limited(&path.join("CURRENT"), MAX_CURRENT_BYTES).ok()?;
+    let len = std::fs::metadata(path.join(list.trim_end())).ok()?.len();
+    Some((list, len))
 }
 
 /// Puts a database error into our words, sorted by what can be done about it.

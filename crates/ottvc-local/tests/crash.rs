@@ -322,6 +322,31 @@ fn what_a_barrier_acknowledged_survives_the_loss_of_power() {
     assert_eq!(repo.refs().operations(None, 10).unwrap().len(), 2);
 }
 
+/// A command that was killed leaves its last writes in memory; an index made from them must not
+/// outlive them.
+#[test]
+fn an_index_made_again_waits_for_the_bytes_it_names() {
+    let folder = Folder::new();
+    let medium = PowerLoss::default();
+    let repo = folder.write_on(medium.clone());
+    let raws = [noise(1, 900), noise(2, 900)];
+    let tree = object(Kind::Tree, 1);
+    store(&*repo.objects(), &[], &[chunk(&raws[0])]);
+    repo.objects().sync().unwrap();
+    store(&*repo.objects(), std::slice::from_ref(&tree), &[chunk(&raws[1])]);
+    drop(repo);
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    let repo = folder.write_on(medium.clone());
+    assert_eq!(repo.rebuilt().unwrap().chunks, 2);
+    drop(repo);
+    medium.lose();
+    folder.assert_clean();
+    assert_eq!(
+        read(&*folder.read().objects(), &raws.each_ref().map(|raw| chunk(raw).id)).unwrap(),
+        raws
+    );
+}
+
 #[test]
 fn an_interrupted_import_keeps_the_packs_it_sealed() {
     let folder = Folder::new();

@@ -126,6 +126,23 @@ fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
     folder.assert_clean();
 }
 
+/// The list of damaged things is advice: what is durable is not reported as failed over it.
+#[test]
+fn a_list_that_cannot_be_written_fails_no_barrier() {
+    let (folder, chunks, _) = filled(64 << 20);
+    for lost in [&chunks[1], &chunks[3]] {
+        let (pack, offset) = folder.record(lost.id.0);
+        folder.flip(&pack, offset + RecordHeader::LEN + 500);
+    }
+    assert_eq!(folder.damage().len(), 2);
+    let repo = folder.write();
+    // In the way of the list that is left once one of the two is mended.
+    fs::create_dir(folder.path().join("tmp/damaged")).unwrap();
+    store(&*repo.objects(), &[], &chunks[..2]);
+    repo.objects().sync().unwrap();
+    read(&*repo.objects(), &[chunks[1].id]).unwrap();
+}
+
 /// Replaces the copy of an object in the index.
 fn damage_copy(folder: &Folder, id: ottvc_object::ObjectId) {
     let db = folder.path().join("db");
