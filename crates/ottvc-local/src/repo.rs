@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ottvc_refs::RefStore;
-use ottvc_store::{ObjectStore, StoreError, WorkspaceStore};
+use ottvc_store::{DamagedThing, ObjectStore, StoreError, WorkspaceStore};
 
 use crate::db::{Db, Open, db_mark};
 use crate::layout::Layout;
@@ -119,7 +119,34 @@ impl LocalRepo {
             let ledger = Ledger::resume(&shared)?;
             *shared.ledger() = ledger;
         }
-        Ok(Self { shared: Arc::new(shared), rebuilt })
+        let repo = Self { shared: Arc::new(shared), rebuilt };
+        if repo.shared.lock.is_some() {
+            // It is done on the way: what fails now is tried again by the next command, and must not
+            // stop this one, which may be there to make room.
+            let _ = repo.mend();
+        }
+        Ok(repo)
+    }
+
+    /// Stores anew the objects of which the last check found one copy of two damaged: were the index
+    /// made again from packs, the one that is whole could be lost. Durable with the next barrier.
+    fn mend(&self) -> Result<(), StoreError> {
+        let object = |thing: &DamagedThing| match thing {
+            DamagedThing::Object(id) => Some(*id),
+            DamagedThing::Chunk(_) => None,
+        };
+        let damaged: Vec<_> = self.shared.ledger().damaged.iter().filter_map(object).collect();
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let objects = self.objects();
+        let mut writer = objects.writer()?;
+        for id in damaged {
+            if let Ok(object) = objects.get(id) {
+                writer.put(&object)?;
+            }
+        }
+        writer.finish().map(drop)
     }
 
     /// Makes the index, refs and operations again from packs; the old index goes to the trash.

@@ -110,7 +110,7 @@ fn a_flipped_byte_of_a_footer_or_pack_header_is_found_and_costs_nothing() {
 }
 
 #[test]
-fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
+fn an_object_damaged_in_its_pack_is_served_from_the_index_and_mended() {
     let (folder, _, objects) = filled(64 << 20);
     let hurt = &objects[5];
     let (pack, offset) = folder.record(hurt.id().0);
@@ -119,11 +119,14 @@ fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
     assert_eq!(damage.len(), 1);
     assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
     assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    // Whoever writes next stores it anew, unasked, from the copy that is whole.
     let repo = folder.write();
-    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 0);
     repo.objects().sync().unwrap();
     drop(repo);
     folder.assert_clean();
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    assert_eq!(&folder.write().objects().get(hurt.id()).unwrap(), hurt);
 }
 
 /// The list of damaged things is advice: what is durable is not reported as failed over it.
@@ -154,7 +157,7 @@ fn damage_copy(folder: &Folder, id: ottvc_object::ObjectId) {
 }
 
 #[test]
-fn an_object_damaged_in_the_index_is_served_from_its_pack_and_heals() {
+fn an_object_damaged_in_the_index_is_served_from_its_pack_and_mended() {
     let (folder, _, objects) = filled(64 << 20);
     let hurt = &objects[5];
     damage_copy(&folder, hurt.id());
@@ -163,11 +166,14 @@ fn an_object_damaged_in_the_index_is_served_from_its_pack_and_heals() {
     assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
     assert_eq!(damage[0].place, "db, table objects");
     assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    // Whoever writes next stores it anew, unasked, from the copy that is whole.
     let repo = folder.write();
-    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 0);
     repo.objects().sync().unwrap();
     drop(repo);
     folder.assert_clean();
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    assert_eq!(&folder.write().objects().get(hurt.id()).unwrap(), hurt);
 }
 
 #[test]
