@@ -3,6 +3,8 @@
 //! Settings of whoever runs the tests are kept out: the program sees a home of its own. Everything
 //! panics with what the program said: a story that goes on after a surprise tells nothing.
 
+#![expect(clippy::indexing_slicing, reason = "indexing JSON never panics, and a test may")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -287,7 +289,7 @@ impl Chance {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -297,12 +299,12 @@ impl Chance {
 
     /// A number below `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next().checked_rem(limit).unwrap_or(0)
+        self.draw().checked_rem(limit).unwrap_or(0)
     }
 
     /// Bytes that compress nowhere.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let words = std::iter::repeat_with(|| self.next().to_le_bytes());
+        let words = std::iter::repeat_with(|| self.draw().to_le_bytes());
         words.flatten().take(len).collect()
     }
 }

@@ -1,4 +1,5 @@
 //! What a store on disk is when bytes change under it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod folder;
 

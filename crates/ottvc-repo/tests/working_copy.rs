@@ -1,4 +1,9 @@
 //! Stories of the working copy: staging, switching, restoring, taking back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that fails may panic"
+)]
 
 mod common;
 
