@@ -64,7 +64,7 @@ count_nextest() {
     return 0
 }
 
-# Runs a test command; a failure that no runner counted (it did not compile) counts as one.
+# Runs a command and adds up what it counted with the function named; a failure that none counted (it did not compile) counts as one.
 run_counted() {
     local count=$1 before=$failed status=0
     shift
@@ -76,6 +76,8 @@ run_counted() {
 
 tests() {
     local status=0
+    # Stories run the program itself, as it is now.
+    run_counted true cargo build "${cargo_flags[@]}" --package ottvc-cli || status=1
     if command -v cargo-nextest >/dev/null 2>&1; then
         run_counted count_nextest cargo nextest run "${cargo_flags[@]}" --workspace || status=1
         # nextest runs no doc tests.

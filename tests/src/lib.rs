@@ -1,6 +1,9 @@
-//! Reads the workspace's own files, for the tests beside this folder that check what no compiler does.
+//! What the tests beside this folder share: reading the workspace's own files, to check what no
+//! compiler does, and running the program, to check what no crate can alone.
 //!
 //! Everything panics with the path it could not read: a test that finds nothing checks nothing.
+
+pub mod story;
 
 use std::path::{Path, PathBuf};
 

@@ -297,7 +297,8 @@ impl File {
             .and_then(|()| staged.as_file().sync_all())
             .map_err(failed("write"))?;
         staged.persist(&self.path).map_err(|error| failed("replace")(error.error))?;
-        Ok(())
+        // The new name lasts once its folder does.
+        std::fs::File::open(folder).and_then(|it| it.sync_all()).map_err(failed("replace"))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Everything in it can be made again from packs, so that it is tuned to open fast and to be refused
 //! rather than believed when in doubt.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ottvc_store::StoreError;
@@ -247,7 +249,7 @@ fn db_options(path: &Path, open: Open) -> Result<Options, rocksdb::Error> {
     // A short command then leaves its few rows in its log instead of writing a file per table when
     // the next one opens; now and then opening tidies up. Set first: what the string is applied to
     // comes back as a copy, which would not keep the logger alive.
-    let keep_logs = open == Open::Write && count_logs(path) < MAX_LOGS;
+    let keep_logs = open == Open::Write && logs(path).len() < MAX_LOGS;
     let keep_logs = format!("avoid_flush_during_recovery={keep_logs}");
     let mut options = Options::default().get_options_from_string(keep_logs)?;
     options.create_if_missing(open == Open::Create);
@@ -303,12 +305,11 @@ fn table_options(table: Table, cache: &Cache) -> Options {
     options
 }
 
-/// Counts the write-ahead logs that opening would have to read.
-fn count_logs(path: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
-    let is_log =
-        |name: std::ffi::OsString| Path::new(&name).extension().is_some_and(|e| e == "log");
-    entries.flatten().filter(|entry| is_log(entry.file_name())).count()
+/// The names of the write-ahead logs, which opening has to read. They are dropped oldest first.
+pub(crate) fn logs(path: &Path) -> BTreeSet<OsString> {
+    let Ok(entries) = std::fs::read_dir(path) else { return BTreeSet::new() };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names.filter(|name| Path::new(name).extension().is_some_and(|it| it == "log")).collect()
 }
 
 /// Puts a database error into our words, sorted by what can be done about it.

@@ -219,7 +219,8 @@ impl Ledger {
             self.failed = Some(format!("{error}"));
             return Err(error);
         }
-        self.acknowledged(shared)
+        self.acknowledged(shared);
+        Ok(())
     }
 
     /// Makes the bytes of packs durable, then their names.
@@ -255,7 +256,7 @@ impl Ledger {
     }
 
     /// Forgets what is durable now.
-    fn acknowledged(&mut self, shared: &Shared) -> Result<(), StoreError> {
+    fn acknowledged(&mut self, shared: &Shared) {
         for class in Class::ALL {
             self.slot(class).take_if(|pack| pack.state().sealed);
         }
@@ -267,11 +268,11 @@ impl Ledger {
             for id in rows.objects.keys() {
                 self.healed |= self.damaged.remove(&DamagedThing::Object(*id));
             }
-            if std::mem::take(&mut self.healed) {
-                damaged::save(&shared.layout, &self.damaged)?;
+            // The list is advice: what is durable by now must not be reported as failed over it.
+            if self.healed && damaged::save(&shared.layout, &self.damaged).is_ok() {
+                self.healed = false;
             }
         }
-        Ok(())
     }
 
     /// The packs being appended to and how long they are, acknowledged or not.

@@ -23,6 +23,7 @@ use ottvc_store::{Damage, DamagedThing, StoreError};
 use crate::db::{Batch, Db, Open, Table};
 use crate::layout::{Layout, sync_dir};
 use crate::ledger::{ORDER_KEY, active_key};
+use crate::medium::Medium;
 use crate::packs::PackFiles;
 use crate::refs::write_operation;
 use crate::rows::{ObjectPlace, PackState, Place, is_inline};
@@ -51,14 +52,19 @@ pub struct Rebuilt {
 }
 
 /// Replaces the database of a store. The caller holds the writer's lock and has no database open.
-pub(crate) fn rebuild(layout: &Layout) -> Result<Rebuilt, StoreError> {
+pub(crate) fn rebuild(layout: &Layout, medium: &dyn Medium) -> Result<Rebuilt, StoreError> {
     let fresh = layout.tmp().join("db");
     remove_dir(&fresh)?;
     let db = Db::open(&fresh, Open::Create)?;
     let mut rebuild = Rebuild::new(layout, &db);
     for (_, id) in rebuild.packs_in_order()? {
         rebuild.pack(id)?;
+        // What a command wrote before it was killed may lie in memory alone, and the new index must
+        // not outlive the bytes it names.
+        let synced = rebuild.files.get(id).and_then(|file| medium.sync(&file));
+        synced.map_err(|error| StoreError::io("sync", layout.pack(id), error))?;
     }
+    sync_dir(&layout.packs())?;
     let rebuilt = rebuild.finish()?;
     db.flush()?;
     drop(db);

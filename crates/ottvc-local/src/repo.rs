@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ottvc_refs::RefStore;
-use ottvc_store::{ObjectStore, StoreError, WorkspaceStore};
+use ottvc_store::{DamagedThing, ObjectStore, StoreError, WorkspaceStore};
 
-use crate::db::{Db, Open};
+use crate::db::{Db, Open, logs};
 use crate::groups::Groups;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::WriterLock;
+use crate::medium::{Disk, Medium};
 use crate::objects::LocalObjects;
 use crate::packs::PackFiles;
 use crate::rebuild::{Rebuilt, rebuild};
@@ -21,7 +22,7 @@ use crate::shared::{Shared, Tuning};
 use crate::workspace::LocalWorkspace;
 
 /// How often a reader tries again to open a database that changed under it.
-const READ_TRIES: u32 = 5;
+const READ_TRIES: u32 = 10;
 /// How long it waits between two tries.
 const READ_PAUSE: Duration = Duration::from_millis(20);
 /// How long a reader waits for a writer that may be making the index again.
@@ -66,7 +67,7 @@ impl LocalRepo {
         let _lock = WriterLock::take(&layout, REPAIR_WAIT, "ottvc init")?;
         match layout.check_version() {
             Err(StoreError::NoStore { .. }) => {
-                rebuild(&layout)?;
+                rebuild(&layout, &Disk)?;
                 layout.write_version()?;
                 Ok(true)
             }
@@ -96,13 +97,13 @@ impl LocalRepo {
         layout.check_version()?;
         let (db, lock, rebuilt) = match access {
             Access::Read => {
-                let (db, rebuilt) = open_to_read(&layout)?;
+                let (db, rebuilt) = open_to_read(&layout, &*tuning.medium)?;
                 (db, None, rebuilt)
             }
             Access::Write { wait, command } => {
                 let lock = WriterLock::take(&layout, wait, command)?;
                 layout.clear_tmp()?;
-                let (db, rebuilt) = open_or_rebuild(&layout, Open::Write)?;
+                let (db, rebuilt) = open_or_rebuild(&layout, Open::Write, &*tuning.medium)?;
                 (db, Some(lock), rebuilt)
             }
         };
@@ -120,7 +121,34 @@ impl LocalRepo {
             let ledger = Ledger::resume(&shared)?;
             *shared.ledger() = ledger;
         }
-        Ok(Self { shared: Arc::new(shared), rebuilt })
+        let repo = Self { shared: Arc::new(shared), rebuilt };
+        if repo.shared.lock.is_some() {
+            // It is done on the way: what fails now is tried again by the next command, and must not
+            // stop this one, which may be there to make room.
+            let _ = repo.mend();
+        }
+        Ok(repo)
+    }
+
+    /// Stores anew the objects of which the last check found one copy of two damaged: were the index
+    /// made again from packs, the one that is whole could be lost. Durable with the next barrier.
+    fn mend(&self) -> Result<(), StoreError> {
+        let object = |thing: &DamagedThing| match thing {
+            DamagedThing::Object(id) => Some(*id),
+            DamagedThing::Chunk(_) => None,
+        };
+        let damaged: Vec<_> = self.shared.ledger().damaged.iter().filter_map(object).collect();
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let objects = self.objects();
+        let mut writer = objects.writer()?;
+        for id in damaged {
+            if let Ok(object) = objects.get(id) {
+                writer.put(&object)?;
+            }
+        }
+        writer.finish().map(drop)
     }
 
     /// Makes the index, refs and operations again from packs; the old index goes to the trash.
@@ -132,7 +160,7 @@ impl LocalRepo {
         layout.check_version()?;
         let _lock = WriterLock::take(&layout, wait, command)?;
         layout.clear_tmp()?;
-        rebuild(&layout)
+        rebuild(&layout, &Disk)
     }
 
     /// The objects and chunks.
@@ -167,10 +195,14 @@ impl LocalRepo {
 }
 
 /// Opens the database, made again if need be. The caller holds the writer's lock.
-fn open_or_rebuild(layout: &Layout, open: Open) -> Result<(Db, Option<Rebuilt>), StoreError> {
+fn open_or_rebuild(
+    layout: &Layout,
+    open: Open,
+    medium: &dyn Medium,
+) -> Result<(Db, Option<Rebuilt>), StoreError> {
     match Db::open(&layout.db(), open) {
         Err(StoreError::Index { .. }) => {
-            let rebuilt = rebuild(layout)?;
+            let rebuilt = rebuild(layout, medium)?;
             Ok((Db::open(&layout.db(), open)?, Some(rebuilt)))
         }
         other => other.map(|db| (db, None)),
@@ -178,20 +210,26 @@ fn open_or_rebuild(layout: &Layout, open: Open) -> Result<(Db, Option<Rebuilt>),
 }
 
 /// Opens the database to read, whatever a writer does to it meanwhile.
-fn open_to_read(layout: &Layout) -> Result<(Db, Option<Rebuilt>), StoreError> {
-    let mut tries = 1;
-    let broken = loop {
+fn open_to_read(layout: &Layout, medium: &dyn Medium) -> Result<(Db, Option<Rebuilt>), StoreError> {
+    let mut broken = None;
+    for _ in 0..READ_TRIES {
+        let before = logs(&layout.db());
         match Db::open(&layout.db(), Open::Read) {
+            Ok(db) if before.is_subset(&logs(&layout.db())) => return Ok((db, None)),
+            // A writer moved rows out of a log, and dropped it, between our reading the list of tables
+            // and our listing the logs: what was opened may lack rows that were acknowledged.
+            Ok(_) => broken = None,
             // A writer may have dropped a file between our reading its name and opening it.
-            Err(StoreError::Index { .. }) if tries < READ_TRIES => tries += 1,
-            Err(error @ StoreError::Index { .. }) => break error,
-            other => return other.map(|db| (db, None)),
+            Err(error @ StoreError::Index { .. }) => broken = Some(error),
+            Err(error) => return Err(error),
         }
         std::thread::sleep(READ_PAUSE);
-    };
-    let Ok(_lock) = WriterLock::take(layout, REPAIR_WAIT, "ottvc, making the index again") else {
-        return Err(broken);
+    }
+    let _lock = match (WriterLock::take(layout, REPAIR_WAIT, "ottvc, opening the index"), broken) {
+        (Ok(lock), _) => lock,
+        (Err(_), Some(broken)) => return Err(broken),
+        (Err(busy), None) => return Err(busy),
     };
     layout.clear_tmp()?;
-    open_or_rebuild(layout, Open::Read)
+    open_or_rebuild(layout, Open::Read, medium)
 }

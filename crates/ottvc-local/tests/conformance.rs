@@ -1,5 +1,5 @@
 //! A store on disk keeps the promises of its seams.
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::cell::RefCell;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! What a store on disk is after its process died, the disk was full, or its index was lost.
 #![allow(
-    clippy::cast_possible_truncation,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     reason = "a test that fails may panic"
 )]
 
@@ -71,14 +72,14 @@ fn without_index_every_whole_record_of_a_torn_pack_is_found() {
         assert_eq!(rebuilt.damaged, []);
         assert_eq!(
             read(&*repo.objects(), &[chunk(&first).id]).unwrap(),
-            *std::slice::from_ref(&first)
+            std::slice::from_ref(&first)
         );
         // What was torn can be stored again, and the pack goes on from there.
         store(&*repo.objects(), &[], &[chunk(&second)]);
         repo.objects().sync().unwrap();
         assert_eq!(
             read(&*repo.objects(), &[chunk(&second).id]).unwrap(),
-            *std::slice::from_ref(&second)
+            std::slice::from_ref(&second)
         );
         drop(repo);
         folder.assert_clean();
@@ -331,6 +332,31 @@ fn what_a_barrier_acknowledged_survives_the_loss_of_power() {
     assert_round(&repo, 0);
     assert_round(&repo, 1);
     assert_eq!(repo.refs().operations(None, 10).unwrap().len(), 2);
+}
+
+/// A command that was killed leaves its last writes in memory; an index made from them must not
+/// outlive them.
+#[test]
+fn an_index_made_again_waits_for_the_bytes_it_names() {
+    let folder = Folder::new();
+    let medium = PowerLoss::default();
+    let repo = folder.write_on(medium.clone());
+    let raws = [noise(1, 900), noise(2, 900)];
+    let tree = object(Kind::Tree, 1);
+    store(&*repo.objects(), &[], &[chunk(&raws[0])]);
+    repo.objects().sync().unwrap();
+    store(&*repo.objects(), std::slice::from_ref(&tree), &[chunk(&raws[1])]);
+    drop(repo);
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    let repo = folder.write_on(medium.clone());
+    assert_eq!(repo.rebuilt().unwrap().chunks, 2);
+    drop(repo);
+    medium.lose();
+    folder.assert_clean();
+    assert_eq!(
+        read(&*folder.read().objects(), &raws.each_ref().map(|raw| chunk(raw).id)).unwrap(),
+        raws
+    );
 }
 
 #[test]

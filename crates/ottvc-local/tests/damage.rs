@@ -1,5 +1,5 @@
 //! What a store on disk is when bytes change under it.
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod folder;
 
@@ -48,9 +48,12 @@ fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
         assert_others_read(&folder, &chunks, lost.id);
 
         let repo = folder.write();
+        assert!(repo.objects().is_damaged());
+        assert_eq!(repo.objects().chunk_infos(&[lost.id]).unwrap(), [None], "to be stored again");
         let written = store(&*repo.objects(), &[], &chunks);
         assert_eq!(written.chunks, 1, "only what is damaged is stored anew");
         repo.objects().sync().unwrap();
+        assert!(!repo.objects().is_damaged());
         drop(repo);
         read(&*folder.read().objects(), &[lost.id]).unwrap();
         folder.assert_clean();
@@ -108,7 +111,7 @@ fn a_flipped_byte_of_a_footer_or_pack_header_is_found_and_costs_nothing() {
 }
 
 #[test]
-fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
+fn an_object_damaged_in_its_pack_is_served_from_the_index_and_mended() {
     let (folder, _, objects) = filled(64 << 20);
     let hurt = &objects[5];
     let (pack, offset) = folder.record(hurt.id().0);
@@ -117,11 +120,31 @@ fn an_object_damaged_in_its_pack_is_served_from_the_index_and_heals() {
     assert_eq!(damage.len(), 1);
     assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
     assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    // Whoever writes next stores it anew, unasked, from the copy that is whole.
     let repo = folder.write();
-    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 0);
     repo.objects().sync().unwrap();
     drop(repo);
     folder.assert_clean();
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    assert_eq!(&folder.write().objects().get(hurt.id()).unwrap(), hurt);
+}
+
+/// The list of damaged things is advice: what is durable is not reported as failed over it.
+#[test]
+fn a_list_that_cannot_be_written_fails_no_barrier() {
+    let (folder, chunks, _) = filled(64 << 20);
+    for lost in [&chunks[1], &chunks[3]] {
+        let (pack, offset) = folder.record(lost.id.0);
+        folder.flip(&pack, offset + RecordHeader::LEN + 500);
+    }
+    assert_eq!(folder.damage().len(), 2);
+    let repo = folder.write();
+    // In the way of the list that is left once one of the two is mended.
+    fs::create_dir(folder.path().join("tmp/damaged")).unwrap();
+    store(&*repo.objects(), &[], &chunks[..2]);
+    repo.objects().sync().unwrap();
+    read(&*repo.objects(), &[chunks[1].id]).unwrap();
 }
 
 /// Replaces the copy of an object in the index.
@@ -135,7 +158,7 @@ fn damage_copy(folder: &Folder, id: ottvc_object::ObjectId) {
 }
 
 #[test]
-fn an_object_damaged_in_the_index_is_served_from_its_pack_and_heals() {
+fn an_object_damaged_in_the_index_is_served_from_its_pack_and_mended() {
     let (folder, _, objects) = filled(64 << 20);
     let hurt = &objects[5];
     damage_copy(&folder, hurt.id());
@@ -144,11 +167,14 @@ fn an_object_damaged_in_the_index_is_served_from_its_pack_and_heals() {
     assert_eq!(damage[0].what, Some(DamagedThing::Object(hurt.id())));
     assert_eq!(damage[0].place, "db, table objects");
     assert_eq!(&folder.read().objects().get(hurt.id()).unwrap(), hurt);
+    // Whoever writes next stores it anew, unasked, from the copy that is whole.
     let repo = folder.write();
-    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 1);
+    assert_eq!(store(&*repo.objects(), &objects, &[]).objects, 0);
     repo.objects().sync().unwrap();
     drop(repo);
     folder.assert_clean();
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    assert_eq!(&folder.write().objects().get(hurt.id()).unwrap(), hurt);
 }
 
 #[test]

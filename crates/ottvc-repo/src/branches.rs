@@ -1,7 +1,7 @@
 //! Branches and tags: making, listing, renaming and removing the names of editions.
 
 use ottvc_object::{CommitId, EditionId};
-use ottvc_refs::{Edition, RefKind, RefName, RefValue};
+use ottvc_refs::{Edition, RefEdit, RefKind, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::workspace::{Head, Rows};
@@ -101,17 +101,31 @@ impl Repo {
         class: Option<String>,
         territory: Option<String>,
     ) -> Result<RefRow, RepoError> {
-        let branch = RefName::branch(name)?;
-        self.refuse_taken(&branch)?;
         let target = match rev {
             Some(rev) => Some(self.resolve(rev)?.id),
             None => self.head_commit_id(&self.state()?)?,
         };
         let edition = self.new_edition(class, territory)?;
-        let value = RefValue { target, edition: Some(edition.clone()) };
-        let summary = format!("branch: {name}");
-        self.transact("branch", &summary, vec![(branch, None, Some(value))])?;
+        let made = self.new_branch(name, target, edition.clone())?;
+        self.refs.transact(&made)?;
         self.row_of(name, target, Some(edition))
+    }
+
+    /// The transaction that makes a branch.
+    ///
+    /// # Errors
+    /// As [`Repo::make_branch`].
+    pub(crate) fn new_branch(
+        &self,
+        name: &str,
+        target: Option<CommitId>,
+        edition: Edition,
+    ) -> Result<RefTransaction, RepoError> {
+        let branch = RefName::branch(name)?;
+        self.refuse_taken(&branch)?;
+        let value = RefValue { target, edition: Some(edition) };
+        let edit = RefEdit { name: branch, old: None, new: Some(value) };
+        self.move_of("branch", &format!("branch: {name}"), vec![edit])
     }
 
     /// Refuses a name that exists, or that a name in the other direction leads through: `a` and

@@ -212,10 +212,14 @@ impl<'f> Sink<'f> {
 
 /// Whether the store keeps the file so that the manifest need not be stored: by one with the same
 /// layout, whatever else that one says of it, or by none where a lone chunk needs none. One that cannot
-/// be read is as good as none: the new one heals it.
+/// be read is as good as none: the new one heals it. So is any while damage is known: what reads here
+/// may be a second copy.
 fn is_kept(store: &dyn ObjectStore, new: &Manifest) -> Result<bool, ContentError> {
     let Layout::Plain { rule, chunks } = &new.layout;
     let Some(id) = store.manifest_of(new.content)? else { return Ok(chunks.count() == 1) };
+    if store.is_damaged() {
+        return Ok(false);
+    }
     let old = store.get(id).ok().and_then(|object| Manifest::from_object(&object).ok());
     Ok(old.is_some_and(|old| {
         let Layout::Plain { rule: old_rule, chunks: old_chunks } = &old.layout;

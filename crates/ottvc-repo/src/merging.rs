@@ -199,8 +199,8 @@ impl Repo {
         match commit {
             Some((id, commit)) => {
                 let summary = format!("merge: {}", crate::record::first_line(&commit.message));
-                self.move_head(&mut state, id, "merge", &summary)?;
                 state.suspects.clear();
+                self.move_head(&mut state, &updated.rows, id, "merge", &summary)?;
                 report.commit = Some(id.to_string());
             }
             None => {
@@ -212,9 +212,9 @@ impl Repo {
                     rules: request.rules.iter().map(ToString::to_string).collect(),
                     message: request.message.clone(),
                 });
+                self.save_state(&state, &updated.rows)?;
             }
         }
-        self.save_state(&state, &updated.rows)?;
         Ok(report)
     }
 

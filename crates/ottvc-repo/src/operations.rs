@@ -1,7 +1,7 @@
 //! Operations: every command that moved a ref, and taking one back.
 
 use ottvc_object::tree::EMPTY_TREE;
-use ottvc_refs::{Operation, RefEdit, RefName, RefValue};
+use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::workspace::{Head, Rows};
@@ -92,7 +92,7 @@ impl Repo {
             }
         }
         let old_tree = self.head_tree(&state)?;
-        let mut moves = None;
+        let (mut moves, mut head_back) = (None, None);
         if let Head::Branch(head) = &state.head
             && let Some(edit) = operation.edits.iter().find(|edit| edit.name == *head)
         {
@@ -100,7 +100,7 @@ impl Repo {
             match (&edit.old, successor) {
                 (None, None) => return Err(cannot("the working copy is on the branch it made")),
                 // A rename: the same commit under the old name again.
-                (None, Some(_)) => {}
+                (None, Some(renamed)) => head_back = Some(Head::Branch(renamed.name.clone())),
                 (Some(before), _) => {
                     let tree = match before.target {
                         Some(commit) => self.commit(commit)?.tree,
@@ -118,14 +118,8 @@ impl Repo {
             }
             _ => None,
         };
-        let edits = operation
-            .edits
-            .iter()
-            .map(|edit| (edit.name.clone(), edit.new.clone(), edit.old.clone()))
-            .collect::<Vec<(RefName, _, _)>>();
-        let summary = format!("undo {}: {}", operation.id, operation.summary);
-        let done = self.transact_undoing("undo", &summary, edits, Some(operation.id))?;
         state.merging = None;
+        state.head = head_back.unwrap_or(state.head);
         let rows = match updated {
             Some((staged, updated)) => {
                 state.staged = staged;
@@ -133,14 +127,16 @@ impl Repo {
             }
             None => Rows::new(),
         };
-        // The head's branch may have its old name back; loading the state follows it.
-        if let Head::Branch(name) = &state.head
-            && self.refs.get(name)?.is_none()
-        {
-            state.head = self.state()?.head;
-        }
-        self.save_state(&state, &rows)?;
-        Ok(OperationView::of(&done))
+        let back = |edit: &RefEdit| RefEdit {
+            name: edit.name.clone(),
+            old: edit.new.clone(),
+            new: edit.old.clone(),
+        };
+        let edits = operation.edits.iter().map(back).collect();
+        let summary = format!("undo {}: {}", operation.id, operation.summary);
+        let undo =
+            RefTransaction { undoes: Some(operation.id), ..self.move_of("undo", &summary, edits)? };
+        Ok(OperationView::of(&self.transact_saving(&state, &rows, undo)?))
     }
 
     /// Finds the operation to take back.

@@ -153,9 +153,7 @@ impl Repo {
         state.merging = None;
         state.suspects.clear();
         let summary = format!("{command}: {}", first_line(&commit.message));
-        // The ref store's transaction is the barrier; the state after it only tidies up.
-        self.move_head(&mut state, id, command, &summary)?;
-        self.workspace_after(&state, &rows)?;
+        self.move_head(&mut state, &rows, id, command, &summary)?;
         let sums = crate::nodes::totals(&self.nodes, tree)?;
         let mut changed = 0;
         diff_paths(&self.nodes, head_tree, tree, &mut |_| {
@@ -194,20 +192,6 @@ impl Repo {
             }
             Ok(())
         })
-    }
-
-    /// Saves what a commit changed in the working copy's state, if anything did.
-    ///
-    /// The commit is durable already; this write may be lost without harm, and so costs no wait when
-    /// only cache rows changed.
-    fn workspace_after(&self, state: &State, rows: &Rows) -> Result<(), RepoError> {
-        let before = self.workspace.load()?;
-        let after = ottvc_object::codec::encode_body(state)?;
-        if before.as_deref() == Some(after.as_slice()) {
-            Ok(self.workspace.cache(rows)?)
-        } else {
-            self.save_state(state, rows)
-        }
     }
 
     /// Finds the conflicts a tree holds, among the places that may hold one.
@@ -285,10 +269,12 @@ impl Repo {
         Ok((batch.store(&commit)?, commit))
     }
 
-    /// Moves the branch the working copy is on, or the detached head, to a new commit.
+    /// Moves the branch the working copy is on, or the detached head, to a new commit, and saves the
+    /// state with it.
     pub(crate) fn move_head(
         &self,
         state: &mut State,
+        rows: &Rows,
         id: CommitId,
         command: &str,
         summary: &str,
@@ -297,7 +283,7 @@ impl Repo {
             Head::Detached(_) => {
                 state.head = Head::Detached(id);
                 // No ref moves: the state is what must last.
-                self.save_state(state, &Rows::new())
+                self.save_state(state, rows)
             }
             Head::Branch(name) => {
                 let old = self.refs.get(name)?;
@@ -308,38 +294,58 @@ impl Repo {
                         None => Some(self.new_edition(None, None)?),
                     },
                 };
-                self.transact(command, summary, vec![(name.clone(), old, Some(new))]).map(drop)
+                let edits = vec![RefEdit { name: name.clone(), old, new: Some(new) }];
+                self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
             }
         }
     }
 
-    /// Moves refs in one transaction, in this user's name and at this time.
+    /// A transaction in this user's name and at this time.
+    pub(crate) fn move_of(
+        &self,
+        command: &str,
+        summary: &str,
+        edits: Vec<RefEdit>,
+    ) -> Result<RefTransaction, RepoError> {
+        Ok(RefTransaction {
+            write_id: random_id()?,
+            edits,
+            command: command.to_owned(),
+            summary: summary.to_owned(),
+            actor: self.actor.clone(),
+            time: self.now(),
+            undoes: None,
+        })
+    }
+
+    /// Moves refs that the working copy's state does not follow.
     pub(crate) fn transact(
         &self,
         command: &str,
         summary: &str,
         edits: Vec<(RefName, Option<RefValue>, Option<RefValue>)>,
     ) -> Result<Operation, RepoError> {
-        self.transact_undoing(command, summary, edits, None)
+        let edits = edits.into_iter().map(|(name, old, new)| RefEdit { name, old, new }).collect();
+        Ok(self.refs.transact(&self.move_of(command, summary, edits)?)?)
     }
 
-    /// As [`Repo::transact`], taking back the operation `undoes`.
-    pub(crate) fn transact_undoing(
+    /// Moves refs, and saves the state and cache rows in the same atomic step: were the state to
+    /// stay behind its branch, it would show what was just committed as staged to be taken back.
+    pub(crate) fn transact_saving(
         &self,
-        command: &str,
-        summary: &str,
-        edits: Vec<(RefName, Option<RefValue>, Option<RefValue>)>,
-        undoes: Option<u64>,
+        state: &State,
+        rows: &Rows,
+        transaction: RefTransaction,
     ) -> Result<Operation, RepoError> {
-        Ok(self.refs.transact(&RefTransaction {
-            write_id: random_id()?,
-            edits: edits.into_iter().map(|(name, old, new)| RefEdit { name, old, new }).collect(),
-            command: command.to_owned(),
-            summary: summary.to_owned(),
-            actor: self.actor.clone(),
-            time: self.now(),
-            undoes,
-        })?)
+        let before = self.workspace.load()?;
+        self.stage_state(state, rows, &transaction)?;
+        let moved = self.refs.transact(&transaction);
+        if let (Err(_), Some(before)) = (&moved, before) {
+            // A backend that could not join the two has saved the new state already. Where this fails
+            // too, the error in hand is the one that matters.
+            let _ = self.workspace.save(&before, &Rows::new());
+        }
+        Ok(moved?)
     }
 }
 

@@ -379,6 +379,8 @@ impl Repo {
             if let Some(before @ Entry::Document { .. }) = before
                 && let Some(here) = self.look(&edit.path, &mut Rows::new())?
                 && here != before
+                // Settled already, but for the state: a crash came between.
+                && edit.new.as_ref().is_none_or(|named| named.entry != here)
             {
                 changed.push(edit.path.to_string());
             }

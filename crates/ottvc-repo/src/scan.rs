@@ -13,6 +13,7 @@ use ottvc_object::{
 };
 
 use crate::workspace::{CacheRow, FileFacts, Rows, row_key};
+use crate::worktree::is_temporary;
 use crate::{Repo, RepoError};
 
 /// Name of the repository's own folder.
@@ -73,7 +74,8 @@ impl Repo {
 
     /// Finds the files at and below `path`, in key order; `None` facts if there is nothing.
     ///
-    /// Ignored files are left out, except one that `path` itself names.
+    /// Ignored files are left out, except one that `path` itself names; and so are those that a
+    /// command was writing when it died.
     pub(crate) fn find_files(&self, path: &RepoPath) -> Result<Vec<Found>, RepoError> {
         let disk = self.disk_path(path);
         self.refuse_links_above(path)?;
@@ -95,7 +97,8 @@ impl Repo {
                 path: disk.clone(),
                 source: std::io::Error::other(error),
             })?;
-            if entry.file_type().is_none_or(|kind| kind.is_dir()) {
+            if entry.file_type().is_none_or(|kind| kind.is_dir()) || is_temporary(entry.file_name())
+            {
                 continue;
             }
             let Some(metadata) = lstat(entry.path())? else { continue };

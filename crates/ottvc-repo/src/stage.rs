@@ -177,13 +177,16 @@ impl Repo {
     ) -> Result<(), RepoError> {
         let total: u64 = files.values().map(|(file, _)| file.facts.len).sum();
         let options = IngestOptions { rule: self.rule, jobs: self.jobs };
+        // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
+        let trusts_cache = !self.objects.is_damaged();
         let mut done = 0;
         for (key, (file, old)) in files {
             progress.report("adding", done, total);
             staged.added.files += 1;
             staged.added.logical_bytes += file.facts.len;
             let row = self.cache_row(&file.path)?;
-            let entry = match row.filter(|row| row.stored && row.vouches(&file.facts)) {
+            let vouches = |row: &CacheRow| trusts_cache && row.stored && row.vouches(&file.facts);
+            let entry = match row.filter(vouches) {
                 Some(row) => row.entry,
                 None => {
                     let noted = self.now();
@@ -387,6 +390,7 @@ impl Repo {
     }
 
     /// Renames a tracked file or folder, on disk and staged; the rename is recorded with the entry.
+    /// What was renamed on disk already, by hand or before a crash, is only recorded.
     ///
     /// # Errors
     /// [`RepoError::InTheWay`] if the new name is taken.
@@ -399,12 +403,18 @@ impl Repo {
         let mut state = self.state()?;
         let old = self.repo_path(from, old)?;
         let mut new = self.repo_path(from, new)?;
+        let moved_before = lstat(&self.disk_path(&old))?.is_none();
         let into_folder = lstat(&self.disk_path(&new))?.is_some_and(|it| it.is_dir());
         if into_folder
             && new.key() != old.key()
             && let Some(name) = old.name()
         {
-            new = new.join(name);
+            let inside = new.join(name);
+            // A folder that bears the new name may be the old one itself.
+            let is_it = moved_before
+                && lstat(&self.disk_path(&inside))?.is_none()
+                && self.staged_at(state.staged, &new)?.is_none();
+            new = if is_it { new } else { inside };
         }
         if old.is_root() || new.is_root() || (new.starts_with(&old) && new != old) {
             return Err(RepoError::InTheWay { path: new.to_string() });
@@ -418,7 +428,7 @@ impl Repo {
         }
         let case_only = new.key() == old.key();
         let taken = self.staged_at(state.staged, &new)?.is_some()
-            || lstat(&self.disk_path(&new))?.is_some();
+            || (!moved_before && lstat(&self.disk_path(&new))?.is_some());
         if taken && !case_only {
             return Err(RepoError::InTheWay { path: new.to_string() });
         }

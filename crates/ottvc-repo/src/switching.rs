@@ -55,12 +55,11 @@ impl Repo {
         if let Some(merging) = &state.merging {
             return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
         }
+        if create {
+            return self.switch_to_new(name, state);
+        }
         let head_tree = self.head_tree(&state)?;
-        let (head, target) = if create {
-            // The tree stays the same, so there is nothing to move but the head.
-            self.make_branch(name, None, None, None)?;
-            (Head::Branch(RefName::branch(name)?), head_tree)
-        } else if detach {
+        let (head, target) = if detach {
             let id = self.resolve(name)?.id;
             (Head::Detached(id), self.commit(id)?.tree)
         } else {
@@ -82,6 +81,21 @@ impl Repo {
             commit: self.head_commit_id(&state)?.map(|id| id.to_string()),
             written: updated.written,
             removed: updated.removed,
+        })
+    }
+
+    /// Makes a branch where the working copy stands and moves it there: the tree stays the same, so
+    /// that nothing moves but the head, in one step with the ref.
+    fn switch_to_new(&self, name: &str, mut state: State) -> Result<Switched, RepoError> {
+        let commit = self.head_commit_id(&state)?;
+        let made = self.new_branch(name, commit, self.new_edition(None, None)?)?;
+        state.head = Head::Branch(RefName::branch(name)?);
+        self.transact_saving(&state, &Rows::new(), made)?;
+        Ok(Switched {
+            branch: crate::record::branch_name(&state),
+            commit: commit.map(|id| id.to_string()),
+            written: 0,
+            removed: 0,
         })
     }
 
@@ -223,6 +237,9 @@ impl Repo {
     ) -> Result<Updated, RepoError> {
         let mut updated = Updated { rows, ..Updated::default() };
         let sink = Sink::open(&self.root)?;
+        sink.sweep(
+            changes.values().filter_map(|change| change.new.as_ref()).map(|(path, _)| path),
+        )?;
         for change in changes.values() {
             if let Some((path, _)) = &change.old
                 && change.new.as_ref().is_none_or(|(new, _)| new != path)

@@ -4,7 +4,7 @@ use bincode::{Decode, Encode};
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::{CommitId, EditionId, Entry, RepoPath, TreeId};
-use ottvc_refs::RefName;
+use ottvc_refs::{RefName, RefTransaction, RefValue};
 
 use crate::{Repo, RepoError};
 
@@ -105,6 +105,12 @@ pub(crate) fn row_key(path: &RepoPath) -> Vec<u8> {
     path.to_string().into_bytes()
 }
 
+/// The bytes of a state, with the edition of the branch it is on.
+fn encoded(state: &State, branch: Option<RefValue>) -> Result<Vec<u8>, RepoError> {
+    let edition = branch.and_then(|value| value.edition).map(|edition| edition.id);
+    Ok(encode_body(&State { edition, ..state.clone() })?)
+}
+
 impl Repo {
     /// Returns the state of the working copy.
     ///
@@ -116,8 +122,7 @@ impl Repo {
                 let mut state: State =
                     decode_body(&bytes, "working copy state").map_err(RepoError::BadState)?;
                 self.follow_rename(&mut state)?;
-                // A commit is durable before the state that ends its merge; a crash between leaves
-                // a merge whose `ours` is no longer the head, and so over.
+                // A merge whose `ours` is no longer the head is over: its branch moved without it.
                 if let Some(merging) = &state.merging
                     && self.head_commit_id(&state)? != Some(merging.ours)
                 {
@@ -137,14 +142,28 @@ impl Repo {
 
     /// Saves the state with cache rows; everything finished before is durable first.
     pub(crate) fn save_state(&self, state: &State, rows: &Rows) -> Result<(), RepoError> {
-        let mut state = state.clone();
-        state.edition = match &state.head {
-            Head::Branch(name) => {
-                self.refs.get(name)?.and_then(|value| value.edition).map(|edition| edition.id)
-            }
+        let branch = match &state.head {
+            Head::Branch(name) => self.refs.get(name)?,
             Head::Detached(_) => None,
         };
-        Ok(self.workspace.save(&encode_body(&state)?, rows)?)
+        Ok(self.workspace.save(&encoded(state, branch)?, rows)?)
+    }
+
+    /// Has the state and cache rows saved by a ref transaction that is about to be made.
+    pub(crate) fn stage_state(
+        &self,
+        state: &State,
+        rows: &Rows,
+        transaction: &RefTransaction,
+    ) -> Result<(), RepoError> {
+        let branch = match &state.head {
+            Head::Branch(name) => match transaction.edits.iter().find(|edit| edit.name == *name) {
+                Some(edit) => edit.new.clone(),
+                None => self.refs.get(name)?,
+            },
+            Head::Detached(_) => None,
+        };
+        Ok(self.workspace.stage(&encoded(state, branch)?, rows)?)
     }
 
     /// Points the head at its edition's branch, if that was renamed since the state was saved.

@@ -4,6 +4,8 @@
 //! written under a temporary name and renamed into place, so a reader sees the old or the new one.
 //! Folders that hold nothing any more are removed.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ use crate::content;
 use crate::workspace::FileFacts;
 use crate::{RepoError, random_id, scan};
 
-/// How a temporary file's name begins.
+/// How a temporary file's name begins. Such files are no part of a working copy.
 const TEMPORARY: &str = ".ottvc-tmp-";
 /// The longest target of a symbolic link, in bytes.
 const MAX_LINK_BYTES: u64 = 4096;
@@ -182,7 +184,7 @@ impl Sink {
             let (folder, name, temporary) = self.place(path)?;
             let disk = self.disk_path(path);
             folder
-                .symlink_contents(std::ffi::OsStr::from_bytes(target), &temporary)
+                .symlink_contents(OsStr::from_bytes(target), &temporary)
                 .and_then(|()| folder.rename(&temporary, &folder, name.as_str()))
                 .map_err(|error| {
                     let _ = folder.remove_file(&temporary);
@@ -242,6 +244,32 @@ impl Sink {
         Ok(())
     }
 
+    /// Removes what a command that died while it wrote files left beside `paths`: half a master can
+    /// be many gigabytes. The caller holds the writer's lock, so that nobody else is writing here.
+    pub(crate) fn sweep<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p RepoPath>,
+    ) -> Result<(), RepoError> {
+        let mut swept = HashSet::new();
+        for path in paths {
+            if !swept.insert(path.parent()) {
+                continue;
+            }
+            // Where something stands in the way, writing says so.
+            let Ok(Some(folder)) = self.folder(path, false) else { continue };
+            let failed = || scan::io("list", self.disk_path(path));
+            for entry in folder.entries().map_err(failed())? {
+                let name = entry.map_err(failed())?.file_name();
+                if is_temporary(&name) {
+                    let removed = folder.remove_file(&name);
+                    removed
+                        .map_err(scan::io("remove", self.disk_path(path).with_file_name(name)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Says what file is at `path`, reading it; `None` where there is none.
     pub(crate) fn look(&self, path: &RepoPath) -> Result<Option<Entry>, RepoError> {
         if self.folder(path, false)?.is_none() {
@@ -262,6 +290,12 @@ impl Sink {
         let mut entries = self.root.entries().map_err(scan::io("list", self.disk.as_path()))?;
         Ok(entries.next().is_none())
     }
+}
+
+/// Whether a file of this name is one that was still being written when a command died.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY));
+    random.is_some_and(|it| it.len() == 32 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(unix)]

@@ -31,6 +31,26 @@ fn change(lab: &Lab, index: usize) -> u64 {
     lab.repo.record(lab.repo.root(), &options, &Silent).unwrap().new_objects
 }
 
+/// Changes ten documents spread over a library of `count`, and returns how many nodes a diff of
+/// before and after reads.
+fn reads_of_ten_changes(lab: &Lab, count: usize) -> u64 {
+    let before = lab.repo.resolve("main").unwrap();
+    for index in 0..10 {
+        change(lab, index * (count / 10) * 97 / 98 + 5);
+    }
+    let fresh = StoreNodes::new(lab.store.clone());
+    let head = lab.repo.commit(lab.repo.resolve("main").unwrap().id).unwrap().tree;
+    let base = lab.repo.commit(before.id).unwrap().tree;
+    let mut changed = 0;
+    ottvc_object::tree::diff_paths(&fresh, base, head, &mut |_| {
+        changed += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(changed, 10);
+    fresh.reads()
+}
+
 #[test]
 fn a_commit_of_one_document_writes_a_handful_of_nodes_whatever_the_tree() {
     let (small, large) = (library(1_000), library(100_000));
@@ -41,21 +61,9 @@ fn a_commit_of_one_document_writes_a_handful_of_nodes_whatever_the_tree() {
         assert!(many <= few + 3, "{few} and {many} objects");
     }
 
-    // Ten changes among 100,000: the diff reads the nodes on their paths, in both trees.
-    let before = large.repo.resolve("main").unwrap();
-    for index in 0..10 {
-        change(&large, index * 9_973 + 5);
-    }
-    let fresh = StoreNodes::new(large.store.clone());
-    let head = large.repo.commit(large.repo.resolve("main").unwrap().id).unwrap().tree;
-    let base = large.repo.commit(before.id).unwrap().tree;
-    let mut changed = 0;
-    ottvc_object::tree::diff_paths(&fresh, base, head, &mut |_| {
-        changed += 1;
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(changed, 10);
-    // Both trees, ten paths of at most five nodes (two levels of folders, their inner nodes).
-    assert!(fresh.reads() <= 2 * 10 * 5, "{} nodes read", fresh.reads());
+    // Ten changes: the diff reads the nodes on their paths, in both trees, at most five a path (two
+    // levels of folders and their inner nodes), and hardly more of them among a hundred times as many.
+    let (few, many) = (reads_of_ten_changes(&small, 1_000), reads_of_ten_changes(&large, 100_000));
+    assert!(few <= 2 * 10 * 5 && many <= 2 * 10 * 5, "{few} and {many} nodes read");
+    assert!(many <= 2 * few, "{few} and {many} nodes read");
 }

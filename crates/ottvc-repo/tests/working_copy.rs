@@ -1,7 +1,7 @@
 //! Stories of the working copy: staging, switching, restoring, taking back.
 #![allow(
-    clippy::cast_possible_truncation,
     clippy::unwrap_used,
+    clippy::cast_possible_truncation,
     reason = "a test that fails may panic"
 )]
 
@@ -334,4 +334,79 @@ fn checkout_takes_a_part_and_overwrites_only_when_told() {
     let options = CheckoutOptions { force: true, ..CheckoutOptions::default() };
     lab.repo.checkout("main", to.path(), &options, &Silent).unwrap();
     assert_eq!(std::fs::read(to.path().join("audio/de.wav")).unwrap(), b"de");
+}
+
+/// The cache says that the file is stored, and is right; but what is stored is damaged.
+#[test]
+fn adding_an_unchanged_file_mends_what_is_damaged() {
+    let lab = Lab::new();
+    lab.write("film.bin", noise(1, 50_000)).commit("film");
+    let add = || lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    assert_eq!(add().read_bytes, 0, "the cache vouches");
+    let content = ottvc_object::ContentId::of(&noise(1, 50_000));
+    let mut chunks = Vec::new();
+    content::chunks(lab.repo.objects(), content, &mut |at| {
+        chunks.push(at.chunk.id);
+        Ok(())
+    })
+    .unwrap();
+    lab.store.damage(ottvc_store::DamagedThing::Chunk(chunks[3]));
+    let added = add();
+    assert_eq!((added.read_bytes, added.new_chunks), (50_000, 1));
+    assert_eq!(lab.cat("main", "film.bin"), noise(1, 50_000));
+    assert_eq!(add().read_bytes, 0, "all is well again");
+}
+
+/// By hand, or by a command that died before it could say so in the stage.
+#[test]
+fn a_rename_done_on_disk_already_is_recorded() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").write("d/x.txt", "2").write("f.txt", "3").write("in/y.txt", "4");
+    lab.commit("start");
+    let moved = |from: &str, to: &str, told: &str| {
+        std::fs::rename(lab.disk(from), lab.disk(to)).unwrap();
+        lab.repo.rename(lab.repo.root(), from, told).unwrap()
+    };
+    let pair = |old: &str, new: &str| vec![(old.to_owned(), new.to_owned())];
+    assert_eq!(moved("a.txt", "b.txt", "b.txt"), pair("a.txt", "b.txt"));
+    assert_eq!(moved("d", "e", "e"), pair("d/x.txt", "e/x.txt"));
+    assert_eq!(moved("f.txt", "in/f.txt", "in"), pair("f.txt", "in/f.txt"));
+    let status = lab.repo.status(&Silent).unwrap();
+    assert_eq!((status.staged.len(), status.changed.len(), status.untracked.len()), (3, 0, 0));
+    assert!(status.staged.iter().all(|row| row.change == "renamed"), "{status:?}");
+    // Nothing is renamed onto what is there.
+    let onto = lab.repo.rename(lab.repo.root(), "b.txt", "in/y.txt");
+    assert!(matches!(onto, Err(RepoError::InTheWay { .. })));
+}
+
+#[test]
+fn a_file_that_a_dead_command_was_writing_is_no_part_of_the_working_copy() {
+    let lab = Lab::new();
+    lab.write("d/a.txt", "1").commit("start");
+    lab.branch("other").switch("other");
+    lab.write("d/a.txt", "2").commit("other");
+    let left = "d/.ottvc-tmp-0123456789abcdef0123456789abcdef";
+    lab.write(left, "half a fil").write("d/.ottvc-tmp-mine", "kept");
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    let status = lab.repo.status(&Silent).unwrap();
+    assert_eq!((status.staged.len(), status.untracked.len()), (1, 0), "only the other: {status:?}");
+    lab.switch("main");
+    assert_eq!((lab.read("d/a.txt").as_deref(), lab.read(left)), (Some("1"), None));
+    assert_eq!(lab.read("d/.ottvc-tmp-mine").as_deref(), Some("kept"));
+}
+
+/// A crash came after the file was written and before the stage knew.
+#[test]
+fn settling_again_what_the_file_shows_already_succeeds() {
+    let lab = Lab::new();
+    lab.write("a.meta.json", r#"{"x": 1}"#).commit("base");
+    lab.branch("other").switch("other");
+    lab.write("a.meta.json", r#"{"x": 3}"#).commit("theirs");
+    lab.switch("main").write("a.meta.json", r#"{"x": 2}"#).commit("ours");
+    assert!(!lab.merge("other").clean);
+    lab.write("a.meta.json", r#"{"x": 3}"#);
+    lab.settle(Some("a.meta.json"), ottvc_merge::Choice::Theirs);
+    lab.finish();
+    assert_eq!(lab.field("main", "a.meta.json", "/x").as_deref(), Some("3"));
+    assert!(lab.is_clean());
 }

@@ -93,7 +93,9 @@ impl ObjectStore for MemoryStore {
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
         let held = self.held();
         let info = |chunk: &EncodedChunk| ChunkInfo { raw_len: chunk.raw_len };
-        Ok(ids.iter().map(|id| held.chunks.get(id).map(info)).collect())
+        let sound = |id: &&ChunkId| !held.damaged.contains(&DamagedThing::Chunk(**id));
+        let known = |id| Some(id).filter(sound).and_then(|id| held.chunks.get(id));
+        Ok(ids.iter().map(|id| known(id).map(info)).collect())
     }
 
     fn read_chunks(
@@ -182,6 +184,10 @@ impl ObjectStore for MemoryStore {
         }
         progress(bytes, bytes);
         Ok(checked)
+    }
+
+    fn is_damaged(&self) -> bool {
+        !self.held().damaged.is_empty()
     }
 
     fn find_prefix(

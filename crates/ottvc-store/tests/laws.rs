@@ -1,5 +1,5 @@
 //! Laws of the pack format, whatever the bytes.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
 use ottvc_store::pack::{
     Class, Decoder, Encoder, PackHeader, PackId, Record, RecordHeader, RecordKind, Scan,

@@ -130,7 +130,7 @@ fn what_is_finished_is_found(store: &dyn ObjectStore) {
         let ids = [objects[0].id(), absent, objects[3].id()];
         assert_eq!(store.contains(&ids).unwrap(), [true, false, true]);
         for (raw, chunk) in raws.iter().zip(&chunks) {
-            assert_eq!(&read(store, &[chunk.id]).unwrap()[0], raw);
+            assert_eq!(read(store, &[chunk.id]).unwrap(), std::slice::from_ref(raw));
             let info = ChunkInfo { raw_len: chunk.raw_len };
             assert_eq!(store.chunk_infos(&[chunk.id]).unwrap(), [Some(info)]);
         }
