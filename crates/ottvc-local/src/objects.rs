@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::pack::{Decoder, Record, RecordHeader, RecordKind};
-use ottvc_store::{Checked, ChunkInfo, Held, ObjectStore, StoreError, StoreWriter, Usage};
+use ottvc_store::{
+    Checked, ChunkInfo, DamagedThing, Held, ObjectStore, StoreError, StoreWriter, Usage,
+};
 
 use crate::check;
 use crate::db::Table;
@@ -173,8 +175,12 @@ impl ObjectStore for LocalObjects {
     }
 
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
+        let places = self.places(ids)?;
+        let ledger = self.0.ledger();
+        let damaged = |id: &ChunkId| ledger.damaged.contains(&DamagedThing::Chunk(*id));
         let info = |Place { raw_len, stored_len, .. }| ChunkInfo { raw_len, stored_len };
-        Ok(self.places(ids)?.into_iter().map(|place| place.map(info)).collect())
+        let sound = places.into_iter().zip(ids).map(|(at, id)| at.filter(|_| !damaged(id)));
+        Ok(sound.map(|place| place.map(info)).collect())
     }
 
     fn read_chunks(
@@ -272,6 +278,10 @@ impl ObjectStore for LocalObjects {
 
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
         check::check(&self.0, progress)
+    }
+
+    fn is_damaged(&self) -> bool {
+        !self.0.ledger().damaged.is_empty()
     }
 
     fn find_prefix(

@@ -48,9 +48,12 @@ fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
         assert_others_read(&folder, &chunks, lost.id);
 
         let repo = folder.write();
+        assert!(repo.objects().is_damaged());
+        assert_eq!(repo.objects().chunk_infos(&[lost.id]).unwrap(), [None], "to be stored again");
         let written = store(&*repo.objects(), &[], &chunks);
         assert_eq!(written.chunks, 1, "only what is damaged is stored anew");
         repo.objects().sync().unwrap();
+        assert!(!repo.objects().is_damaged());
         drop(repo);
         read(&*folder.read().objects(), &[lost.id]).unwrap();
         folder.assert_clean();

@@ -211,8 +211,12 @@ impl<'f> Sink<'f> {
 }
 
 /// Whether the store keeps the file by a manifest with the same layout, whatever else that one says
-/// of it. One that cannot be read is as good as none: the new one heals it.
+/// of it. One that cannot be read is as good as none: the new one heals it. So is any while damage is
+/// known: what reads here may be a second copy.
 fn is_kept(store: &dyn ObjectStore, new: &Manifest) -> Result<bool, ContentError> {
+    if store.is_damaged() {
+        return Ok(false);
+    }
     let Some(id) = store.manifest_of(new.content)? else { return Ok(false) };
     let old = store.get(id).ok().and_then(|object| Manifest::from_object(&object).ok());
     let Layout::Plain { rule, chunks } = &new.layout;

@@ -177,13 +177,16 @@ impl Repo {
     ) -> Result<(), RepoError> {
         let total: u64 = files.values().map(|(file, _)| file.facts.len).sum();
         let options = IngestOptions { rule: self.rule, jobs: self.jobs };
+        // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
+        let trusts_cache = !self.objects.is_damaged();
         let mut done = 0;
         for (key, (file, old)) in files {
             progress.report("adding", done, total);
             staged.added.files += 1;
             staged.added.logical_bytes += file.facts.len;
             let row = self.cache_row(&file.path)?;
-            let entry = match row.filter(|row| row.stored && row.vouches(&file.facts)) {
+            let vouches = |row: &CacheRow| trusts_cache && row.stored && row.vouches(&file.facts);
+            let entry = match row.filter(vouches) {
                 Some(row) => row.entry,
                 None => {
                     let noted = self.now();

@@ -174,7 +174,8 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// Says for each id whether that object is stored, in the order given; reads no object.
     fn contains(&self, ids: &[ObjectId]) -> Result<Vec<bool>, StoreError>;
 
-    /// Says for each chunk what is known of it, `None` where it is not stored; reads no chunk.
+    /// Says for each chunk what is known of it; reads no chunk. `None` where it is not stored, or is
+    /// known to be damaged: whoever has its bytes is to store it again.
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError>;
 
     /// Reads chunks in the order given and hands each, raw and checked against its id, to `visit`
@@ -211,6 +212,10 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// Reads every byte of every pack, checks it against ids and checksums, and the index against
     /// the packs. `progress` hears how many bytes are done, of how many.
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError>;
+
+    /// Whether anything held is known to read as damaged, since a check found it so, and was not
+    /// stored again. While it is, whoever remembers that content is stored must not rely on it.
+    fn is_damaged(&self) -> bool;
 
     /// Returns every id of an object of the given kinds that starts with `prefix` (hexadecimal,
     /// lowercase), at most `limit`.

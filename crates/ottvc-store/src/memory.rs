@@ -96,7 +96,9 @@ impl ObjectStore for MemoryStore {
             raw_len: chunk.raw_len,
             stored_len: u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX),
         };
-        Ok(ids.iter().map(|id| held.chunks.get(id).map(info)).collect())
+        let sound = |id: &&ChunkId| !held.damaged.contains(&DamagedThing::Chunk(**id));
+        let known = |id| Some(id).filter(sound).and_then(|id| held.chunks.get(id));
+        Ok(ids.iter().map(|id| known(id).map(info)).collect())
     }
 
     fn read_chunks(
@@ -185,6 +187,10 @@ impl ObjectStore for MemoryStore {
         }
         progress(bytes, bytes);
         Ok(checked)
+    }
+
+    fn is_damaged(&self) -> bool {
+        !self.held().damaged.is_empty()
     }
 
     fn find_prefix(

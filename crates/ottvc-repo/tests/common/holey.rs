@@ -79,6 +79,9 @@ impl ObjectStore for Holey {
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
         self.inner.check(progress)
     }
+    fn is_damaged(&self) -> bool {
+        self.inner.is_damaged()
+    }
     fn find_prefix(
         &self,
         prefix: &str,
