@@ -392,7 +392,7 @@ impl Repo {
     /// Renames a tracked file or folder, on disk and staged; the rename is recorded with the entry.
     ///
     /// # Errors
-    /// [`RepoError::InTheWay`] if the new name is taken.
+    /// [`RepoError::InTheWay`] if the new name is taken, [`RepoError::BadArgument`] if it is the old.
     pub fn rename(
         &self,
         from: &Path,
@@ -408,6 +408,13 @@ impl Repo {
             && let Some(name) = old.name()
         {
             new = new.join(name);
+        }
+        if new == old {
+            return Err(RepoError::BadArgument {
+                given: new.to_string(),
+                wanted: "new name",
+                why: "it is called that already".into(),
+            });
         }
         if old.is_root() || new.is_root() || (new.starts_with(&old) && new != old) {
             return Err(RepoError::InTheWay { path: new.to_string() });
@@ -446,8 +453,8 @@ impl Repo {
             renamed.push((path.to_string(), target.to_string()));
             edits.insert(target.key(), PathEdit { path: target, new: Some(entry) });
         }
-        self.refuse_links_above(&old)?;
-        self.refuse_links_above(&new)?;
+        self.refuse_leaving(&old)?;
+        self.refuse_leaving(&new)?;
         let (from_disk, to_disk) = (self.disk_path(&old), self.disk_path(&new));
         if let Some(parent) = to_disk.parent() {
             std::fs::create_dir_all(parent).map_err(io("make folder", parent))?;
