@@ -7,7 +7,7 @@ use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::args::{Cli, Command, When};
+use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
     audit, branches, commit, config, conflicts, diff, files, history, init, manual, merge,
     merge_file, meta, operations, stage, status, verify,
@@ -102,17 +102,21 @@ fn is_bare(error: &clap::Error) -> bool {
 
 /// Puts clap's words into our lines.
 fn usage(error: &clap::Error) -> CliError {
-    if is_bare(error) {
-        return CliError::Usage { text: "no command was given".into(), hint: None };
+    if is_bare(error) || error.kind() == ErrorKind::MissingSubcommand {
+        let hint = Some("`ottvc help` lists the commands".into());
+        return CliError::Usage { text: "no command was given".into(), hint };
     }
     let plain = error.render().to_string();
     let paragraph = plain.split("\n\n").next().unwrap_or_default();
     let text = paragraph.split_whitespace().collect::<Vec<&str>>().join(" ");
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) {
+        return unknown_command(typed);
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
-    let suggested = near_command(error).or_else(|| match error.get(ContextKind::SuggestedArg) {
+    let suggested = match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(name)) => Some(name.clone()),
         _ => None,
-    });
+    };
     let usage = plain.lines().find_map(|line| line.strip_prefix("Usage: "));
     let hint = match (suggested, usage) {
         (Some(name), _) => Some(format!("did you mean `{name}`?")),
@@ -122,17 +126,17 @@ fn usage(error: &clap::Error) -> CliError {
     CliError::Usage { text, hint }
 }
 
-/// The command most like the one typed. Clap ranks by common letters, which makes `stauts` `audit`.
-fn near_command(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
-        return None;
+/// What was typed is no command, or none below the one before it.
+fn unknown_command(typed: &str) -> CliError {
+    let cli = Cli::command();
+    let above = command_name().filter(|name| name != typed);
+    let below = above.as_deref().and_then(|name| cli.find_subcommand(name)).unwrap_or(&cli);
+    let hint = match (near_command(below, typed), &above) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(above)) => format!("`ottvc help {above}` lists what there is"),
+        (None, None) => "`ottvc help` lists the commands".into(),
     };
-    let suggested = match error.get(ContextKind::SuggestedSubcommand) {
-        Some(ContextValue::Strings(names)) => names.clone(),
-        Some(ContextValue::String(name)) => vec![name.clone()],
-        _ => Vec::new(),
-    };
-    suggested.into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, typed))
+    CliError::Usage { text: format!("there is no command `{typed}`"), hint: Some(hint) }
 }
 
 /// The name of the command on the command line, for hints.

@@ -132,3 +132,11 @@ pub(crate) enum Command {
     /// Print the version
     Version(manual::Version),
 }
+
+/// The command below `above` that is most like the one typed, if any is much like it.
+pub(crate) fn near_command<'c>(above: &'c clap::Command, typed: &str) -> Option<&'c str> {
+    let names = above.get_subcommands().map(clap::Command::get_name);
+    let far = |name: &str| (strsim::damerau_levenshtein(name, typed), name.len());
+    let near = names.filter(|name| far(name).0 <= 3.min(typed.chars().count() / 2));
+    near.min_by_key(|name| far(name))
+}

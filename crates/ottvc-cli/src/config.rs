@@ -41,7 +41,12 @@ pub(crate) struct Key {
 /// Every setting.
 pub(crate) const KEYS: [Key; 7] = [
     Key { name: "user.name", kind: Kind::Text, about: "who commits are by", default: "" },
-    Key { name: "user.email", kind: Kind::Text, about: "and their address", default: "" },
+    Key {
+        name: "user.email",
+        kind: Kind::Text,
+        about: "the address that goes with it",
+        default: "",
+    },
     Key {
         name: "repo.title",
         kind: Kind::Text,
@@ -66,7 +71,7 @@ pub(crate) const KEYS: [Key; 7] = [
         about: "command that opens a file for editing",
         default: "$VISUAL, $EDITOR",
     },
-    Key { name: "ui.color", kind: Kind::When, about: "auto, always or never", default: "auto" },
+    Key { name: "ui.color", kind: Kind::When, about: "when to use colour", default: "auto" },
 ];
 
 /// Returns the key of this name.

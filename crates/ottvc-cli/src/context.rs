@@ -174,7 +174,7 @@ impl Context {
     pub(crate) fn open_with(&self, need: Need, jobs: Option<usize>) -> Result<Opened, CliError> {
         let root = self.root()?;
         let config = Config::load(Some(&root))?;
-        let store = self.open_store(&root.join(REPO_FOLDER), need, &config)?;
+        let (store, need) = self.open_store(&root.join(REPO_FOLDER), need, &config)?;
         let folder = real(&self.folder)?;
         let from = if folder.starts_with(&root) { folder } else { root.clone() };
         let repo = Repo::new(Parts {
@@ -196,13 +196,20 @@ impl Context {
         Ok(Opened { repo, from, config })
     }
 
-    fn open_store(&self, dir: &Path, need: Need, config: &Config) -> Result<LocalRepo, CliError> {
+    /// Opens the store; returns it with what it is open for, which is less than `need` where looking
+    /// cannot be more than reading.
+    fn open_store(
+        &self,
+        dir: &Path,
+        need: Need,
+        config: &Config,
+    ) -> Result<(LocalRepo, Need), CliError> {
         let write = |wait, command: &str| {
             let command = format!("ottvc {command}");
             LocalRepo::open(dir, Access::Write { wait, command: &command })
         };
         let command = match need {
-            Need::Read => return Ok(LocalRepo::open(dir, Access::Read)?),
+            Need::Read => return Ok((LocalRepo::open(dir, Access::Read)?, Need::Read)),
             Need::Look => {
                 // What is remembered only saves time: where it cannot be, reading will do.
                 return match write(Duration::ZERO, "status") {
@@ -211,8 +218,8 @@ impl Context {
                         | StoreError::Denied { .. }
                         | StoreError::Full { .. }
                         | StoreError::ReadOnly,
-                    ) => Ok(LocalRepo::open(dir, Access::Read)?),
-                    other => Ok(other?),
+                    ) => Ok((LocalRepo::open(dir, Access::Read)?, Need::Read)),
+                    other => Ok((other?, need)),
                 };
             }
             Need::Write(command) => command,
@@ -224,9 +231,9 @@ impl Context {
                     "waiting up to {} s for {holder}",
                     wait.as_secs().max(SILENT_WAIT.as_secs())
                 ));
-                Ok(write(wait.saturating_sub(SILENT_WAIT), command)?)
+                Ok((write(wait.saturating_sub(SILENT_WAIT), command)?, need))
             }
-            other => Ok(other?),
+            other => Ok((other?, need)),
         }
     }
 }

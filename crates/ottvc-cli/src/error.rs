@@ -22,14 +22,12 @@ pub(crate) enum CliError {
     Network { url: String },
     #[error("no repository in {} or a folder above", from.display())]
     NoRepository { from: PathBuf },
-    #[error("no file `{}`", path.display())]
+    #[error("there is no `{}`", path.display())]
     NoInput { path: PathBuf },
     #[error("cannot read `{}`", path.display())]
     Input { path: PathBuf, source: std::io::Error },
     #[error("`{}` is no metadata document", path.display())]
     BadInput { path: PathBuf, source: ObjectError },
-    #[error("`{field}` is not in {place}")]
-    NoField { field: String, place: String },
     #[error("no setting is called `{key}`")]
     UnknownKey { key: String, near: Option<&'static str> },
     #[error("`{value}` is no value for {key}: {why}")]
@@ -58,7 +56,6 @@ impl CliError {
             Self::NoInput { .. } => "input.not_found",
             Self::Input { .. } => "input.io",
             Self::BadInput { source, .. } => source.code(),
-            Self::NoField { .. } => "document.no_field",
             Self::UnknownKey { .. } => "config.unknown_key",
             Self::BadSetting { .. } => "config.bad_value",
             Self::BadConfig { .. } => "config.bad_file",

@@ -380,7 +380,7 @@ pub(crate) const TABLE: &[Row] = &[
         Damage,
         500,
         "The format version cannot be read",
-        "restore .ottvc/VERSION; it should read `ottvc 1`",
+        "write that into it, if no newer release wrote this repository",
     ),
     row(
         "store.busy",
@@ -445,6 +445,7 @@ pub(crate) const TABLE: &[Row] = &[
         "The disk or database failed",
         "see the cause; trying again may help",
     ),
+    row("store.stopped", Error, 500, "Reading was stopped", "see the cause"),
     row(
         "audit.unbalanced",
         Damage,
@@ -452,7 +453,6 @@ pub(crate) const TABLE: &[Row] = &[
         "The audit does not add up",
         "`ottvc doctor --repair` rebuilds the index; `ottvc verify` checks the packs",
     ),
-    row("store.stopped", Error, 500, "Reading was stopped", "see the cause"),
     // Objects.
     row("object.bad_id", Usage, 400, "Not an id", "an id is 64 hexadecimal digits"),
     row("object.malformed", Damage, 500, "Bytes are no object", "`ottvc verify` checks everything"),
@@ -465,18 +465,18 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     row("object.too_large", Error, 413, "Over a limit", "split it"),
     row(
-        "chunk.bad_rule",
-        Error,
-        400,
-        "An impossible way to cut files",
-        "please report it, with the command",
-    ),
-    row(
         "object.out_of_range",
         Usage,
         416,
         "Past the end",
         "ranges count from 0; `ottvc ls` shows sizes",
+    ),
+    row(
+        "chunk.bad_rule",
+        Error,
+        400,
+        "An impossible way to cut files",
+        "please report it, with the command",
     ),
     // Settings and the program itself.
     row("config.unknown_key", Usage, 400, "No such setting", "`ottvc config` lists the settings"),
@@ -508,7 +508,13 @@ pub(crate) const TABLE: &[Row] = &[
         "No editor",
         "set EDITOR, or `ottvc config set core.editor COMMAND`",
     ),
-    row("editor.failed", Error, 500, "The editor failed", "nothing was changed; see the cause"),
+    row(
+        "editor.failed",
+        Error,
+        500,
+        "The editor failed",
+        "nothing was changed; EDITOR or core.editor names another",
+    ),
     row("output.failed", Error, 500, "The output cannot be written", "see the cause"),
     UNKNOWN,
 ];
@@ -518,7 +524,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
-    use super::TABLE;
+    use super::{TABLE, UNKNOWN};
 
     fn workspace() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -535,14 +541,15 @@ mod tests {
         }
     }
 
-    /// The codes that `code` functions of the workspace's sources return.
+    /// The codes that `code` functions of the workspace's sources return; this file has none.
     fn codes_in_sources() -> BTreeSet<String> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(workspace().join("crates")).unwrap() {
             rust_files(&entry.unwrap().path().join("src"), &mut files);
         }
-        let mut codes = BTreeSet::new();
-        for file in files {
+        // What a panic leaves behind is no error that anything returns.
+        let mut codes = BTreeSet::from([UNKNOWN.code.to_owned()]);
+        for file in files.into_iter().filter(|file| !file.ends_with("ottvc-cli/src/exit.rs")) {
             let text = std::fs::read_to_string(&file).unwrap();
             let mut rest = text.as_str();
             while let Some(at) = rest.find("fn code(&self) -> &'static str {") {
@@ -585,7 +592,88 @@ mod tests {
             .iter()
             .map(|row| format!("{} {} {} {}", row.code, row.exit.code(), row.http, row.title))
             .collect();
-        insta::assert_snapshot!(rows.join("\n"), @"");
+        insta::assert_snapshot!(rows.join("\n"), @"
+        argument.usage 2 400 The command line cannot be understood
+        argument.bad 2 400 An argument makes no sense
+        argument.no_message 2 400 No message was given
+        argument.no_network 9 501 Repositories elsewhere cannot be reached
+        input.not_found 3 404 A file is not there
+        input.io 1 500 A file cannot be read
+        revision.unknown 3 404 No such revision
+        revision.ambiguous 3 404 Several commits begin with that id
+        revision.unborn 3 404 The branch has no commit yet
+        path.not_found 3 404 No such path
+        path.outside 8 403 The path is outside the working copy
+        path.invalid 2 400 No file can have that name on every system
+        path.wrong_kind 2 400 The path is something else
+        path.collision 1 409 Two names are one on many systems
+        worktree.local_changes 6 409 Local changes would be lost
+        worktree.in_the_way 6 409 Something is in the way
+        worktree.io 1 500 The file system failed
+        worktree.full 1 507 No space left for files
+        worktree.denied 8 403 The system refuses access to a file
+        worktree.bad_state 10 500 The state of the working copy cannot be read
+        commit.nothing 1 409 Nothing to commit
+        content.read 1 500 A file's bytes could not be read
+        content.write 1 500 A file's bytes could not be written
+        content.thread 1 503 No thread to work on
+        content.no_manifest 10 500 The store does not keep a file
+        content.mismatch 10 500 A file is not what it was
+        document.bad_json 1 422 Not a metadata document
+        document.bad_value 1 422 Not a metadata value
+        document.bad_field 2 400 Not a field path
+        document.no_field 3 404 No such field
+        refs.bad_name 2 400 No branch or tag can have that name
+        refs.exists 6 409 The name is taken
+        refs.current 6 409 The working copy is on that branch
+        refs.unmerged 6 409 Commits would be reachable from nowhere
+        refs.moved 6 412 A ref moved meanwhile
+        refs.bad_transaction 1 500 A change of refs contradicts itself
+        refs.read_only 8 403 The repository is open for reading
+        refs.backend 1 500 The ref store failed
+        operation.cannot_undo 6 409 The operation cannot be undone
+        merge.conflicts 4 409 Conflicts are left
+        merge.in_progress 6 409 A merge is not finished
+        merge.none 6 409 No merge is in progress
+        merge.unrelated 1 409 The histories share no commit
+        merge.no_conflict 3 404 No conflict is there
+        merge.no_such_term 3 404 The conflict has no such side
+        merge.contested_term 4 409 The base is a conflict itself
+        merge.unread_conflict 1 500 A conflict was not read
+        merge.bad_rule 2 400 Not a merge rule
+        merge.bad_choice 1 422 The value cannot stand there
+        merge.document_removed 1 409 The whole document would go
+        merge.too_many_terms 1 422 Too many versions disagree
+        merge.bad_generation 10 500 A commit is not older than its child
+        store.none_here 3 404 No repository here
+        store.too_new 6 501 A newer release wrote this repository
+        store.bad_version 10 500 The format version cannot be read
+        store.busy 5 423 Another command holds the repository
+        store.full 1 507 No space left in the store
+        store.denied 8 403 The system refuses access to the store
+        store.read_only 8 403 The store is open for reading
+        store.damaged 10 500 Stored bytes are damaged
+        store.not_found 10 500 An object is missing
+        store.no_chunk 10 500 A chunk is missing
+        store.index 1 500 The index cannot be used
+        store.backend 1 500 The disk or database failed
+        store.stopped 1 500 Reading was stopped
+        audit.unbalanced 10 500 The audit does not add up
+        object.bad_id 2 400 Not an id
+        object.malformed 10 500 Bytes are no object
+        object.unknown_layout 6 501 A later release wrote this
+        object.too_large 1 413 Over a limit
+        object.out_of_range 2 416 Past the end
+        chunk.bad_rule 1 400 An impossible way to cut files
+        config.unknown_key 2 400 No such setting
+        config.bad_value 2 400 The setting cannot have that value
+        config.bad_file 1 500 A settings file cannot be read
+        config.io 1 500 A settings file cannot be written
+        editor.none 2 400 No editor
+        editor.failed 1 500 The editor failed
+        output.failed 1 500 The output cannot be written
+        internal 1 500 Internal error
+        ");
     }
 
     #[test]

@@ -113,28 +113,73 @@ mod tests {
 
     #[test]
     fn a_line_stays_a_line() {
-        insta::assert_snapshot!(draw(&[('c', "b"), ('b', "a"), ('a', "")]), @"");
+        insta::assert_snapshot!(draw(&[('c', "b"), ('b', "a"), ('a', "")]), @"
+        * c
+        * b
+        * a
+        ");
     }
 
     #[test]
     fn a_merge_parts_and_meets() {
-        insta::assert_snapshot!(draw(&[('d', "bc"), ('c', "a"), ('b', "a"), ('a', "")]), @"");
+        insta::assert_snapshot!(draw(&[('d', "bc"), ('c', "a"), ('b', "a"), ('a', "")]), @r"
+        * d
+        |\
+        | * c
+        * | b
+        |/
+        * a
+        ");
     }
 
     #[test]
     fn heads_side_by_side() {
-        insta::assert_snapshot!(draw(&[('c', "a"), ('b', "a"), ('a', "")]), @"");
+        insta::assert_snapshot!(draw(&[('c', "a"), ('b', "a"), ('a', "")]), @"
+        * c
+        | * b
+        |/
+        * a
+        ");
     }
 
     #[test]
     fn a_criss_cross() {
         let commits = [('f', "de"), ('e', "cb"), ('d', "bc"), ('c', "a"), ('b', "a"), ('a', "")];
-        insta::assert_snapshot!(draw(&commits), @"");
+        insta::assert_snapshot!(draw(&commits), @r"
+        * f
+        |\
+        | * e
+        | |\
+        * | | d
+        |\| |
+        | |\|
+        | | |\
+        | | |/
+        | |/|
+        | * | c
+        | |/
+        |/|
+        * | b
+        |/
+        * a
+        ");
     }
 
     #[test]
     fn three_parents() {
         let commits = [('e', "bcd"), ('d', "a"), ('c', "a"), ('b', "a"), ('a', "")];
-        insta::assert_snapshot!(draw(&commits), @"");
+        insta::assert_snapshot!(draw(&commits), @r"
+        * e
+        |\
+        |\|
+        | |\
+        | | * d
+        | * | c
+        * | | b
+        | |/
+        |/|
+        |/
+        * a
+        ");
     }
 }

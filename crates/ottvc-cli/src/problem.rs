@@ -41,6 +41,15 @@ impl Problem {
         if let Some(command) = command {
             self.hint = self.hint.replace("help COMMAND", &format!("help {command}"));
         }
+        match (self.row.code, command) {
+            ("worktree.local_changes", Some("checkout")) => {
+                self.hint = "move them away, or overwrite them with --force".into();
+            }
+            ("worktree.local_changes", Some("rm")) => {
+                self.hint = "--keep leaves the files, --force removes them all the same".into();
+            }
+            _ => {}
+        }
         self
     }
 
@@ -113,6 +122,10 @@ fn cause(error: &CliError) -> Option<String> {
 fn hint(error: &CliError) -> Option<String> {
     match error {
         CliError::Usage { hint, .. } => hint.clone(),
+        CliError::Output(source) if source.kind() == ErrorKind::StorageFull => {
+            Some("make room, then run the command again".into())
+        }
+        CliError::BadInput { .. } => Some("mend the JSON there, then repeat".into()),
         CliError::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         CliError::Repo(error) => match error {
             _ if is_full(error) => Some("make room, then run the command again".into()),
@@ -176,7 +189,6 @@ fn members(error: &CliError) -> Map<String, Json> {
             members.insert("path".into(), Json::from(path.display().to_string()));
             Json::Object(members)
         }
-        CliError::NoField { field, place } => json!({ "field": field, "path": place }),
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),
@@ -200,6 +212,7 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         }
         RepoError::Unborn { branch } => json!({ "branch": branch }),
         RepoError::NoPath { path, near, .. } => json!({ "path": path, "near": near }),
+        RepoError::NoField { field, place } => json!({ "field": field, "path": place }),
         RepoError::PathOutside { path }
         | RepoError::WrongKind { path, .. }
         | RepoError::InTheWay { path } => json!({ "path": path }),

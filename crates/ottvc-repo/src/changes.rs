@@ -31,28 +31,29 @@ pub struct Change {
     pub change: &'static str,
     /// `media` or `document`, by what is there now, or was.
     pub kind: &'static str,
+    /// Whether one of the two states has a conflict there instead of a file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub conflict: bool,
     /// The path it had, if it was renamed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Fields that differ, for documents.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
     /// Bytes that differ, for media.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaChange>,
 }
 
-/// One field that differs; a missing side has no such field.
+/// One field that differs.
 #[derive(Clone, Debug, Serialize)]
 pub struct FieldChange {
     /// The field's path.
     pub field: String,
     /// What it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<serde_json::Value>,
     /// What it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<serde_json::Value>,
+    /// Which of `old` and `new` has no such field, so that a null value is no riddle.
+    pub absent: Option<&'static str>,
 }
 
 /// How the bytes of a file differ.
@@ -204,20 +205,24 @@ impl Repo {
             _ => "modified",
         };
         let path = new.or(old).map(|(path, _)| path.to_string()).unwrap_or_default();
-        let document = is_document(new) || (new.is_none() && is_document(old));
-        let fields = if is_document(old) || is_document(new) {
+        let is_conflict = |side: Side<'_>| {
+            side.is_some_and(|(_, named)| matches!(named.entry, Entry::Conflict(_)))
+        };
+        let conflict = is_conflict(old) || is_conflict(new);
+        let document = is_document(new) || (file_of(new).is_none() && is_document(old));
+        let fields = if !conflict && (is_document(old) || is_document(new)) {
             self.field_changes(old, new, working)?
         } else {
             Vec::new()
         };
-        let media = match (document, file_of(old), file_of(new)) {
+        let media = match (document || conflict, file_of(old), file_of(new)) {
             (false, a, b) if a.is_some() || b.is_some() => {
                 Some(self.media_change(a, b, new.filter(|_| working).map(|(path, _)| path))?)
             }
             _ => None,
         };
         let kind = if document { "document" } else { "media" };
-        Ok(Change { path, change, kind, from: renamed, fields, media })
+        Ok(Change { path, change, kind, conflict, from: renamed, fields, media })
     }
 
     /// Compares two documents field by field; a side that is none counts as empty.
@@ -246,6 +251,11 @@ impl Repo {
                 field: change.field.to_string(),
                 old: change.old.as_ref().map(value_to_json),
                 new: change.new.as_ref().map(value_to_json),
+                absent: match (&change.old, &change.new) {
+                    (None, _) => Some("old"),
+                    (_, None) => Some("new"),
+                    _ => None,
+                },
             })
             .collect())
     }

@@ -10,6 +10,7 @@ use ottvc_object::value::Document;
 use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable};
 use serde::Serialize;
 
+use crate::scan::REPO_FOLDER;
 use crate::worktree::Sink;
 use crate::{Progress, Repo, RepoError};
 
@@ -73,6 +74,20 @@ pub fn patterns(given: &[String]) -> Result<Option<GlobSet>, RepoError> {
     set.build().map(Some).map_err(|error| bad(&given.join(" "), error))
 }
 
+/// Refuses to write into the folder of a store: a file there could take the place of one of its own.
+fn refuse_store(to: &Path) -> Result<(), RepoError> {
+    let there = to.ancestors().find_map(|folder| folder.canonicalize().ok());
+    let parts = |path: &Path| path.components().any(|part| part.as_os_str() == REPO_FOLDER);
+    match parts(to) || there.is_some_and(|folder| parts(&folder)) {
+        true => Err(RepoError::BadArgument {
+            given: to.display().to_string(),
+            wanted: "folder to write to",
+            why: "a store keeps its own files there".into(),
+        }),
+        false => Ok(()),
+    }
+}
+
 impl Repo {
     /// Writes the files of `rev` into `to`, which is made if need be. Files are copies: nothing
     /// written out is shared with the store. Every byte is checked on the way.
@@ -80,7 +95,7 @@ impl Repo {
     /// # Errors
     /// [`RepoError::LocalChanges`] if a file there differs and `force` is not set, and
     /// [`RepoError::Conflicts`] if the revision holds conflicts and no side was chosen; in both cases
-    /// nothing was written. [`RepoError::NoPath`].
+    /// nothing was written. [`RepoError::NoPath`]; [`RepoError::BadArgument`] for a folder inside a store.
     pub fn checkout(
         &self,
         rev: &str,
@@ -116,6 +131,7 @@ impl Repo {
             }
         }
         let files = self.settle_for_reading(files, options.conflicts)?;
+        refuse_store(to)?;
         let sink = Sink::open(to)?;
         let mut done = CheckedOut {
             commit: id,

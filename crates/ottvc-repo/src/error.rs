@@ -69,6 +69,14 @@ pub enum RepoError {
         /// Paths much like it.
         near: Vec<String>,
     },
+    /// No such field in a document.
+    #[error("`{field}` is not in {place}")]
+    NoField {
+        /// What was given.
+        field: String,
+        /// The document.
+        place: String,
+    },
     /// A path that leaves the working copy.
     #[error("`{path}` is outside the working copy")]
     PathOutside {
@@ -225,6 +233,7 @@ impl RepoError {
             Self::AmbiguousRevision { .. } => "revision.ambiguous",
             Self::Unborn { .. } => "revision.unborn",
             Self::NoPath { .. } => "path.not_found",
+            Self::NoField { .. } => "document.no_field",
             Self::PathOutside { .. } => "path.outside",
             Self::WrongKind { .. } => "path.wrong_kind",
             Self::Collision { .. } => "path.collision",

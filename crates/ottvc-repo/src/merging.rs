@@ -115,8 +115,8 @@ impl Repo {
     /// is left in the working copy, to be settled and committed.
     ///
     /// # Errors
-    /// [`RepoError::MergeInProgress`]; [`RepoError::LocalChanges`] if something is staged, or a
-    /// changed file would be overwritten; [`RepoError::Unrelated`]; [`RepoError::Unborn`].
+    /// [`RepoError::MergeInProgress`]; unless `rev` is merged already, [`RepoError::LocalChanges`] if
+    /// something is staged, or a changed file would be overwritten; [`RepoError::Unrelated`]; [`RepoError::Unborn`].
     pub fn merge(
         &self,
         rev: &str,
@@ -126,8 +126,8 @@ impl Repo {
         let mut state = self.state()?;
         let ours = self.resolve("HEAD")?.id;
         let theirs = self.resolve(rev)?.id;
-        if !request.dry_run {
-            self.refuse_unready(&state, ours)?;
+        if let (Some(merging), false) = (&state.merging, request.dry_run) {
+            return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
         }
         let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
         let mut report = MergeReport {
@@ -143,6 +143,9 @@ impl Repo {
         };
         if report.up_to_date {
             return Ok(report);
+        }
+        if !request.dry_run {
+            self.refuse_staged(&state, ours)?;
         }
         if plan.bases.is_empty() && !request.allow_unrelated {
             return Err(RepoError::Unrelated {
@@ -218,11 +221,8 @@ impl Repo {
         Ok(report)
     }
 
-    /// Refuses to merge over a merge, or over something staged.
-    fn refuse_unready(&self, state: &State, ours: CommitId) -> Result<(), RepoError> {
-        if let Some(merging) = &state.merging {
-            return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
-        }
+    /// Refuses to merge over something staged.
+    fn refuse_staged(&self, state: &State, ours: CommitId) -> Result<(), RepoError> {
         let staged = self.tree_changes(self.commit(ours)?.tree, state.staged)?;
         match staged.is_empty() {
             true => Ok(()),

@@ -48,10 +48,9 @@ impl FieldEdit {
         });
         let (field, json) = divider
             .and_then(|(at, _)| Some((text.get(..at)?, text.get(at + 1..)?)))
-            .ok_or_else(|| bad("write FIELD=JSON".into()))?;
-        let json: serde_json::Value = serde_json::from_str(json).map_err(|error| {
-            bad(format!("what follows = must be JSON, a text in double quotes ({error})"))
-        })?;
+            .ok_or_else(|| bad("it has no `=`".into()))?;
+        let json: serde_json::Value = serde_json::from_str(json)
+            .map_err(|error| bad(format!("what follows `=` is no JSON: {error}")))?;
         Ok(Self {
             field: field.parse().map_err(|error: ObjectError| bad(error.to_string()))?,
             value: Some(value_from_json(&json).map_err(|error| bad(error.to_string()))?),
@@ -80,7 +79,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::BadDocument`] if what is there is none; [`RepoError::NoPath`] for the path of an
-    /// asset that does not exist.
+    /// asset that does not exist, [`RepoError::NoField`] for a field to remove that is not there.
     pub fn edit_fields(
         &self,
         from: &Path,
@@ -109,10 +108,9 @@ impl Repo {
         };
         for edit in edits {
             if edit.value.is_none() && value.get(&edit.field).is_none() {
-                return Err(RepoError::NoPath {
-                    path: edit.field.to_string(),
+                return Err(RepoError::NoField {
+                    field: edit.field.to_string(),
                     place: path.to_string(),
-                    near: Vec::new(),
                 });
             }
             value.set(&edit.field, edit.value.clone())?;
@@ -124,7 +122,7 @@ impl Repo {
 
     /// Puts a document into the working copy and stages it.
     pub fn write_document(&self, path: &RepoPath, document: &Document) -> Result<(), RepoError> {
-        self.refuse_links_above(path)?;
+        self.refuse_leaving(path)?;
         Sink::open(&self.root)?.put_document(path, document)?;
         self.add(&self.root, &[path.to_string()], &Silent).map(drop)
     }

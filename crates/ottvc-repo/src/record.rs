@@ -10,6 +10,7 @@ use ottvc_object::{Commit, CommitId, Entry, RepoPath, Signature, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
+use crate::changes::pair_renames;
 use crate::nodes::Batch;
 use crate::workspace::{Head, Rows, State};
 use crate::{Progress, Repo, RepoError, random_id};
@@ -155,11 +156,7 @@ impl Repo {
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;
         let sums = crate::nodes::totals(&self.nodes, tree)?;
-        let mut changed = 0;
-        diff_paths(&self.nodes, head_tree, tree, &mut |_| {
-            changed += 1;
-            Ok(())
-        })?;
+        let changes = pair_renames(self.tree_changes(head_tree, tree)?);
         Ok(Committed {
             commit: id,
             branch: branch_name(&state),
@@ -168,7 +165,7 @@ impl Repo {
             documents: sums.documents,
             logical_bytes: sums.bytes,
             new_bytes: written.raw_bytes.max(taken_in),
-            changed,
+            changed: changes.len() as u64,
             conflicts: commit.conflicts.len() as u64,
             new_objects,
         })

@@ -78,7 +78,7 @@ impl Repo {
     /// command was writing when it died.
     pub(crate) fn find_files(&self, path: &RepoPath) -> Result<Vec<Found>, RepoError> {
         let disk = self.disk_path(path);
-        self.refuse_links_above(path)?;
+        self.refuse_leaving(path)?;
         let Some(metadata) = lstat(&disk)? else { return Ok(Vec::new()) };
         if !metadata.is_dir() {
             return Ok(vec![Found { path: path.clone(), facts: facts(&metadata) }]);
@@ -145,15 +145,23 @@ impl Repo {
 
     /// Refuses a path that leads through a symbolic link: it would reach outside the tree.
     pub(crate) fn refuse_links_above(&self, path: &RepoPath) -> Result<(), RepoError> {
-        let mut disk = self.root.clone();
-        let above = path.names().len().saturating_sub(1);
-        for name in path.names().iter().take(above) {
-            disk.push(name.as_str());
-            if lstat(&disk)?.is_some_and(|metadata| metadata.is_symlink()) {
-                return Err(RepoError::InTheWay { path: disk.display().to_string() });
+        let mut above = RepoPath::root();
+        let count = path.names().len().saturating_sub(1);
+        for name in path.names().iter().take(count) {
+            above = above.join(name);
+            if lstat(&self.disk_path(&above))?.is_some_and(|metadata| metadata.is_symlink()) {
+                return Err(RepoError::InTheWay { path: above.to_string() });
             }
         }
         Ok(())
+    }
+
+    /// Refuses a path that somebody typed and that a link leads elsewhere.
+    pub(crate) fn refuse_leaving(&self, path: &RepoPath) -> Result<(), RepoError> {
+        self.refuse_links_above(path).map_err(|error| match error {
+            RepoError::InTheWay { .. } => RepoError::PathOutside { path: path.to_string() },
+            other => other,
+        })
     }
 
     /// Returns what the working copy has at `path`, reading its content only where the stat cache

@@ -393,7 +393,7 @@ impl Repo {
     /// What was renamed on disk already, by hand or before a crash, is only recorded.
     ///
     /// # Errors
-    /// [`RepoError::InTheWay`] if the new name is taken.
+    /// [`RepoError::InTheWay`] if the new name is taken, [`RepoError::BadArgument`] if it is the old.
     pub fn rename(
         &self,
         from: &Path,
@@ -415,6 +415,13 @@ impl Repo {
                 && lstat(&self.disk_path(&inside))?.is_none()
                 && self.staged_at(state.staged, &new)?.is_none();
             new = if is_it { new } else { inside };
+        }
+        if new == old {
+            return Err(RepoError::BadArgument {
+                given: new.to_string(),
+                wanted: "new name",
+                why: "it is called that already".into(),
+            });
         }
         if old.is_root() || new.is_root() || (new.starts_with(&old) && new != old) {
             return Err(RepoError::InTheWay { path: new.to_string() });
@@ -453,8 +460,8 @@ impl Repo {
             renamed.push((path.to_string(), target.to_string()));
             edits.insert(target.key(), PathEdit { path: target, new: Some(entry) });
         }
-        self.refuse_links_above(&old)?;
-        self.refuse_links_above(&new)?;
+        self.refuse_leaving(&old)?;
+        self.refuse_leaving(&new)?;
         let (from_disk, to_disk) = (self.disk_path(&old), self.disk_path(&new));
         if let Some(parent) = to_disk.parent() {
             std::fs::create_dir_all(parent).map_err(io("make folder", parent))?;

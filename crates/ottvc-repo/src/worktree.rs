@@ -15,7 +15,7 @@ use ottvc_object::value::Document;
 use ottvc_object::{Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, Storable};
 use ottvc_store::ObjectStore;
 
-use crate::content;
+use crate::content::{self, ContentError};
 use crate::workspace::FileFacts;
 use crate::{RepoError, random_id, scan};
 
@@ -105,8 +105,12 @@ impl Sink {
             Entry::File(FileEntry { content, mode, .. }) => {
                 let reader = content::open(objects, *content)?;
                 self.put_file(path, *mode == FileMode::Executable, &mut |file| {
-                    reader.write_to(file)?;
-                    Ok(())
+                    reader.write_to(file).map_err(|error| match error {
+                        ContentError::Write { source } => {
+                            scan::io("write", self.disk_path(path))(source)
+                        }
+                        other => other.into(),
+                    })
                 })
             }
             Entry::Document { id, .. } => {

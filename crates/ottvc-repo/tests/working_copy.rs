@@ -272,7 +272,7 @@ fn links_and_the_executable_bit_are_kept_and_links_are_not_followed() {
     assert_eq!(mode & 0o111, 0o111);
     // Through a link, nothing is read or written: not on the way in, not on the way out.
     let through = lab.repo.add(lab.repo.root(), &["outside/passwd".to_owned()], &Silent);
-    assert!(matches!(through, Err(RepoError::InTheWay { .. })));
+    assert!(matches!(through, Err(RepoError::PathOutside { .. })));
     let trap = tempfile::tempdir().unwrap();
     let victim = tempfile::tempdir().unwrap();
     symlink(victim.path(), trap.path().join("a")).unwrap();

@@ -198,10 +198,10 @@ fn explain_files(out: &mut Out, share: &FileShare) -> Result<(), CliError> {
 
 fn explain_editions(out: &mut Out, share: &EditionShare) -> Result<(), CliError> {
     out.line(format!(
-        "{} of {} in {} ({}) {} has too; {} are its own",
-        paint(GOOD, show::size(share.shared_bytes)),
-        show::size(share.b.bytes),
+        "{} holds {}: {} ({}) that {} holds too, {} of its own",
         paint(NAME, &share.b.name),
+        show::size(share.b.bytes),
+        paint(GOOD, show::size(share.shared_bytes)),
         show::percent(share.shared_bytes, share.b.bytes),
         paint(NAME, &share.a.name),
         show::size(share.new_bytes)

@@ -175,8 +175,7 @@ fn choice(args: &Resolve) -> Result<Option<Choice>, CliError> {
     if let Some(text) = &args.value {
         let bad =
             |why: String| RepoError::BadArgument { given: text.clone(), wanted: "JSON value", why };
-        let json: Json = serde_json::from_str(text)
-            .map_err(|error| bad(format!("a text stands in double quotes ({error})")))?;
+        let json: Json = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
         let value = value_from_json(&json).map_err(|error| bad(error.to_string()))?;
         return Ok(Some(Choice::Value(value)));
     }

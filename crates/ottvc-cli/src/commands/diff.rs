@@ -101,7 +101,9 @@ pub(crate) fn print(out: &mut Out, changes: &Changes, stat: bool) -> Result<(), 
         };
         let word = paint(style_of(change.change), show::pad(change.change, 8));
         let media = change.media.as_ref().map(|media| format!("  {}", media_line(change, media)));
-        out.line(format!("{word}  {}{}", paint(TITLE, path), media.unwrap_or_default()))?;
+        let conflict = change.conflict.then(|| format!("  {}", paint(WARN, "(conflict)")));
+        let what = media.or(conflict).unwrap_or_default();
+        out.line(format!("{word}  {}{what}", paint(TITLE, path)))?;
         for field in &change.fields {
             print_field(out, field)?;
         }
@@ -196,6 +198,7 @@ fn print_stat(out: &mut Out, changes: &Changes) -> Result<(), CliError> {
                 bytes += media.new_bytes.saturating_sub(media.shared_bytes);
                 media_line(change, media)
             }
+            None if change.conflict => "(conflict)".into(),
             None => show::count(change.fields.len() as u64, "field", "fields"),
         };
         out.line(format!(

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ottvc_merge::Side;
 use ottvc_object::RepoPath;
-use ottvc_repo::Repo;
 use ottvc_repo::checkout::CheckoutOptions;
+use ottvc_repo::content::ContentError;
 use ottvc_repo::read::{ByteRange, Listed};
+use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
 use crate::context::{Context, Need};
@@ -125,12 +126,12 @@ pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, 
     let side = args.conflicts.map(Side::from);
     if !context.json {
         let mut bytes = out.bytes()?;
-        opened.repo.cat(rev, &path, range, side, &mut bytes)?;
+        opened.repo.cat(rev, &path, range, side, &mut bytes).map_err(output)?;
         bytes.flush().map_err(CliError::Output)?;
         return Ok(Exit::Ok);
     }
     let mut content = Bounded(Vec::new());
-    opened.repo.cat(rev, &path, range, side, &mut content)?;
+    opened.repo.cat(rev, &path, range, side, &mut content).map_err(output)?;
     let (encoding, text) = match String::from_utf8(content.0) {
         Ok(text) => ("utf-8", text),
         Err(error) => ("base64", base64(error.as_bytes())),
@@ -142,6 +143,14 @@ pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, 
         "content": text,
     }))?;
     Ok(Exit::Ok)
+}
+
+/// Bytes that could not be written are output that could not be written.
+fn output(error: RepoError) -> CliError {
+    match error {
+        RepoError::Content(ContentError::Write { source }) => CliError::Output(source),
+        other => other.into(),
+    }
 }
 
 /// Takes bytes up to a limit: a film is nothing to put into JSON.

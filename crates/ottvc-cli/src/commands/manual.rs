@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use serde_json::json;
 
-use crate::args::Cli;
+use crate::args::{Cli, near_command};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -50,9 +50,12 @@ pub(crate) fn man(context: &Context, out: &mut Out, args: &Man) -> Result<Exit, 
     } else {
         let mut found = &cli;
         for name in &args.command {
-            found = found.find_subcommand(name).ok_or_else(|| CliError::Usage {
-                text: format!("there is no command `{}`", args.command.join(" ")),
-                hint: None,
+            found = found.find_subcommand(name).ok_or_else(|| {
+                let near = near_command(found, name);
+                CliError::Usage {
+                    text: format!("there is no command `{}`", args.command.join(" ")),
+                    hint: near.map(|near| format!("did you mean `{near}`?")),
+                }
             })?;
         }
         let title = format!("ottvc-{}", args.command.join("-"));

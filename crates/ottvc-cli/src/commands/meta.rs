@@ -89,7 +89,7 @@ fn get(context: &Context, out: &mut Out, place: &str, field: Option<&str>) -> Re
     let (path, document) = find(&opened, place)?;
     let value = match &field {
         None => document.value(),
-        Some(field) => document.value().get(field).ok_or_else(|| CliError::NoField {
+        Some(field) => document.value().get(field).ok_or_else(|| RepoError::NoField {
             field: field.to_string(),
             place: path.to_string(),
         })?,
@@ -181,18 +181,23 @@ fn report(
 
 /// Lets the user edit a document. The repository is not held while the editor is open.
 fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
-    let (path, before, config) = {
+    let (path, before, is_new, config) = {
         let opened = context.open(Need::Read)?;
         let path = document_path(&opened.repo.repo_path(&opened.from, given)?)?;
         let disk = opened.repo.disk_path(&path);
-        let before = match disk.symlink_metadata() {
+        let (before, is_new) = match disk.symlink_metadata() {
             // A document that is broken can be mended here too, so it is not read as one.
-            Ok(_) => text_of(&disk)?,
-            Err(_) => "{\n}\n".to_owned(),
+            Ok(_) => (text_of(&disk)?, false),
+            Err(_) => ("{\n}\n".to_owned(), true),
         };
-        (path, before, opened.config)
+        (path, before, is_new, opened.config)
     };
     let document = edit_until_valid(&config, &path, &before)?;
+    if is_new && document == Document::empty() {
+        return report(context, out, &path, &document, |out| {
+            out.line(format!("{} was left empty, so none was made", paint(TITLE, &path)))
+        });
+    }
     let opened = context.open(Need::Write("meta"))?;
     let unchanged = read(&opened.repo, &path).is_ok_and(|now| now == document);
     let disk = opened.repo.disk_path(&path);

@@ -87,6 +87,9 @@ fn moved(out: &mut Out, view: &OperationView) -> Result<(), CliError> {
         let which = name(&moved.name).unwrap_or_else(|| moved.name.clone());
         let line = match (&moved.old, &moved.new) {
             (_, Some(new)) => format!("  {which} is at {} again", paint(ID, show::short(new))),
+            (Some(_), None) if moved.name.starts_with("tags/") => {
+                format!("  {which} is gone again")
+            }
             (Some(_), None) => format!("  {which} is gone, or has no commit, as before"),
             (None, None) => format!("  {which} is as before"),
         };

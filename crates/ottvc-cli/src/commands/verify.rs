@@ -244,11 +244,9 @@ fn holds_together(context: &Context) -> Vec<Check> {
         }
         Ok::<usize, CliError>(refs.len())
     })();
-    let refs = looked.map(|count| {
-        format!(
-            "{} lead to commits",
-            show::count(count as u64, "branch or tag", "branches and tags")
-        )
+    let refs = looked.map(|count| match count {
+        1 => "1 branch or tag leads to a commit".to_owned(),
+        count => format!("{} branches and tags lead to commits", show::grouped(count as u64)),
     });
     let state = repo.state().map(|_| "reads".to_owned()).map_err(|error| words(error.into()));
     let state = state.and_then(|_| match repo.status(&ottvc_repo::Silent) {

@@ -1,0 +1,465 @@
+//! Two editions come together: clean where they changed different fields, a conflict that can be
+//! shown, settled and undone where they changed the same.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use common::{Lab, shape};
+use serde_json::json;
+
+/// `de` and `main` part after the first commit; each sets the fields given.
+fn parted(de: &str, main: &str) -> Lab {
+    let lab = Lab::film();
+    lab.ok("switch -c de");
+    lab.ok(&format!("meta set edition.meta.json {de}"));
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.ok(&format!("meta set edition.meta.json {main}"));
+    lab.ok("commit -m Correction");
+    lab
+}
+
+#[test]
+fn different_fields_merge_clean() {
+    let lab = parted(r#"'/title/de="Nordlicht"'"#, r#"'/rating="18"'"#);
+    let told = lab.tell([
+        "merge de --dry-run",
+        "merge de",
+        "merge de",
+        "cat main:edition.meta.json",
+        "status",
+        "verify -q",
+    ]);
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc merge de --dry-run
+    de ([short id]) would merge clean, changing 1 path
+    $ ottvc merge de
+    merged de ([short id]) as [short id]: 1 path changed
+    $ ottvc merge de
+    de ([short id]) is merged already; nothing to do
+    $ ottvc cat main:edition.meta.json
+    {
+      "rating": "18",
+      "title": {
+        "de": "Nordlicht",
+        "en": "Northern Light"
+      }
+    }
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+
+    Nothing to commit, nothing changed
+    $ ottvc verify -q
+    "#);
+    assert_eq!(lab.json("show").1["parents"].as_array().unwrap().len(), 2);
+    lab.ok("undo");
+    let (status, merged) = lab.json("merge de");
+    assert_eq!((status, &merged["clean"]), (0, &json!(true)));
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: text, conflicts: [], decisions: [], ours: text, theirs: text, up_to_date: bool}");
+}
+
+#[test]
+fn the_same_field_conflicts_until_settled() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    let head = lab.json("show main").1["id"].clone();
+    let told = lab.tell([
+        "merge de",
+        "status",
+        "conflicts",
+        "diff",
+        "commit",
+        "switch de",
+        "merge de",
+        "resolve edition.meta.json#/rating --take theirs",
+        "conflicts",
+        "status",
+        "commit",
+        "log --graph",
+        "show",
+        "verify -q",
+    ]);
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc merge de
+    merging de ([short id]): 1 path changed, 1 conflict
+
+    edition.meta.json#/rating  changed on both sides
+        base    "12"
+        ours    "18"
+        theirs  "16"
+
+    next: ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort
+    [status 4]
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+    A merge of de is not finished
+
+    Staged
+      modified  edition.meta.json
+
+    In conflict
+      edition.meta.json#/rating
+
+    next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours|theirs
+    $ ottvc conflicts
+    edition.meta.json#/rating  changed on both sides
+        base    "12"
+        ours    "18"
+        theirs  "16"
+    $ ottvc diff
+    modified  edition.meta.json
+        /rating  "18" -> (conflict)
+    $ ottvc commit
+    error: conflicts are left in `edition.meta.json#/rating`
+    hint: `ottvc conflicts` lists them, `ottvc resolve` settles them
+    [status 4]
+    $ ottvc switch de
+    error: a merge of `de` is not finished
+    hint: `ottvc resolve` and `ottvc commit` finish it, `ottvc merge --abort` gives it up
+    [status 6]
+    $ ottvc merge de
+    error: a merge of `de` is not finished
+    hint: `ottvc resolve` and `ottvc commit` finish it, `ottvc merge --abort` gives it up
+    [status 6]
+    $ ottvc resolve edition.meta.json#/rating --take theirs
+    resolved edition.meta.json#/rating  theirs
+    no conflicts left; next: ottvc commit
+    $ ottvc conflicts
+    no conflicts
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+    A merge of de is not finished
+
+    Staged
+      modified  edition.meta.json
+
+    next: ottvc commit (finishes the merge)
+    $ ottvc commit
+    [main [short id]] Merge de
+     1 path changed; 1 file, 1 document, 97.7 KiB in all
+    $ ottvc log --graph
+    * [short id]  [time]  Ana  (HEAD -> main)
+    |\ Merge de
+    * | [short id]  [time]  Ana
+    | | Correction
+    | * [short id]  [time]  Ana  (de)
+    | | German
+    |/
+    * [short id]  [time]  Ana
+      Theatrical master
+    $ ottvc show
+    commit [id]  (HEAD -> main)
+    merge  [short id] [short id]
+    author Ana <ana@example.com>
+    date   [time]
+
+        Merge de
+
+    modified  edition.meta.json
+        /rating  "18" -> "16"
+    $ ottvc verify -q
+    "#);
+    let commit = lab.json("show").1;
+    assert_eq!(commit["parents"][0], head);
+    assert_eq!(commit["conflicts"], json!([]));
+    assert_eq!(lab.json("meta get main /rating").1["value"], "16");
+    assert_eq!(lab.json("verify").1["clean"], json!(true));
+}
+
+#[test]
+fn a_conflict_as_programs_see_it() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    let dry = lab.json("merge de --dry-run");
+    let (status, merged) = lab.json("merge de");
+    assert_eq!(status, 4);
+    assert_eq!(dry, (4, merged.clone()));
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], ours: text, theirs: text, up_to_date: bool}");
+    assert_eq!((&merged["clean"], &merged["commit"]), (&json!(false), &json!(null)));
+    let (status, listed) = lab.json("conflicts");
+    assert_eq!(status, 0);
+    assert_eq!(listed["conflicts"], merged["conflicts"]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&listed).unwrap(), @r#"
+    {
+      "conflicts": [
+        {
+          "absent": [],
+          "base": "12",
+          "field": "/rating",
+          "id": "[id]",
+          "kind": "edit_edit",
+          "ours": "18",
+          "path": "edition.meta.json",
+          "theirs": "16"
+        }
+      ]
+    }
+    "#);
+    // Left in the document, too, with its sides.
+    let document: serde_json::Value = serde_json::from_str(&lab.read("edition.meta.json")).unwrap();
+    insta::assert_snapshot!(shape(&document["rating"]), @"{$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}");
+    insta::assert_snapshot!(lab.shape("resolve /rating --value '\"FSK 16\"'"), @"{remaining: [], resolved: [{field: text, id: text, path: text, taken: text}]}");
+    assert_eq!(lab.json("conflicts").1, json!({ "conflicts": [] }));
+    lab.ok("commit");
+    assert_eq!(lab.json("meta get main /rating").1["value"], "FSK 16");
+}
+
+#[test]
+fn a_rule_decides_beforehand_or_afterwards() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    insta::assert_snapshot!(lab.tell(["merge de --rule '/rating=theirs' -m 'With theirs'", "undo"]), @"
+    $ ottvc merge de --rule '/rating=theirs' -m 'With theirs'
+    merged de ([short id]) as [short id]: 1 path changed
+      edition.meta.json#/rating  took theirs by /rating=theirs
+    $ ottvc undo
+    took back operation 6: merge: With theirs
+      branch main is at [short id] again
+    ");
+    let (_, merged) = lab.json("merge de --dry-run --rule /rating=ours");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, path: text, rule: text, theirs: text}], ours: text, theirs: text, up_to_date: bool}");
+    assert_eq!(lab.run("merge de").status, 4);
+    insta::assert_snapshot!(lab.tell(["resolve --rule '/**=base'", "commit -q"]), @"
+    $ ottvc resolve --rule '/**=base'
+    resolved edition.meta.json#/rating  base
+    no conflicts left; next: ottvc commit
+    $ ottvc commit -q
+    ");
+    assert_eq!(lab.json("meta get main /rating").1["value"], "12");
+    insta::assert_snapshot!(lab.refused(2, "merge.bad_rule", "merge de --rule ratings"), @"
+    error: `ratings` is not a merge rule: `PATTERN=SIDE` is one
+    hint: write PATTERN=ours, PATTERN=theirs or PATTERN=base, such as '/ratings/**=theirs'
+    ");
+}
+
+#[test]
+fn a_merge_can_be_given_up() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    let before = lab.read("edition.meta.json");
+    assert_eq!(lab.run("merge de").status, 4);
+    insta::assert_snapshot!(lab.tell(["merge --abort", "status"]), @"
+    $ ottvc merge --abort
+    gave up the merge of de; files are as before
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+
+    Nothing to commit, nothing changed
+    ");
+    assert_eq!(lab.read("edition.meta.json"), before);
+    insta::assert_snapshot!(lab.refused(6, "merge.none", "merge --abort"), @"
+    error: no merge is in progress
+    hint: `ottvc merge REV` starts one
+    ");
+}
+
+#[test]
+fn a_conflict_can_be_committed_and_settled_later() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    let told = lab.tell([
+        "merge de --allow-conflicts -m 'Rating to be decided'",
+        "log -n 1",
+        "conflicts HEAD",
+        "resolve --all --take ours",
+        "commit -m 'Decided: 18'",
+        "conflicts",
+    ]);
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc merge de --allow-conflicts -m 'Rating to be decided'
+    merged de ([short id]) as [short id]: 1 path changed, 1 conflict recorded
+
+    edition.meta.json#/rating  changed on both sides
+        base    "12"
+        ours    "18"
+        theirs  "16"
+
+    next: ottvc resolve, then ottvc commit
+    $ ottvc log -n 1
+    [short id]  [time]  Ana  (HEAD -> main)  1 conflict
+        Rating to be decided
+    $ ottvc conflicts HEAD
+    edition.meta.json#/rating  changed on both sides
+        base    "12"
+        ours    "18"
+        theirs  "16"
+    $ ottvc resolve --all --take ours
+    resolved edition.meta.json#/rating  ours
+    no conflicts left; next: ottvc commit
+    $ ottvc commit -m 'Decided: 18'
+    [main [short id]] Decided: 18
+     1 path changed; 1 file, 1 document, 97.7 KiB in all
+    $ ottvc conflicts
+    no conflicts
+    "#);
+    assert_eq!(lab.json("conflicts HEAD~1").1["conflicts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn media_changed_on_both_sides_waits_for_a_decision() {
+    let lab = Lab::film();
+    lab.ok("branch de");
+    lab.write("feature.mp4", "main's film");
+    lab.ok("commit -a -m Main");
+    lab.ok("switch de");
+    lab.write("feature.mp4", "the German film");
+    lab.ok("commit -a -m German");
+    let told = lab.tell([
+        "merge main",
+        "diff",
+        "diff --stat",
+        "resolve feature.mp4 --take theirs",
+        "commit",
+    ]);
+    insta::assert_snapshot!(told, @"
+    $ ottvc merge main
+    merging main ([short id]): 1 path changed, 1 conflict
+
+    feature.mp4  changed on both sides
+        base    media, 97.7 KiB, [short id]
+        ours    media, 15 B, [short id]
+        theirs  media, 11 B, [short id]
+
+    next: ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort
+    [status 4]
+    $ ottvc diff
+    retyped   feature.mp4  (conflict)
+    $ ottvc diff --stat
+    retyped   feature.mp4  (conflict)
+    1 path, 0 fields, 0 B of media that is new
+    $ ottvc resolve feature.mp4 --take theirs
+    resolved feature.mp4  theirs
+    no conflicts left; next: ottvc commit
+    $ ottvc commit
+    [de [short id]] Merge main
+     1 path changed; 1 file, 1 document, 53 B in all
+    ");
+    assert_eq!(lab.read("feature.mp4"), "main's film");
+}
+
+#[test]
+fn resolve_refuses_what_makes_no_sense() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    insta::assert_snapshot!(lab.refused(3, "merge.no_conflict", "resolve feature.mp4 --take ours"), @"
+    error: no conflict at feature.mp4
+    hint: `ottvc conflicts` lists those there are
+    ");
+    assert_eq!(lab.run("merge de").status, 4);
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve"), @"
+    error: nothing says what to take
+    hint: --take ours|theirs|base, --value JSON or --rule
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve --take ours"), @"
+    error: nothing says which conflicts to settle
+    hint: give a PATH, or --all
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve /rating --take mine"), @"
+    error: invalid value 'mine' for '--take <SIDE>' [possible values: ours, theirs, base]
+    hint: `ottvc help resolve` says what it takes
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "resolve /rating --value FSK"), @r#"
+    error: `FSK` is no JSON value: expected value at line 1 column 1
+    hint: a text stands in double quotes: --value '"FSK 16"'
+    "#);
+    insta::assert_snapshot!(lab.refused(3, "merge.no_conflict", "resolve /title --take ours"), @"
+    error: no conflict at edition.meta.json#/title
+    hint: `ottvc conflicts` lists those there are
+    ");
+    insta::assert_snapshot!(lab.refused(6, "merge.in_progress", "merge de"), @"
+    error: a merge of `de` is not finished
+    hint: `ottvc resolve` and `ottvc commit` finish it, `ottvc merge --abort` gives it up
+    ");
+    insta::assert_snapshot!(lab.refused(4, "merge.conflicts", "commit"), @"
+    error: conflicts are left in `edition.meta.json#/rating`
+    hint: `ottvc conflicts` lists them, `ottvc resolve` settles them
+    ");
+    assert_eq!(lab.json("conflicts").1["conflicts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn merge_refuses_to_run_over_staged_changes() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    lab.ok("meta set edition.meta.json /year=2026");
+    let before = lab.read("edition.meta.json");
+    insta::assert_snapshot!(lab.refused(6, "worktree.local_changes", "merge de"), @"
+    error: local changes to `edition.meta.json` would be lost
+    hint: commit them, or move the files away, then repeat
+    ");
+    assert_eq!(lab.read("edition.meta.json"), before);
+    // What is merged already would touch nothing.
+    insta::assert_snapshot!(lab.tell(["merge main~1"]), @"
+    $ ottvc merge main~1
+    main~1 ([short id]) is merged already; nothing to do
+    ");
+    insta::assert_snapshot!(lab.refused(3, "revision.unknown", "merge dee"), @"
+    error: no revision is called `dee`
+    hint: did you mean `de`?
+    ");
+}
+
+#[test]
+fn merge_file_needs_no_repository() {
+    let lab = Lab::new();
+    lab.write("base.json", r#"{"title": "A", "rating": "12"}"#);
+    lab.write("ours.json", r#"{"title": "B", "rating": "18"}"#);
+    lab.write("theirs.json", r#"{"title": "A", "rating": "16", "year": 2026}"#);
+    let told = lab.tell([
+        "merge-file base.json ours.json base.json",
+        "merge-file base.json ours.json theirs.json",
+        "merge-file base.json ours.json theirs.json --rule /rating=ours",
+        "merge-file /dev/null ours.json ours.json",
+    ]);
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc merge-file base.json ours.json base.json
+    {
+      "rating": "18",
+      "title": "B"
+    }
+    $ ottvc merge-file base.json ours.json theirs.json
+    {
+      "rating": {
+        "$conflict": {
+          "id": "[id]",
+          "kind": "edit_edit",
+          "path": "/rating",
+          "policy": "atomic",
+          "terms": [
+            {
+              "side": "ours",
+              "value": "18"
+            },
+            {
+              "side": "base",
+              "value": "12"
+            },
+            {
+              "side": "theirs",
+              "value": "16"
+            }
+          ]
+        }
+      },
+      "title": "B",
+      "year": 2026
+    }
+    [status 4]
+    $ ottvc merge-file base.json ours.json theirs.json --rule /rating=ours
+    {
+      "rating": "18",
+      "title": "B",
+      "year": 2026
+    }
+    $ ottvc merge-file /dev/null ours.json ours.json
+    {
+      "rating": "18",
+      "title": "B"
+    }
+    "#);
+    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
+    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json --rule /rating=ours"), @"{clean: bool, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, rule: text, theirs: text}], merged: {rating: text, title: text, year: number}}");
+    lab.write("broken.json", "{\n  \"a\": \n}");
+    insta::assert_snapshot!(lab.refused(1, "document.bad_json", "merge-file base.json broken.json theirs.json"), @"
+    error: `broken.json` is no metadata document
+    cause: not a metadata document at line 3, column 1: expected value
+    hint: mend the JSON there, then repeat
+    ");
+    insta::assert_snapshot!(lab.refused(3, "input.not_found", "merge-file base.json nothing.json theirs.json"), @"
+    error: there is no `nothing.json`
+    hint: check the path
+    ");
+}
