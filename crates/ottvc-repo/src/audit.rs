@@ -10,6 +10,7 @@ mod groups;
 mod links;
 mod marks;
 pub mod mhl;
+pub mod proof;
 mod roots;
 mod sums;
 
