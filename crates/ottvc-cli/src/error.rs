@@ -40,6 +40,8 @@ pub(crate) enum CliError {
     NoEditor,
     #[error("the editor `{command}` failed: {why}")]
     Editor { command: String, why: String },
+    #[error("cannot write `{}`", path.display())]
+    File { path: PathBuf, source: std::io::Error },
     #[error("cannot write the output")]
     Output(#[source] std::io::Error),
 }
@@ -62,7 +64,7 @@ impl CliError {
             Self::Config { .. } => "config.io",
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
-            Self::Output(_) => "output.failed",
+            Self::File { .. } | Self::Output(_) => "output.failed",
         }
     }
 }

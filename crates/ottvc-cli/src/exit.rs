@@ -478,6 +478,13 @@ pub(crate) const TABLE: &[Row] = &[
         "An impossible way to cut files",
         "please report it, with the command",
     ),
+    row(
+        "proof.malformed",
+        Error,
+        422,
+        "Not a proof",
+        "give the file that `ottvc audit prove` wrote, as it was written",
+    ),
     // Settings and the program itself.
     row("config.unknown_key", Usage, 400, "No such setting", "`ottvc config` lists the settings"),
     row(

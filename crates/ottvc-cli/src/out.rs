@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, Stdout, Write};
+use std::path::Path;
 
 use anstream::AutoStream;
 use serde::Serialize;
@@ -62,6 +63,33 @@ impl Out {
     fn watch<T>(&mut self, written: &std::io::Result<T>) {
         self.broken |= matches!(written, Err(error) if error.kind() == ErrorKind::BrokenPipe);
     }
+}
+
+/// Writes a file that somebody named on the command line: it appears whole or not at all, in place of
+/// any that was there.
+///
+/// # Errors
+/// [`CliError::File`].
+pub(crate) fn write_file(
+    path: &Path,
+    fill: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), CliError> {
+    let failed = |source| CliError::File { path: path.to_path_buf(), source };
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut options = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What the umask leaves of it, as for any other file.
+        options.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut staged = options.prefix(".ottvc-tmp-").tempfile_in(folder).map_err(failed)?;
+    let mut buffer = BufWriter::new(staged.as_file_mut());
+    fill(&mut buffer).and_then(|()| buffer.flush()).map_err(failed)?;
+    drop(buffer);
+    staged.as_file().sync_all().map_err(failed)?;
+    staged.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 /// Standard output for bytes as they are.

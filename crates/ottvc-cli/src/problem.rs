@@ -181,7 +181,7 @@ fn did_you_mean(near: &[String]) -> Option<String> {
 fn members(error: &CliError) -> Map<String, Json> {
     let members = match error {
         CliError::NoRepository { from } => json!({ "path": from.display().to_string() }),
-        CliError::NoInput { path } | CliError::Input { path, .. } => {
+        CliError::NoInput { path } | CliError::Input { path, .. } | CliError::File { path, .. } => {
             json!({ "path": path.display().to_string() })
         }
         CliError::BadInput { path, source } => {

@@ -11,6 +11,8 @@ use crate::tree::sequence::{self, ChunkPosition, Pages, SequenceBuilder};
 
 /// The most chunks a manifest lists itself; longer lists go to pages.
 pub const MAX_INLINE_CHUNKS: usize = 16;
+/// No Merkle tree over chunk ids is higher: 2⁴⁸ chunks of one byte are 256 TiB.
+const MAX_MERKLE_LEVELS: usize = 48;
 
 /// One chunk of a list: its id and raw length in bytes, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -284,6 +286,53 @@ pub fn merkle_root(chunks: impl IntoIterator<Item = ChunkId>) -> Hash {
     rs_merkle::MerkleTree::<Blake3>::from_leaves(&leaves).root().unwrap_or_default()
 }
 
+/// Returns the hashes by which the chunks at `range` are shown to be under the root over `chunks`.
+///
+/// They are those that rs_merkle asks for: level by level from the leaves up, from left to right in
+/// each, the siblings that cannot be computed from what lies in the range; at most two a level.
+pub fn merkle_proof(chunks: impl IntoIterator<Item = ChunkId>, range: Range<usize>) -> Vec<Hash> {
+    let leaves: Vec<Hash> = chunks.into_iter().map(|id| id.0).collect();
+    let indices: Vec<usize> = range.filter(|index| *index < leaves.len()).collect();
+    if indices.is_empty() {
+        return Vec::new();
+    }
+    let tree = rs_merkle::MerkleTree::<Blake3>::from_leaves(&leaves);
+    tree.proof(&indices).proof_hashes().to_vec()
+}
+
+/// Whether `siblings` show that `chunks`, the first of which has index `first`, are under `root`,
+/// which is over `count` chunks in all. For input that nobody vouches for.
+///
+/// The number of chunks is part of what is asked: leaves and inner nodes are hashed alike, so a root
+/// means nothing without the number of leaves below it. Not one hash too many is accepted.
+pub fn merkle_proof_holds(
+    root: &Hash,
+    count: u64,
+    first: u64,
+    chunks: &[ChunkId],
+    siblings: &[Hash],
+) -> bool {
+    if chunks.is_empty() {
+        return count == 0 && first == 0 && siblings.is_empty() && *root == Hash::default();
+    }
+    let inside = first.checked_add(chunks.len() as u64).is_some_and(|end| end <= count);
+    let (Ok(count), Ok(first)) = (usize::try_from(count), usize::try_from(first)) else {
+        return false;
+    };
+    if !inside || siblings.len() > 2 * MAX_MERKLE_LEVELS || count >> MAX_MERKLE_LEVELS != 0 {
+        return false;
+    }
+    let indices: Vec<usize> = (first..).take(chunks.len()).collect();
+    let leaves: Vec<Hash> = chunks.iter().map(|id| id.0).collect();
+    let holds = |siblings: &[Hash]| {
+        let proof = rs_merkle::MerkleProof::<Blake3>::new(siblings.to_vec());
+        proof.verify(*root, &indices, &leaves, count)
+    };
+    // rs_merkle leaves hashes alone that it has no use for.
+    let spare = siblings.split_last().is_some_and(|(_, fewer)| holds(fewer));
+    holds(siblings) && !spare
+}
+
 /// The root that [`merkle_root`] gives, for leaves that come one at a time: one hash a level.
 #[derive(Clone, Debug, Default)]
 pub struct MerkleAccumulator {
@@ -336,5 +385,42 @@ mod tests {
             leaves.push(leaf);
             assert_eq!(accumulator.root(), merkle_root(leaves.iter().copied()), "{number}");
         }
+    }
+    #[test]
+    fn any_run_of_chunks_is_shown_to_be_under_the_root_and_no_other() {
+        let chunks: Vec<ChunkId> =
+            (0..70_u32).map(|number| ChunkId::of(&number.to_le_bytes())).collect();
+        for count in [1, 2, 3, 7, 16, 33, 70] {
+            let all = &chunks[..count];
+            let root = merkle_root(all.iter().copied());
+            for first in 0..count {
+                for end in first + 1..=count {
+                    let siblings = merkle_proof(all.iter().copied(), first..end);
+                    let holds = |first: usize, run: &[ChunkId], siblings: &[Hash]| {
+                        merkle_proof_holds(&root, count as u64, first as u64, run, siblings)
+                    };
+                    let run = &all[first..end];
+                    assert!(holds(first, run, &siblings), "{first}..{end} of {count}");
+                    assert!(!holds(first + 1, run, &siblings));
+                    assert!(!holds(first, &run[1..], &siblings));
+                    let other = [&run[..run.len() - 1], &[ChunkId::of(b"other")]].concat();
+                    assert!(!holds(first, &other, &siblings));
+                    let more = [&siblings[..], &[root]].concat();
+                    assert!(!holds(first, run, &more), "{first}..{end} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_tree_can_be_is_refused() {
+        let (root, chunk) = (Hash::default(), [ChunkId::of(b"a")]);
+        assert!(merkle_proof_holds(&root, 0, 0, &[], &[]));
+        assert!(!merkle_proof_holds(&root, 3, 0, &[], &[]));
+        assert!(!merkle_proof_holds(&root, u64::MAX, u64::MAX, &chunk, &[]));
+        assert!(!merkle_proof_holds(&root, u64::MAX, 0, &chunk, &[root; 96]));
+        assert!(!merkle_proof_holds(&root, 1 << 47, 0, &chunk, &vec![root; 1000]));
+        assert!(!merkle_proof_holds(&root, 1 << 47, 0, &chunk, &[root; 47]));
+        assert!(merkle_proof(chunk, 5..9).is_empty());
     }
 }

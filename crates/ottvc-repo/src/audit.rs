@@ -1,13 +1,16 @@
-//! Who holds which bytes, and what a deletion would free.
+//! Who holds which bytes, and what a deletion would free; hash lists and proofs for others to check.
 //!
 //! A report adds up to the byte: the rows' `stored_bytes`, with those of the special rows, are every
 //! byte of every pack. `docs/audit.md` says what each row and column counts.
 
 mod explain;
+pub mod fixity;
 mod graph;
 mod groups;
 mod links;
 mod marks;
+pub mod mhl;
+pub mod proof;
 mod roots;
 mod sums;
 

@@ -7,7 +7,7 @@ use ottvc_merge::Side;
 use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::{lookup_path, walk};
 use ottvc_object::value::Document;
-use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable};
+use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::scan::REPO_FOLDER;
@@ -105,31 +105,7 @@ impl Repo {
     ) -> Result<CheckedOut, RepoError> {
         let id = self.resolve(rev)?.id;
         let tree = self.commit(id)?.tree;
-        let only = patterns(&options.only)?;
-        let mut files: Vec<(RepoPath, Entry)> = Vec::new();
-        let mut take = |path: &RepoPath, named: &NamedEntry| {
-            let wanted = only.as_ref().is_none_or(|only| only.is_match(path.to_string()));
-            if wanted && !matches!(named.entry, Entry::Tree { .. }) {
-                files.push((path.clone(), named.entry));
-            }
-            Ok::<bool, RepoError>(true)
-        };
-        if options.paths.is_empty() {
-            walk(&self.nodes, tree, &RepoPath::root(), &mut take)?;
-        }
-        for given in &options.paths {
-            let path = RepoPath::new(given.trim_end_matches('/'))?;
-            match lookup_path(&self.nodes, tree, &path)? {
-                Some(NamedEntry { entry: Entry::Tree { id, .. }, .. }) => {
-                    walk(&self.nodes, id, &path, &mut take)?;
-                }
-                Some(named) => {
-                    take(&path, &named)?;
-                }
-                None if path.is_root() => walk(&self.nodes, tree, &path, &mut take)?,
-                None => return Err(self.no_path_in(tree, &path, rev)?),
-            }
-        }
+        let files = self.select(rev, tree, &options.paths, &options.only)?;
         let files = self.settle_for_reading(files, options.conflicts)?;
         refuse_store(to)?;
         let sink = Sink::open(to)?;
@@ -173,8 +149,48 @@ impl Repo {
         Ok(done)
     }
 
+    /// Everything below `paths` (everything, where there are none) that matches one of `only`; folders
+    /// left out.
+    ///
+    /// # Errors
+    /// [`RepoError::NoPath`], or [`RepoError::BadArgument`] for what is no pattern.
+    pub(crate) fn select(
+        &self,
+        rev: &str,
+        tree: TreeId,
+        paths: &[String],
+        only: &[String],
+    ) -> Result<Vec<(RepoPath, Entry)>, RepoError> {
+        let only = patterns(only)?;
+        let mut files: Vec<(RepoPath, Entry)> = Vec::new();
+        let mut take = |path: &RepoPath, named: &NamedEntry| {
+            let wanted = only.as_ref().is_none_or(|only| only.is_match(path.to_string()));
+            if wanted && !matches!(named.entry, Entry::Tree { .. }) {
+                files.push((path.clone(), named.entry));
+            }
+            Ok::<bool, RepoError>(true)
+        };
+        if paths.is_empty() {
+            walk(&self.nodes, tree, &RepoPath::root(), &mut take)?;
+        }
+        for given in paths {
+            let path = RepoPath::new(given.trim_end_matches('/'))?;
+            match lookup_path(&self.nodes, tree, &path)? {
+                Some(NamedEntry { entry: Entry::Tree { id, .. }, .. }) => {
+                    walk(&self.nodes, id, &path, &mut take)?;
+                }
+                Some(named) => {
+                    take(&path, &named)?;
+                }
+                None if path.is_root() => walk(&self.nodes, tree, &path, &mut take)?,
+                None => return Err(self.no_path_in(tree, &path, rev)?),
+            }
+        }
+        Ok(files)
+    }
+
     /// Replaces conflicts by the side chosen; refuses them if none was.
-    fn settle_for_reading(
+    pub(crate) fn settle_for_reading(
         &self,
         files: Vec<(RepoPath, Entry)>,
         side: Option<Side>,

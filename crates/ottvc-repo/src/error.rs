@@ -197,6 +197,12 @@ pub enum RepoError {
         /// What the store says.
         held: u64,
     },
+    /// Bytes that are no proof at all.
+    #[error("this is no proof: {why}")]
+    BadProof {
+        /// What is wrong with it.
+        why: String,
+    },
     /// Stored state of the working copy that cannot be read.
     #[error("the state of the working copy cannot be read")]
     BadState(#[source] ObjectError),
@@ -252,6 +258,7 @@ impl RepoError {
             Self::CannotUndo { .. } => "operation.cannot_undo",
             Self::BadArgument { .. } => "argument.bad",
             Self::Unbalanced { .. } => "audit.unbalanced",
+            Self::BadProof { .. } => "proof.malformed",
             Self::BadState(_) => "worktree.bad_state",
         }
     }

@@ -138,6 +138,17 @@ impl Sink {
         })
     }
 
+    /// Writes a plain file with these bytes.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    pub(crate) fn put_bytes(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), RepoError> {
+        self.put_file(path, false, &mut |file| {
+            file.write_all(bytes).map_err(scan::io("write", self.disk_path(path)))
+        })?;
+        Ok(())
+    }
+
     /// Writes a file under a temporary name by `fill`, then puts it in place.
     fn put_file(
         &self,

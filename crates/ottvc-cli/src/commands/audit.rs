@@ -1,10 +1,12 @@
-//! `audit`: who holds which bytes, and why two things share what they share.
+//! `audit`: who holds which bytes, and why two things share what they share. Hash lists and proofs are in
+//! `fixity` and `proof`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use ottvc_repo::audit::{
     DedupeReport, EditionShare, ExplainReport, FileShare, GroupBy, PathShare, Row,
 };
 
+use crate::commands::{fixity, proof};
 use crate::context::{Context, Need};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -14,7 +16,7 @@ use crate::show::{self, DIM, GOOD, ID, NAME, TITLE, paint};
 /// How many ranges or paths people see; JSON has them all.
 const SHOWN: usize = 12;
 
-/// Show who holds which bytes, and why.
+/// Show who holds which bytes, and why; hash lists and proofs for others to check.
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -44,6 +46,9 @@ enum Action {
         #[arg(value_name = "B")]
         b: String,
     },
+    Fixity(fixity::Fixity),
+    Prove(proof::Prove),
+    CheckProof(proof::CheckProof),
 }
 
 /// What the rows of an audit stand for.
@@ -74,9 +79,12 @@ impl From<By> for GroupBy {
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: Audit) -> Result<Exit, CliError> {
-    let repo = context.open(Need::Read)?.repo;
     match args.action {
+        Action::Fixity(args) => return fixity::run(context, out, args),
+        Action::Prove(args) => return proof::prove(context, out, &args),
+        Action::CheckProof(args) => return proof::check(context, out, &args),
         Action::Dedupe { by, what_if_delete } => {
+            let repo = context.open(Need::Read)?.repo;
             let report = {
                 let progress = context.progress();
                 repo.dedupe(by.into(), &what_if_delete, &progress)?
@@ -84,6 +92,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Audit) -> Result<Exit,
             context.answer(out, &report, |out| dedupe(out, &report, &what_if_delete))?;
         }
         Action::Explain { a, b } => {
+            let repo = context.open(Need::Read)?.repo;
             let report = repo.explain(&a, &b)?;
             context.answer(out, &report, |out| match &report {
                 ExplainReport::Files(share) => explain_files(out, share),

@@ -109,7 +109,7 @@ fn print(out: &mut Out, committed: &Committed, message: &str) -> Result<(), CliE
 ///
 /// The editor stays open as long as it likes, so the repository is not held meanwhile.
 fn ask_message(context: &Context, args: &Commit) -> Result<Option<String>, CliError> {
-    let opened = context.open(Need::Look)?;
+    let opened = context.open(Need::Look("commit"))?;
     if opened.repo.state()?.merging.is_some() {
         return Ok(None);
     }

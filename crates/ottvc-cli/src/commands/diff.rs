@@ -35,7 +35,7 @@ pub(crate) struct Diff {
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: &Diff) -> Result<Exit, CliError> {
-    let opened = context.open(Need::Look)?;
+    let opened = context.open(Need::Look("diff"))?;
     let (revs, paths) = sort_out(&opened, args)?;
     let mut revs = revs.into_iter();
     let (a, b) = (revs.next(), revs.next());

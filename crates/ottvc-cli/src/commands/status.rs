@@ -26,7 +26,7 @@ struct Answer<'a> {
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, CliError> {
-    let opened = context.open(Need::Look)?;
+    let opened = context.open(Need::Look("status"))?;
     let standing = {
         let progress = context.progress();
         opened.repo.status(&progress)?
