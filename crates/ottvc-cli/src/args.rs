@@ -113,7 +113,7 @@ pub(crate) enum Command {
     MergeFile(merge_file::MergeFile),
     /// Read and change metadata documents
     Meta(meta::Meta),
-    /// Show who holds which bytes; make hash lists and proofs for others to check
+    /// Show who holds which bytes; list hashes and make proofs for others
     Audit(audit::Audit),
     /// Read back and check every byte, object and reference
     Verify(verify::Verify),

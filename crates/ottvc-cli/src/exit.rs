@@ -672,6 +672,7 @@ mod tests {
         object.too_large 1 413 Over a limit
         object.out_of_range 2 416 Past the end
         chunk.bad_rule 1 400 An impossible way to cut files
+        proof.malformed 1 422 Not a proof
         config.unknown_key 2 400 No such setting
         config.bad_value 2 400 The setting cannot have that value
         config.bad_file 1 500 A settings file cannot be read

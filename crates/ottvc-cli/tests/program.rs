@@ -185,7 +185,7 @@ fn help_of_every_command_fits_the_screen() {
       resolve      Settle conflicts
       merge-file   Merge three metadata documents given as files
       meta         Read and change metadata documents
-      audit        Show who holds which bytes
+      audit        Show who holds which bytes; list hashes and make proofs for others
       verify       Read back and check every byte, object and reference
       undo         Take back the last operation, or a given one
       ops          List operations: every command that moved a branch or tag

