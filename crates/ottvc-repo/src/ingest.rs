@@ -7,14 +7,15 @@
 
 mod pipeline;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
 use ottvc_chunk::{Block, Cutter, Splitter};
 use ottvc_object::manifest::{ChunkRef, CutRule, Layout, ListBuilder, Manifest};
 use ottvc_object::{ChunkId, ContentId, Storable};
-use ottvc_store::pack::Encoder;
-use ottvc_store::{EncodedChunk, ObjectStore, StoreWriter};
+use ottvc_store::pack::{Encoder, MAX_MEMBER_BYTES};
+use ottvc_store::{EncodedChunk, Encoding, ObjectStore, StoreWriter};
 
 use crate::content::ContentError;
 
@@ -105,7 +106,76 @@ impl<'w> Ingest<'w> {
                 self.block = pipeline::run(self.store, jobs, first, splitter, read, &mut sink)?;
             }
         }
-        sink.finish(self.store, self.options.rule)
+        let content = ContentId(*sink.hasher.finalize().as_bytes());
+        sink.finish(self.store, content, self.options.rule)
+    }
+
+    /// Stores a short file that was prepared.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put(&mut self, prepared: Prepared) -> Result<Ingested, ContentError> {
+        let mut sink = Sink::new(self.writer, &|_| {});
+        sink.write(prepared.cuts)?;
+        sink.finish(self.store, prepared.content, self.options.rule)
+    }
+}
+
+/// A short file, read, cut and hashed; nothing of it is written yet.
+pub struct Prepared {
+    content: ContentId,
+    cuts: Vec<Cut>,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Prepared").field("content", &self.content).finish_non_exhaustive()
+    }
+}
+
+/// Reads, cuts and hashes short files, keeping its buffers: the part of storing them that many threads
+/// can do side by side.
+pub struct Preparer<'s> {
+    store: &'s dyn ObjectStore,
+    splitter: Splitter,
+    block: Block,
+    encoder: Encoder,
+}
+
+impl fmt::Debug for Preparer<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Preparer").finish_non_exhaustive()
+    }
+}
+
+impl<'s> Preparer<'s> {
+    /// Prepares files for `store`. Cheap: buffers grow with the first file.
+    ///
+    /// # Errors
+    /// [`ContentError::Rule`].
+    pub fn new(store: &'s dyn ObjectStore, options: &IngestOptions) -> Result<Self, ContentError> {
+        let splitter = Splitter::new(Cutter::new(options.rule)?, BLOCK_BYTES);
+        Ok(Self { store, splitter, block: Block::default(), encoder: Encoder::default() })
+    }
+
+    /// Prepares all that `reader` gives; `None` if that is more than one block.
+    ///
+    /// # Errors
+    /// [`ContentError::Read`] if `reader` fails, or the store's.
+    pub fn prepare(&mut self, reader: &mut dyn Read) -> Result<Option<Prepared>, ContentError> {
+        self.splitter.reset();
+        let read = self.splitter.next(reader, &mut self.block);
+        let cuts = match read.map_err(|source| ContentError::Read { source })? {
+            false => Vec::new(),
+            true if self.splitter.ended() => cut_up(self.store, &mut self.encoder, &self.block)?,
+            true => return Ok(None),
+        };
+        let content = match cuts.as_slice() {
+            // The chunk is the file.
+            [Cut { chunk, .. }] => ContentId(chunk.id.0),
+            _ => ContentId::of(self.block.bytes()),
+        };
+        Ok(Some(Prepared { content, cuts }))
     }
 }
 
@@ -128,7 +198,11 @@ fn cut_up(
         // The cutter's longest chunk is far below 4 GiB.
         let chunk = ChunkRef { id, len: u32::try_from(raw.len()).unwrap_or(u32::MAX) };
         let new = known.is_none().then(|| {
-            let (encoding, bytes) = encoder.encode(raw);
+            // A short one is packed better together with its neighbours.
+            let (encoding, bytes) = match raw.len() {
+                ..=MAX_MEMBER_BYTES => (Encoding::Raw, Cow::Borrowed(raw)),
+                _ => encoder.encode(raw),
+            };
             EncodedChunk { id, raw_len: chunk.len, encoding, bytes: bytes.into_owned() }
         });
         cuts.push(Cut { chunk, new });
@@ -167,6 +241,13 @@ impl<'f> Sink<'f> {
     /// Writes the next block's chunks.
     fn take(&mut self, block: &Block, cuts: Vec<Cut>) -> Result<(), ContentError> {
         self.hasher.update(block.bytes());
+        self.write(cuts)?;
+        (self.progress)(self.len);
+        Ok(())
+    }
+
+    /// Writes the next chunks.
+    fn write(&mut self, cuts: Vec<Cut>) -> Result<(), ContentError> {
         for Cut { chunk, new } in cuts {
             self.chunks += 1;
             self.len += u64::from(chunk.len);
@@ -184,13 +265,16 @@ impl<'f> Sink<'f> {
                 Ok::<_, ContentError>(())
             })?;
         }
-        (self.progress)(self.len);
         Ok(())
     }
 
     /// Writes the last pages and the manifest.
-    fn finish(self, store: &dyn ObjectStore, rule: CutRule) -> Result<Ingested, ContentError> {
-        let content = ContentId(*self.hasher.finalize().as_bytes());
+    fn finish(
+        self,
+        store: &dyn ObjectStore,
+        content: ContentId,
+        rule: CutRule,
+    ) -> Result<Ingested, ContentError> {
         let writer = self.writer;
         let manifest = self.list.finish(content, rule, &mut |page| {
             writer.put(&page)?;

@@ -1,20 +1,23 @@
 //! Staging: `add`, `rm`, `mv`. What is staged is a tree, and a commit records it.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use ottvc_object::entry::MAX_FORMER_PATHS;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, edit_paths, walk};
-use ottvc_object::{Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, Storable, TreeId};
+use ottvc_object::{Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, TreeId};
 use ottvc_store::StoreWriter;
 use serde::Serialize;
 
-use crate::ingest::{Ingest, IngestOptions};
+use crate::ingest::{Ingest, IngestOptions, Ingested};
 use crate::nodes::Batch;
 use crate::scan::{Found, io, link_target, lstat, mode_of, push_row};
 use crate::workspace::{CacheRow, Rows, State, row_key};
 use crate::{Progress, Repo, RepoError};
+use ahead::{Ahead, Content, Ready};
 
 /// Changes to a tree, by place.
 pub(crate) type Edits = BTreeMap<PathKey, PathEdit>;
@@ -179,87 +182,38 @@ impl Repo {
         let options = IngestOptions { rule: self.rule, jobs: self.jobs };
         // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
         let trusts_cache = !self.objects.is_damaged();
-        let mut done = 0;
-        for (key, (file, old)) in files {
-            progress.report("adding", done, total);
-            staged.added.files += 1;
-            staged.added.logical_bytes += file.facts.len;
+        let mut known = Vec::with_capacity(files.len());
+        for (file, _) in files.values() {
             let row = self.cache_row(&file.path)?;
             let vouches = |row: &CacheRow| trusts_cache && row.stored && row.vouches(&file.facts);
-            let entry = match row.filter(vouches) {
-                Some(row) => row.entry,
-                None => {
-                    let noted = self.now();
-                    let base = done;
-                    let entry = self.store_file(&file, writer, &options, staged, &|bytes| {
-                        progress.report("adding", base + bytes, total);
-                    })?;
-                    let facts = file.facts.clone();
-                    let row = CacheRow { facts, entry, stored: true, noted };
-                    push_row(&mut staged.rows, &file.path, &row)?;
-                    entry
-                }
-            };
-            done += file.facts.len;
-            let named = NamedEntry {
-                former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
-                ..crate::worktree::named(&file.path, entry)?
-            };
-            if old.as_ref() != Some(&named) {
-                staged.edits.insert(key, PathEdit { path: file.path, new: Some(named) });
-            }
+            known.push(row.filter(vouches).map(|row| row.entry));
         }
+        let short = files.values().zip(&known).filter_map(|((file, _), known)| {
+            (known.is_none() && ahead::is_short(file)).then_some(file)
+        });
+        let mut store = Storing { repo: self, writer, options, staged, progress, done: 0, total };
+        let mut edits = Vec::new();
+        std::thread::scope(|scope| {
+            let mut ahead = Ahead::start(scope, self, &store.options, short)?;
+            for ((key, (file, old)), known) in files.iter().zip(&known) {
+                let entry = match known {
+                    Some(entry) => *entry,
+                    None => store.file(file, &mut ahead)?,
+                };
+                store.count(file);
+                let named = NamedEntry {
+                    former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
+                    ..crate::worktree::named(&file.path, entry)?
+                };
+                if old.as_ref() != Some(&named) {
+                    let edit = PathEdit { path: file.path.clone(), new: Some(named) };
+                    edits.push((key.clone(), edit));
+                }
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        staged.edits.extend(edits);
         Ok(())
-    }
-
-    /// Stores one file and returns its entry.
-    fn store_file(
-        &self,
-        file: &Found,
-        writer: &mut dyn StoreWriter,
-        options: &IngestOptions,
-        staged: &mut Staged,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Entry, RepoError> {
-        let disk = self.disk_path(&file.path);
-        let mut ingest = Ingest::new(&*self.objects, writer, options.clone());
-        if file.facts.symlink {
-            let target = link_target(&disk)?;
-            let ingested = ingest.file(target.as_slice(), progress)?;
-            return Ok(Entry::File(FileEntry {
-                content: ingested.content,
-                len: ingested.len,
-                mode: FileMode::Symlink,
-            }));
-        }
-        if file.path.name().is_some_and(Name::is_document) {
-            let document = self.read_document(&file.path).map_err(|error| match error {
-                RepoError::Object(source) => {
-                    RepoError::BadDocument { path: file.path.to_string(), source }
-                }
-                other => other,
-            })?;
-            if document.value().has_conflict() {
-                staged.suspects.push(file.path.clone());
-            }
-            let object = document.to_object()?;
-            let len = object.bytes().len() as u64;
-            staged.added.read_bytes += file.facts.len;
-            if writer.put(&object)? {
-                staged.added.new_bytes += len;
-            }
-            return Ok(Entry::Document { id: object.id().into(), len });
-        }
-        let source = std::fs::File::open(&disk).map_err(io("open", &disk))?;
-        let ingested = ingest.file(source, progress)?;
-        staged.added.read_bytes += ingested.len;
-        staged.added.new_chunks += ingested.new_chunks;
-        staged.added.new_bytes += ingested.new_bytes;
-        Ok(Entry::File(FileEntry {
-            content: ingested.content,
-            len: ingested.len,
-            mode: mode_of(&file.facts),
-        }))
     }
 
     /// Visits the entries staged at and below `path` that are no folders.
@@ -471,5 +425,91 @@ impl Repo {
         }
         self.save_edits(&mut state, &edits, &rows)?;
         Ok(renamed)
+    }
+}
+
+/// One pass of storing files, in order.
+struct Storing<'a> {
+    repo: &'a Repo,
+    writer: &'a mut dyn StoreWriter,
+    options: IngestOptions,
+    staged: &'a mut Staged,
+    progress: &'a dyn Progress,
+    /// Bytes of the files before this one, of all.
+    done: u64,
+    total: u64,
+}
+
+impl Storing<'_> {
+    /// Counts a file that is stored.
+    fn count(&mut self, file: &Found) {
+        self.staged.added.files += 1;
+        self.staged.added.logical_bytes += file.facts.len;
+        self.done += file.facts.len;
+        self.progress.report("adding", self.done, self.total);
+    }
+
+    /// Stores one file that the cache does not vouch for, remembers what it held and returns its entry.
+    fn file(&mut self, file: &Found, ahead: &mut Ahead<'_>) -> Result<Entry, RepoError> {
+        let ready = if ahead::is_short(file) { ahead.next().transpose()? } else { None };
+        let (noted, entry) = match ready {
+            Some(Ready { noted, content: Content::Document(object, has_conflict) }) => {
+                if has_conflict {
+                    self.staged.suspects.push(file.path.clone());
+                }
+                let len = object.bytes().len() as u64;
+                self.staged.added.read_bytes += file.facts.len;
+                if self.writer.put(&object)? {
+                    self.staged.added.new_bytes += len;
+                }
+                (noted, Entry::Document { id: object.id().into(), len })
+            }
+            Some(Ready { noted, content: Content::File(prepared) }) => {
+                let ingested = self.ingest().put(prepared)?;
+                (noted, self.entry(file, &ingested))
+            }
+            Some(Ready { content: Content::Long, .. }) | None => {
+                let noted = self.repo.now();
+                (noted, self.long(file)?)
+            }
+        };
+        let row = CacheRow { facts: file.facts.clone(), entry, stored: true, noted };
+        push_row(&mut self.staged.rows, &file.path, &row)?;
+        Ok(entry)
+    }
+
+    fn ingest(&mut self) -> Ingest<'_> {
+        Ingest::new(&*self.repo.objects, self.writer, self.options.clone())
+    }
+
+    /// Stores a file of any length, or a link, from where it lies.
+    fn long(&mut self, file: &Found) -> Result<Entry, RepoError> {
+        let disk = self.repo.disk_path(&file.path);
+        let (progress, base, total) = (self.progress, self.done, self.total);
+        let report = move |bytes| progress.report("adding", base + bytes, total);
+        if file.facts.symlink {
+            let target = link_target(&disk)?;
+            let ingested = self.ingest().file(target.as_slice(), &report)?;
+            return Ok(Entry::File(FileEntry {
+                content: ingested.content,
+                len: ingested.len,
+                mode: FileMode::Symlink,
+            }));
+        }
+        let source = std::fs::File::open(&disk).map_err(io("open", &disk))?;
+        let ingested = self.ingest().file(source, &report)?;
+        Ok(self.entry(file, &ingested))
+    }
+
+    /// Counts what storing bytes did, and returns the entry for them.
+    fn entry(&mut self, file: &Found, ingested: &Ingested) -> Entry {
+        self.staged.added.read_bytes += ingested.len;
+        self.staged.added.new_chunks += ingested.new_chunks;
+        self.staged.added.new_bytes += ingested.new_bytes;
+        Entry::File(FileEntry {
+            content: ingested.content,
+            len: ingested.len,
+            mode: mode_of(&file.facts),
+        })
     }
 }
