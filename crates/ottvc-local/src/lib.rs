@@ -6,6 +6,7 @@
 //! the bytes, `docs/durability.md` what a crash leaves.
 
 mod check;
+mod collect;
 mod damaged;
 mod db;
 mod layout;
@@ -14,6 +15,7 @@ mod lock;
 mod medium;
 mod objects;
 mod packs;
+mod readers;
 mod rebuild;
 mod refs;
 mod repo;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::pack::{Decoder, Record, RecordHeader, RecordKind};
-use ottvc_store::{Checked, ChunkInfo, Held, ObjectStore, StoreError, StoreWriter, Usage};
+use ottvc_store::{
+    Checked, ChunkInfo, Collectable, Held, ObjectStore, StoreError, StoreWriter, Usage,
+};
 
 use crate::check;
 use crate::db::Table;
@@ -112,6 +114,14 @@ impl LocalObjects {
                 .iter()
                 .try_for_each(|one| self.read_run(std::slice::from_ref(one), tools, visit));
         }
+        if let (Err(error), [(index, id, place)]) = (&read, run)
+            && error.kind() == ErrorKind::NotFound
+            && let Some(Some(now)) = self.places(&[*id])?.pop()
+            && now != *place
+        {
+            // Its pack was rewritten since we looked.
+            return self.read_run(&[(*index, *id, now)], tools, visit);
+        }
         let damaged = |id, place: &Place| StoreError::DamagedChunk { id, place: place.words() };
         read.map_err(|error| self.read_failed(*first, error, damaged(*id, first)))?;
         for (index, id, place) in run {
@@ -154,7 +164,14 @@ impl ObjectStore for LocalObjects {
     fn get(&self, id: ObjectId) -> Result<Object, StoreError> {
         match self.find(id)? {
             Found { inline: Some(object), .. } => Ok(object),
-            Found { at: Some(at), .. } => self.read_object(id, at.place),
+            Found { at: Some(at), .. } => match self.read_object(id, at.place) {
+                // Its pack may have been rewritten since we looked.
+                Err(error @ StoreError::Damaged { .. }) => match self.find(id)?.at {
+                    Some(now) if now != at => self.read_object(id, now.place),
+                    _ => Err(error),
+                },
+                other => other,
+            },
             Found { bad_copy: true, .. } => {
                 Err(StoreError::Damaged { id, place: "db, table objects".into() })
             }
@@ -272,6 +289,10 @@ impl ObjectStore for LocalObjects {
 
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
         check::check(&self.0, progress)
+    }
+
+    fn collectable(&self) -> &dyn Collectable {
+        self
     }
 
     fn find_prefix(

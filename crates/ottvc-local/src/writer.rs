@@ -1,10 +1,11 @@
 //! The object store of a store on disk: writing a batch.
 
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, Kind, Object, ObjectId, Storable};
+use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
 use ottvc_store::pack::{Class, RecordKind};
 use ottvc_store::{DamagedThing, EncodedChunk, StoreError, StoreWriter, Written};
 
+use crate::collect::make_way;
 use crate::db::Table;
 use crate::ledger::Ledger;
 use crate::rows::{ObjectPlace, Place, Rows};
@@ -52,6 +53,20 @@ impl<'a> LocalWriter<'a> {
         Ok(row.is_some())
     }
 
+    /// The manifest that a file is kept by, here or before.
+    fn manifest_of(
+        &self,
+        ledger: &Ledger,
+        content: ContentId,
+    ) -> Result<Option<ObjectId>, StoreError> {
+        let waiting = self.rows.manifests.get(&content);
+        if let Some(id) = waiting.or_else(|| ledger.finished.manifests.get(&content)) {
+            return Ok(Some(*id));
+        }
+        let row = self.shared.db.get(Table::Manifests, content.as_bytes())?;
+        Ok(row.and_then(|row| <[u8; 32]>::try_from(&*row).ok()).map(ObjectId))
+    }
+
     fn count(&mut self, raw_len: u32, record_len: u64) {
         self.written.raw_bytes += u64::from(raw_len);
         self.written.stored_bytes += record_len;
@@ -67,8 +82,14 @@ impl StoreWriter for LocalWriter<'_> {
         let shared = self.shared;
         let mut ledger = shared.writing()?;
         let id = object.id();
+        make_way(shared, DamagedThing::Object(id))?;
         let new = !self.has_object(&mut ledger, id)?;
-        if new {
+        // Packs alone say which manifest came last, so that one taken up again is written again.
+        let again = match content {
+            Some(content) if !new => self.manifest_of(&ledger, content)? != Some(id),
+            _ => false,
+        };
+        if new || again {
             let (pack, record) = ledger.append_raw(
                 shared,
                 &mut self.rows,
@@ -77,8 +98,10 @@ impl StoreWriter for LocalWriter<'_> {
                 object.bytes(),
             )?;
             self.rows.add_object(object, Place::new(pack, &record));
-            self.written.objects += 1;
-            self.count(record.header.raw_len, record.header.record_len());
+            if new {
+                self.written.objects += 1;
+                self.count(record.header.raw_len, record.header.record_len());
+            }
         }
         if let Some(content) = content {
             self.rows.add_manifest(content, id);
@@ -90,6 +113,7 @@ impl StoreWriter for LocalWriter<'_> {
         let header = chunk.header()?;
         let shared = self.shared;
         let mut ledger = shared.writing()?;
+        make_way(shared, DamagedThing::Chunk(chunk.id))?;
         if self.has_chunk(&mut ledger, chunk.id)? {
             return Ok(false);
         }

@@ -183,9 +183,12 @@ impl Repo {
             staged.added.files += 1;
             staged.added.logical_bytes += file.facts.len;
             let row = self.cache_row(&file.path)?;
-            let entry = match row.filter(|row| row.stored && row.vouches(&file.facts)) {
-                Some(row) => row.entry,
-                None => {
+            let row = row.filter(|row| row.stored && row.vouches(&file.facts));
+            // What is staged is there. Anything else the store had once, and may have collected.
+            let staged_so = |entry| old.as_ref().is_some_and(|old| old.entry == entry);
+            let entry = match row {
+                Some(row) if staged_so(row.entry) || self.is_stored(row.entry)? => row.entry,
+                _ => {
                     let noted = self.now();
                     let base = done;
                     let entry = self.store_file(&file, writer, &options, staged, &|bytes| {
@@ -207,6 +210,15 @@ impl Repo {
             }
         }
         Ok(())
+    }
+
+    /// Whether the store has what an entry names.
+    fn is_stored(&self, entry: Entry) -> Result<bool, RepoError> {
+        match entry {
+            Entry::File(file) => Ok(self.objects.manifest_of(file.content)?.is_some()),
+            Entry::Document { id, .. } => Ok(self.objects.contains(&[id.into()])? == [true]),
+            Entry::Tree { .. } | Entry::Conflict(_) => Ok(false),
+        }
     }
 
     /// Stores one file and returns its entry.
