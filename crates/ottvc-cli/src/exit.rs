@@ -446,6 +446,13 @@ pub(crate) const TABLE: &[Row] = &[
         "see the cause; trying again may help",
     ),
     row(
+        "trash.not_found",
+        NotFound,
+        404,
+        "Nothing in the trash has that id",
+        "`ottvc trash list` shows what is there",
+    ),
+    row(
         "audit.unbalanced",
         Damage,
         500,

@@ -70,10 +70,15 @@ fn trash_thing(key: &[u8]) -> Option<Thing> {
 
 /// Removes the rows of a thing that is condemned, since it is about to be stored anew. Not synced: a
 /// crash that brings them back brings back all that was dropped after them, too.
-pub(crate) fn make_way(shared: &Shared, thing: Thing) -> Result<(), StoreError> {
+pub(crate) fn make_way(
+    shared: &Shared,
+    ledger: &mut Ledger,
+    thing: Thing,
+) -> Result<(), StoreError> {
     if !shared.pins.ask(&[thing]).contains(&true) {
         return Ok(());
     }
+    ledger.finished.forget(thing);
     let mut batch = shared.db.batch();
     drop_rows(shared, &mut batch, thing)?;
     batch.write(false)?;

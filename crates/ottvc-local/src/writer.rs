@@ -82,7 +82,7 @@ impl StoreWriter for LocalWriter<'_> {
         let shared = self.shared;
         let mut ledger = shared.writing()?;
         let id = object.id();
-        make_way(shared, DamagedThing::Object(id))?;
+        make_way(shared, &mut ledger, DamagedThing::Object(id))?;
         let new = !self.has_object(&mut ledger, id)?;
         // Packs alone say which manifest came last, so that one taken up again is written again.
         let again = match content {
@@ -113,7 +113,7 @@ impl StoreWriter for LocalWriter<'_> {
         let header = chunk.header()?;
         let shared = self.shared;
         let mut ledger = shared.writing()?;
-        make_way(shared, DamagedThing::Chunk(chunk.id))?;
+        make_way(shared, &mut ledger, DamagedThing::Chunk(chunk.id))?;
         if self.has_chunk(&mut ledger, chunk.id)? {
             return Ok(false);
         }

@@ -18,7 +18,7 @@ pub use ottvc_store::collect::{Rewritten, Worn};
 pub use report::{Kept, Sum, Swept};
 pub use trash::TrashRow;
 
-use crate::{Parts, Progress, Repo, RepoError};
+use crate::{Parts, Progress, Repo, RepoError, Silent};
 
 /// Things handled in one step; a store is held up for no longer than that.
 const BATCH: usize = 1024;
@@ -39,6 +39,8 @@ pub struct Run<'c> {
     collector: &'c Collector,
     window: Collection,
     marked: Option<Marked>,
+    /// Whether roots were read since it began; what was marked ahead is no more than a help.
+    rooted: bool,
     /// When it began, in UTC milliseconds since 1970.
     now: i64,
     /// What has been in the trash since then is dropped.
@@ -92,7 +94,17 @@ impl Collector {
             Err(error) => return Err(error.into()),
         }
         let swept = Swept::new(dry, marked.grace);
-        Ok(Run { collector: self, window, marked: Some(marked), now, due, dry, trash, swept })
+        Ok(Run {
+            collector: self,
+            window,
+            marked: Some(marked),
+            rooted: false,
+            now,
+            due,
+            dry,
+            trash,
+            swept,
+        })
     }
 
     /// Collects, in one go.
@@ -177,14 +189,18 @@ impl Run<'_> {
         }
         self.swept.until = marked.until;
         self.marked = Some(marked);
+        self.rooted = true;
         Ok(())
     }
 
-    /// Publishes what lives; all else is condemned from here on.
+    /// Publishes what lives, marked if it was not yet; all else is condemned from here on.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if sessions touch things faster than they can be followed.
+    /// As [`Collector::mark`], and [`StoreError::Busy`] if sessions touch things faster than they can be followed.
     pub fn publish(&mut self) -> Result<(), RepoError> {
+        if !self.rooted {
+            self.mark(&Silent)?;
+        }
         let Some(marked) = self.marked.take() else { return Ok(()) };
         let mut live = marked.live;
         for _ in 0..TRIES {

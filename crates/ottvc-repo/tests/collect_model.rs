@@ -373,15 +373,14 @@ fn play(pins: Pins, steps: &[Step]) -> Result<(), String> {
                 }
             }
             Step::Publish => {
-                // Marking is part of the order; a writer may have come between.
                 if let Some(some) = &mut run
                     && !published
                 {
-                    if some.live() == 0 && some.mark(&Silent).is_err() {
-                        run = None;
-                    } else if some.publish().is_ok() {
-                        published = true;
+                    published = some.publish().is_ok();
+                    if published {
                         waiting = world.held();
+                    } else {
+                        run = None;
                     }
                 }
             }
