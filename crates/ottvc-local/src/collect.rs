@@ -271,7 +271,10 @@ impl Collectable for LocalObjects {
                 worst.push((dead, pack, state, weight.things));
             }
         }
-        worst.sort_unstable_by_key(|(dead, pack, ..)| (std::cmp::Reverse(*dead), *pack));
+        // Those still appended to come first: what is written anew goes to others then.
+        worst.sort_unstable_by_key(|(dead, pack, state, _)| {
+            (state.sealed, std::cmp::Reverse(*dead), *pack)
+        });
         let mut things = 0;
         worst.retain(|(.., count)| {
             let fits = things == 0 || things + count <= most;

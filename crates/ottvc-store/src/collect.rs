@@ -125,7 +125,7 @@ pub trait Collectable: Debug + Send + Sync {
     /// has published what lives, over everything.
     fn purge(&self, things: &[Thing]) -> Result<Dropped, StoreError>;
 
-    /// Finds packs with much dead weight, the worst first, with at most `most` things in all.
+    /// Finds packs with much dead weight, those still appended to and then the worst first, with at most `most` things in all.
     fn worn(&self, most: usize) -> Result<Vec<Worn>, StoreError>;
 
     /// Writes what is wanted of a pack anew, makes that durable, and removes the pack.
