@@ -6,16 +6,17 @@
 //! packs once nobody holds the old file. It never waits for a reader that came later, and no reader
 //! waits for it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ottvc_store::StoreError;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::layout::Layout;
+use crate::layout::{Layout, read_limited};
 
 /// How often a reader tries to lock a file that was put away under it.
 const TRIES: u32 = 8;
@@ -27,6 +28,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const OLD_READERS: &str = "readers-";
 /// What the name of a pack ends with, once it is emptied.
 const OLD_PACK: &str = "old";
+/// The longest list of packs that is read, in bytes: half a million of them.
+const MAX_LIST_BYTES: u64 = 16 << 20;
 
 /// Says that this process reads, until it is dropped. `None` where the file cannot be made: whoever
 /// may not write there shares the folder with nobody that collects, or reads at its own risk.
@@ -51,84 +54,97 @@ pub(crate) fn enter(layout: &Layout) -> Option<File> {
     None
 }
 
-/// Deletes packs that were put away, if no reader from before is left; returns the bytes that wait.
-/// The caller holds the writer's lock.
+/// Deletes packs that were put away, as far as no reader from before is left; returns the bytes that
+/// wait. The caller holds the writer's lock.
 pub(crate) fn clear(layout: &Layout) -> Result<u64, StoreError> {
-    let packs = old_packs(layout)?;
-    if packs.is_empty() {
-        return Ok(0);
+    let waiting: BTreeSet<PathBuf> =
+        generations(layout)?.into_iter().flat_map(|it| it.packs).collect();
+    let new: Vec<_> =
+        old_packs(layout)?.into_iter().filter(|path| !waiting.contains(path)).collect();
+    if !new.is_empty() {
+        put_away(layout, &new)?;
     }
-    put_away(layout)?;
     let started = Instant::now();
-    while !nobody_reads(layout)? {
-        if started.elapsed() >= PATIENCE {
-            let len = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
-            return Ok(packs.iter().map(len).sum());
-        }
+    while !pass(layout)? && started.elapsed() < PATIENCE {
         std::thread::sleep(LOOK_AGAIN);
     }
-    for path in packs {
-        fs::remove_file(&path).map_err(|error| StoreError::io("remove", path, error))?;
-    }
-    for path in old_files(layout)? {
-        fs::remove_file(&path).map_err(|error| StoreError::io("remove", path, error))?;
-    }
-    Ok(0)
+    let len = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+    Ok(old_packs(layout)?.iter().map(len).sum())
 }
 
-/// Gives readers to come another file to lock.
-fn put_away(layout: &Layout) -> Result<(), StoreError> {
-    let taken = old_files(layout)?;
-    let mut names = (1_u64..).map(|number| layout.trash().join(format!("{OLD_READERS}{number}")));
-    let Some(free) = names.find(|path| !taken.contains(path)) else { return Ok(()) };
-    match fs::rename(layout.readers(), free) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(StoreError::io("move", layout.readers(), error))
-        }
-        // Made at once, so that those who may only read find one.
-        _ => {
-            let made = File::create(layout.readers());
-            made.map(drop).map_err(|error| StoreError::io("create", layout.readers(), error))
-        }
-    }
+/// A file of readers that was put away, and the packs that only they may need.
+struct Generation {
+    number: u64,
+    path: PathBuf,
+    packs: Vec<PathBuf>,
 }
 
-/// Whether nobody holds a file that was put away.
-fn nobody_reads(layout: &Layout) -> Result<bool, StoreError> {
-    for path in old_files(layout)? {
+/// All of them, oldest first.
+fn generations(layout: &Layout) -> Result<Vec<Generation>, StoreError> {
+    let mut found = Vec::new();
+    for path in in_trash(layout)? {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix(OLD_READERS)?.parse().ok());
+        let Some(number) = number else { continue };
+        let list = read_limited(&path, MAX_LIST_BYTES);
+        let list = list.map_err(|error| StoreError::io("read", &path, error))?;
+        let packs = list.lines().filter_map(|line| line.parse().ok());
+        let packs = packs.map(|id| layout.retired_pack(id)).collect();
+        found.push(Generation { number, path, packs });
+    }
+    found.sort_unstable_by_key(|it| it.number);
+    Ok(found)
+}
+
+/// Gives readers to come another file to lock. The old one says which packs wait for it.
+fn put_away(layout: &Layout, packs: &[PathBuf]) -> Result<(), StoreError> {
+    let next = generations(layout)?.last().map_or(1, |it| it.number + 1);
+    let readers = layout.readers();
+    let failed = |error| StoreError::io("write", &readers, error);
+    let mut options = OpenOptions::new();
+    let mut list =
+        options.write(true).create(true).truncate(true).open(&readers).map_err(failed)?;
+    for id in packs.iter().filter_map(|path| path.file_stem()?.to_str()) {
+        writeln!(list, "{id}").map_err(failed)?;
+    }
+    let old = layout.trash().join(format!("{OLD_READERS}{next}"));
+    fs::rename(&readers, old).map_err(|error| StoreError::io("move", &readers, error))?;
+    // Made at once, so that those who may only read find one.
+    File::create(&readers).map(drop).map_err(|error| StoreError::io("create", &readers, error))
+}
+
+/// Deletes what the oldest generations waited for, up to the first that is still held; says whether
+/// none is left. Whoever holds an older one may need the packs of a later one, too.
+fn pass(layout: &Layout) -> Result<bool, StoreError> {
+    for generation in generations(layout)? {
+        let Generation { path, packs, .. } = generation;
         let file = File::open(&path).map_err(|error| StoreError::io("open", &path, error))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(false);
+        }
+        for path in packs.iter().chain([&path]) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", path, error));
+                }
+                _ => {}
+            }
         }
     }
     Ok(true)
 }
 
-fn old_files(layout: &Layout) -> Result<Vec<PathBuf>, StoreError> {
-    in_trash(layout, |path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|it| it.starts_with(OLD_READERS))
-    })
-}
-
 fn old_packs(layout: &Layout) -> Result<Vec<PathBuf>, StoreError> {
-    in_trash(layout, |path| path.extension().is_some_and(|it| it == OLD_PACK))
+    let all = in_trash(layout)?.into_iter();
+    Ok(all.filter(|path| path.extension().is_some_and(|it| it == OLD_PACK)).collect())
 }
 
-fn in_trash(layout: &Layout, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StoreError> {
+fn in_trash(layout: &Layout) -> Result<Vec<PathBuf>, StoreError> {
     let trash = layout.trash();
     let failed = |error| StoreError::io("read", &trash, error);
-    let mut found = Vec::new();
     let entries = match fs::read_dir(&trash) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(failed)?,
     };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if wanted(&path) {
-            found.push(path);
-        }
-    }
-    Ok(found)
+    entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
 }
