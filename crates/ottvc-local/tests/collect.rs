@@ -13,7 +13,7 @@ use ottvc_object::{ContentId, Kind, Object};
 use ottvc_refs::Operation;
 use ottvc_store::collect::{Holder, Live, Publish, Settled, Thing};
 use ottvc_store::pack::RecordHeader;
-use ottvc_store::{EncodedChunk, ObjectStore, StoreError};
+use ottvc_store::{EncodedChunk, StoreError};
 use ottvc_testkit::objects::{chunk, manifest, noise, object, read, store};
 use ottvc_testkit::refs::{branch_at, edit, transaction};
 
@@ -71,8 +71,12 @@ impl Stock {
     fn live(&self) -> Live {
         let mut live = Live::default();
         let (objects, chunks) = self.kept();
-        objects.iter().for_each(|it| drop(live.insert_object(it.id(), Holder::Refs)));
-        chunks.iter().for_each(|it| drop(live.insert_chunk(it.id, Holder::Refs)));
+        for object in objects {
+            live.insert_object(object.id(), Holder::Refs);
+        }
+        for chunk in chunks {
+            live.insert_chunk(chunk.id, Holder::Refs);
+        }
         live.insert_object(manifest(FILE, 100).id(), Holder::Refs);
         live.insert_chunk(chunk(FILE).id, Holder::Refs);
         live
