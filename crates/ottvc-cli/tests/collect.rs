@@ -86,7 +86,7 @@ fn what_a_deletion_would_free_is_what_gc_frees() {
     let audit = copy.ok(&["audit", "dedupe", "--what-if-delete", "airline"]);
     let freed = number(&audit, "/freed_if_deleted");
     assert!(freed > 2_000_000);
-    copy.ok(&["branch", "-d", "--force", "airline"]);
+    copy.ok(&["branch", "-d", "airline", "--force"]);
 
     let dry = copy.ok(&["gc", "--dry-run", "--grace", "0"]);
     assert_eq!(number(&dry, "/purged/bytes"), freed, "to the byte");
@@ -111,7 +111,7 @@ fn things_wait_in_the_trash_and_come_back() {
     copy.write("airline.mov", 2, 400_000);
     let lost = copy.commit("the airline cut");
     copy.ok(&["switch", "main"]);
-    copy.ok(&["branch", "-d", "--force", "airline"]);
+    copy.ok(&["branch", "-d", "airline", "--force"]);
     // Within the grace an undo could want it.
     let held = copy.ok(&["gc", "--dry-run"]);
     assert_eq!(number(&held, "/trashed/bytes"), 0);
@@ -137,7 +137,7 @@ fn things_wait_in_the_trash_and_come_back() {
     let swept = copy.ok(&["gc", "--grace", "1s"]);
     assert!(number(&swept, "/taken_back/bytes") > 400_000);
     copy.ok(&["cat", "again:airline.mov"]);
-    copy.ok(&["branch", "-d", "--force", "again"]);
+    copy.ok(&["branch", "-d", "again", "--force"]);
 
     std::thread::sleep(Duration::from_millis(1100));
     copy.ok(&["gc", "--grace", "1s"]);
@@ -191,7 +191,7 @@ fn gc_while_others_write_loses_nothing() {
     copy.write("doomed.mov", 9, 4_000_000);
     copy.commit("what goes");
     copy.ok(&["switch", "main"]);
-    copy.ok(&["branch", "-d", "--force", "doomed"]);
+    copy.ok(&["branch", "-d", "doomed", "--force"]);
     let before = copy.stored();
     let end = Instant::now() + Duration::from_secs(seconds());
     let root = copy.path();
