@@ -215,7 +215,10 @@ impl Repo {
     /// Whether the store has what an entry names.
     fn is_stored(&self, entry: Entry) -> Result<bool, RepoError> {
         match entry {
-            Entry::File(file) => Ok(self.objects.manifest_of(file.content)?.is_some()),
+            Entry::File(file) => match self.objects.manifest_of(file.content)? {
+                Some(id) => Ok(self.objects.contains(&[id])? == [true]),
+                None => Ok(false),
+            },
             Entry::Document { id, .. } => Ok(self.objects.contains(&[id.into()])? == [true]),
             Entry::Tree { .. } | Entry::Conflict(_) => Ok(false),
         }

@@ -73,9 +73,9 @@ impl ObjectStore for Session {
         if self.is_gone(id) {
             return Ok(None);
         }
-        // Asked for after it was pinned: it may have been dropped just before.
-        let there = self.store.contains(&[id])?;
-        Ok(there.contains(&true).then_some(id))
+        // Asked again now that it is pinned: it may have been dropped just before, and then the file
+        // is kept by it no more.
+        Ok(self.store.manifest_of(content)?.filter(|now| *now == id))
     }
 
     fn writer(&self) -> Result<Box<dyn StoreWriter + '_>, StoreError> {
