@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
-    audit, branches, commit, config, conflicts, diff, files, history, init, manual, merge,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, init, manual, merge,
     merge_file, meta, operations, stage, status, verify,
 };
 use crate::config::Config;
@@ -175,6 +175,8 @@ fn answer(cli: Cli, out: &mut Out) -> Result<Exit, CliError> {
         Command::MergeFile(args) => merge_file::run(&context, out, &args),
         Command::Meta(args) => meta::run(&context, out, args),
         Command::Audit(args) => audit::run(&context, out, args),
+        Command::Gc(args) => collect::gc(&context, out, &args),
+        Command::Trash(args) => collect::trash(&context, out, args),
         Command::Verify(args) => verify::verify(&context, out, &args),
         Command::Undo(args) => operations::undo(&context, out, &args),
         Command::Ops(args) => operations::ops(&context, out, &args),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    audit, branches, commit, config, conflicts, diff, files, history, init, manual, merge,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, init, manual, merge,
     merge_file, meta, operations, stage, status, verify,
 };
 use crate::progress::Mode;
@@ -115,6 +115,10 @@ pub(crate) enum Command {
     Meta(meta::Meta),
     /// Show who holds which bytes; list hashes and make proofs for others
     Audit(audit::Audit),
+    /// Remove what nothing reaches any more, in two steps
+    Gc(collect::Gc),
+    /// List what collection put aside, and take it back
+    Trash(collect::Trash),
     /// Read back and check every byte, object and reference
     Verify(verify::Verify),
     /// Take back the last operation, or a given one

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod branches;
+pub(crate) mod collect;
 pub(crate) mod commit;
 pub(crate) mod config;
 pub(crate) mod conflicts;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ottvc_local::{Access, LocalRepo};
 use ottvc_object::manifest::CutRule;
 use ottvc_refs::{Clock, SystemClock};
+use ottvc_repo::collect::Collector;
 use ottvc_repo::scan::REPO_FOLDER;
 use ottvc_repo::{Parts, Repo};
 use ottvc_store::{StoreError, WorkspaceStore};
@@ -173,12 +174,26 @@ impl Context {
     /// # Errors
     /// As [`Context::open`].
     pub(crate) fn open_with(&self, need: Need, jobs: Option<usize>) -> Result<Opened, CliError> {
+        let (parts, from, config) = self.parts(need, jobs)?;
+        Ok(Opened { repo: Repo::new(parts), from, config })
+    }
+
+    /// Opens the repository for collecting.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub(crate) fn collector(&self, need: Need) -> Result<Collector, CliError> {
+        let (parts, ..) = self.parts(need, None)?;
+        Ok(Collector::new(parts))
+    }
+
+    fn parts(&self, need: Need, jobs: Option<usize>) -> Result<(Parts, PathBuf, Config), CliError> {
         let root = self.root()?;
         let config = Config::load(Some(&root))?;
         let (store, need) = self.open_store(&root.join(REPO_FOLDER), need, &config)?;
         let folder = real(&self.folder)?;
         let from = if folder.starts_with(&root) { folder } else { root.clone() };
-        let repo = Repo::new(Parts {
+        let parts = Parts {
             objects: store.objects(),
             refs: store.refs(),
             workspace: match need {
@@ -193,8 +208,8 @@ impl Context {
                 Some(jobs) => jobs,
                 None => config.jobs()?,
             },
-        });
-        Ok(Opened { repo, from, config })
+        };
+        Ok((parts, from, config))
     }
 
     /// Opens the store; returns it with what it is open for, which is less than `need` where looking

@@ -447,6 +447,13 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     row("store.stopped", Error, 500, "Reading was stopped", "see the cause"),
     row(
+        "trash.not_found",
+        NotFound,
+        404,
+        "Nothing in the trash has that id",
+        "`ottvc trash list` shows what is there",
+    ),
+    row(
         "audit.unbalanced",
         Damage,
         500,

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use ottvc_store::StoreError;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBPinnableSlice, DBRecoveryMode, ErrorKind, InfoLogger, LogLevel, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
+    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, ErrorKind, InfoLogger,
+    LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 /// A write buffer of one table, in bytes.
@@ -191,6 +191,29 @@ impl Db {
     /// Starts a batch of changes.
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch { db: self, writes: WriteBatch::default() }
+    }
+
+    /// Has every table that grows with content rewritten, so that dropped rows give back their room.
+    pub(crate) fn compact(&self) -> Result<(), StoreError> {
+        self.flush()?;
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for table in [Table::Chunks, Table::Objects, Table::Places, Table::Manifests, Table::Meta] {
+            let table = self.table(table)?;
+            self.db.compact_range_cf_opt(table, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
+    }
+
+    /// What the database takes on disk, in bytes.
+    pub(crate) fn disk_bytes(&self) -> Result<u64, StoreError> {
+        let failed = |error| StoreError::io("read", &self.path, error);
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            // One that went away meanwhile takes nothing.
+            bytes += entry.map_err(failed)?.metadata().map_or(0, |found| found.len());
+        }
+        Ok(bytes)
     }
 
     /// Moves everything out of the write-ahead log, so that a folder moved now is whole.

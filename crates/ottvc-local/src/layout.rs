@@ -44,6 +44,10 @@ impl Layout {
     pub(crate) fn lock(&self) -> PathBuf {
         self.dir.join("lock")
     }
+    /// The file that readers hold a lock on.
+    pub(crate) fn readers(&self) -> PathBuf {
+        self.dir.join("readers")
+    }
     /// The list of things that the last check found damaged.
     pub(crate) fn damaged(&self) -> PathBuf {
         self.dir.join("damaged")
@@ -53,6 +57,10 @@ impl Layout {
     }
     pub(crate) fn pack(&self, id: PackId) -> PathBuf {
         self.packs().join(pack_name(id))
+    }
+    /// Where a pack lies that everything was moved out of, for readers who do not know yet.
+    pub(crate) fn retired_pack(&self, id: PackId) -> PathBuf {
+        self.trash().join(format!("{id}.old"))
     }
     /// Where a pack lies until its first barrier, so that a crash leaves no half pack among packs.
     pub(crate) fn new_pack(&self, id: PackId) -> PathBuf {
@@ -137,6 +145,14 @@ impl Layout {
     pub(crate) fn trash_pack(&self, id: PackId) -> Result<(), StoreError> {
         let path = self.pack(id);
         let moved = fs::rename(&path, self.trash().join(pack_name(id)));
+        moved.map_err(|error| StoreError::io("move", path, error))
+    }
+
+    /// Puts away a pack that the index does not name any more. Not synced: should the name come back,
+    /// the pack is put away again as one that the index does not know.
+    pub(crate) fn retire_pack(&self, id: PackId) -> Result<(), StoreError> {
+        let path = self.pack(id);
+        let moved = fs::rename(&path, self.retired_pack(id));
         moved.map_err(|error| StoreError::io("move", path, error))
     }
 

@@ -175,6 +175,13 @@ impl Ledger {
         self.commit_with(shared, own)
     }
 
+    /// Appends no more to a pack, which is about to be emptied. The caller has just passed a barrier.
+    pub(crate) fn detach(&mut self, pack: PackId) {
+        for class in Class::ALL {
+            self.slot(class).take_if(|active| active.id == pack);
+        }
+    }
+
     /// Prepares to store a damaged thing anew: seals the pack it lies in, if that is still appended to.
     /// Its footer then leaves out what can no longer be read, and the pack checks clean again.
     pub(crate) fn leave(

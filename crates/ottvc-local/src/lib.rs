@@ -6,6 +6,7 @@
 //! the bytes, `docs/durability.md` what a crash leaves.
 
 mod check;
+mod collect;
 mod damaged;
 mod db;
 mod groups;
@@ -15,11 +16,13 @@ mod lock;
 mod medium;
 mod objects;
 mod packs;
+mod readers;
 mod rebuild;
 mod refs;
 mod repo;
 mod rows;
 mod shared;
+mod small;
 mod workspace;
 mod writer;
 

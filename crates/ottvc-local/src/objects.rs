@@ -10,7 +10,8 @@ use std::sync::Arc;
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::pack::{Decoder, Record, RecordHeader, RecordKind};
 use ottvc_store::{
-    Checked, ChunkInfo, DamagedThing, Held, ObjectStore, StoreError, StoreWriter, Usage,
+    Checked, ChunkInfo, Collectable, DamagedThing, Held, ObjectStore, StoreError, StoreWriter,
+    Usage,
 };
 
 use crate::check;
@@ -147,6 +148,14 @@ impl LocalObjects {
                 .iter()
                 .try_for_each(|one| self.read_run(std::slice::from_ref(one), tools, visit));
         }
+        if let (Err(error), [(index, id, place)]) = (&read, run)
+            && error.kind() == ErrorKind::NotFound
+            && let Some(Some(now)) = self.places(&[*id])?.pop()
+            && now != *place
+        {
+            // Its pack was rewritten since we looked.
+            return self.read_run(&[(*index, *id, now)], tools, visit);
+        }
         let damaged = |id, place: &Place| StoreError::DamagedChunk { id, place: place.words() };
         read.map_err(|error| self.read_failed(*first, error, damaged(*id, first)))?;
         for (index, id, place) in run {
@@ -212,7 +221,14 @@ impl ObjectStore for LocalObjects {
     fn get(&self, id: ObjectId) -> Result<Object, StoreError> {
         match self.find(id)? {
             Found { inline: Some(object), .. } => Ok(object),
-            Found { at: Some(at), .. } => self.read_object(id, at.place),
+            Found { at: Some(at), .. } => match self.read_object(id, at.place) {
+                // Its pack may have been rewritten since we looked.
+                Err(error @ StoreError::Damaged { .. }) => match self.find(id)?.at {
+                    Some(now) if now != at => self.read_object(id, now.place),
+                    _ => Err(error),
+                },
+                other => other,
+            },
             Found { bad_copy: true, .. } => {
                 Err(StoreError::Damaged { id, place: "db, table objects".into() })
             }
@@ -334,6 +350,10 @@ impl ObjectStore for LocalObjects {
 
     fn is_damaged(&self) -> bool {
         !self.0.ledger().damaged.is_empty()
+    }
+
+    fn collectable(&self) -> &dyn Collectable {
+        self
     }
 
     fn find_prefix(

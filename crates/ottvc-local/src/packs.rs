@@ -41,7 +41,8 @@ impl PackFiles {
         }
         let file = match File::open(self.layout.pack(id)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                File::open(self.layout.new_pack(id))?
+                let new = File::open(self.layout.new_pack(id));
+                new.or_else(|_| File::open(self.layout.retired_pack(id)))?
             }
             other => other?,
         };
@@ -52,6 +53,11 @@ impl PackFiles {
         let file = Arc::new(file);
         open.insert(id, Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Lets go of the file of a pack.
+    pub(crate) fn forget(&self, id: PackId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Fills `buffer` with the `len` bytes of a pack that begin at `offset`.

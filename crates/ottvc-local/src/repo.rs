@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ottvc_refs::RefStore;
+use ottvc_store::collect::Pins;
 use ottvc_store::{DamagedThing, ObjectStore, StoreError, WorkspaceStore};
 
 use crate::db::{Db, Open, logs};
@@ -16,6 +17,7 @@ use crate::lock::WriterLock;
 use crate::medium::{Disk, Medium};
 use crate::objects::LocalObjects;
 use crate::packs::PackFiles;
+use crate::readers;
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::refs::LocalRefs;
 use crate::shared::{Shared, Tuning};
@@ -95,6 +97,11 @@ impl LocalRepo {
     pub fn open_tuned(dir: &Path, access: Access<'_>, tuning: Tuning) -> Result<Self, StoreError> {
         let layout = Layout::new(dir);
         layout.check_version()?;
+        // Before the index is opened: a pack that it names then is not deleted.
+        let reading = match access {
+            Access::Read => readers::enter(&layout),
+            Access::Write { .. } => None,
+        };
         let (db, lock, rebuilt) = match access {
             Access::Read => {
                 let (db, rebuilt) = open_to_read(&layout, &*tuning.medium)?;
@@ -114,7 +121,9 @@ impl LocalRepo {
             tuning,
             syncs: AtomicU64::new(0),
             ledger: Mutex::default(),
+            pins: Arc::new(if lock.is_some() { Pins::default() } else { Pins::needless() }),
             db,
+            reading,
             lock,
         };
         if shared.lock.is_some() {

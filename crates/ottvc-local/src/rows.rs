@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::pack::{Class, Member, PackId, Record, RecordHeader, RecordKind};
-use ottvc_store::{Encoding, StoreError};
+use ottvc_store::{DamagedThing, Encoding, StoreError};
 
 use crate::db::{Batch, Table};
 
@@ -199,6 +199,19 @@ impl Rows {
     pub(crate) fn add_manifest(&mut self, content: ContentId, manifest: ObjectId) {
         self.bytes += 128;
         self.manifests.insert(content, manifest);
+    }
+
+    /// Drops the rows of a thing.
+    pub(crate) fn forget(&mut self, thing: DamagedThing) {
+        match thing {
+            DamagedThing::Chunk(id) => {
+                self.chunks.remove(&id);
+            }
+            DamagedThing::Object(id) => {
+                self.objects.remove(&id);
+                self.manifests.retain(|_, manifest| *manifest != id);
+            }
+        }
     }
 
     /// Takes over the rows of a batch that came later.

@@ -1,10 +1,12 @@
 //! What the three seams of an open store share.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottvc_object::ObjectError;
 use ottvc_store::StoreError;
+use ottvc_store::collect::Pins;
 use ottvc_store::pack::{MAX_RAW_BYTES, PackId, TARGET_BYTES};
 
 use crate::db::{Batch, Db, Table};
@@ -41,7 +43,11 @@ pub(crate) struct Shared {
     /// Barriers' waits for the disk, for tests.
     pub(crate) syncs: AtomicU64,
     pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) pins: Arc<Pins>,
     pub(crate) db: Db,
+    /// What tells collectors that this process reads, where it only does.
+    #[expect(dead_code, reason = "it is held, not used")]
+    pub(crate) reading: Option<File>,
     /// Dropped last: whoever waits for it opens the database next. `None` when only reading.
     pub(crate) lock: Option<WriterLock>,
 }

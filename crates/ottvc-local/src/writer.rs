@@ -1,16 +1,16 @@
 //! The object store of a store on disk: writing a batch.
 
-use std::collections::HashSet;
-
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, Hash, Kind, Object, ObjectId, Storable};
-use ottvc_store::pack::{Class, Encoder, GroupBuilder, MAX_MEMBER_BYTES, RecordKind};
+use ottvc_object::{ChunkId, ContentId, Hash, Kind, Object, ObjectId, Storable};
+use ottvc_store::pack::{Class, Encoder, MAX_MEMBER_BYTES, RecordKind};
 use ottvc_store::{DamagedThing, EncodedChunk, Encoding, StoreError, StoreWriter, Written};
 
+use crate::collect::make_way;
 use crate::db::Table;
 use crate::ledger::Ledger;
 use crate::rows::{ObjectPlace, Place, Rows};
 use crate::shared::Shared;
+use crate::small::{Grouped, Small, Waiting};
 
 /// One batch. Its records go to packs at once, small things as soon as they make a group; its rows wait
 /// until it is finished, so that no other batch counts on what this one may still drop. Dropped
@@ -27,36 +27,6 @@ pub(crate) struct LocalWriter<'a> {
     encoder: Encoder,
 }
 
-/// Small things that wait for their group to be written.
-#[derive(Debug, Default)]
-struct Waiting {
-    group: GroupBuilder,
-    things: Vec<Small>,
-    ids: HashSet<Hash>,
-}
-
-/// A small thing.
-#[derive(Debug)]
-enum Small {
-    Chunk(ChunkId),
-    Object(Object),
-}
-
-impl Small {
-    fn id(&self) -> Hash {
-        match self {
-            Self::Chunk(id) => id.0,
-            Self::Object(object) => object.id().0,
-        }
-    }
-    fn kind(&self) -> RecordKind {
-        match self {
-            Self::Chunk(_) => RecordKind::Chunk,
-            Self::Object(_) => RecordKind::Object,
-        }
-    }
-}
-
 impl<'a> LocalWriter<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
         Self {
@@ -71,26 +41,18 @@ impl<'a> LocalWriter<'a> {
 
     /// Whether a small thing of this batch waits for its group.
     fn waits(&self, id: &Hash) -> bool {
-        self.chunks.ids.contains(id) || self.objects.ids.contains(id)
+        self.chunks.holds(id) || self.objects.holds(id)
     }
 
     /// Takes a small new thing, and writes the group it fills; after an error it is not taken, and what
     /// was taken before still waits. Whoever calls holds no ledger.
     fn group(&mut self, class: Class, thing: Small, raw: &[u8]) -> Result<(), StoreError> {
-        let waiting = self.waiting(class);
-        waiting.group.add(thing.kind(), raw);
-        waiting.ids.insert(thing.id());
-        waiting.things.push(thing);
-        if !waiting.group.is_full() {
+        if !self.waiting(class).add(thing, raw) {
             return Ok(());
         }
         let written = self.write_group(class);
         if written.is_err() {
-            let waiting = self.waiting(class);
-            waiting.group.pop();
-            if let Some(thing) = waiting.things.pop() {
-                waiting.ids.remove(&thing.id());
-            }
+            self.waiting(class).pop();
         }
         written
     }
@@ -104,47 +66,21 @@ impl<'a> LocalWriter<'a> {
 
     /// Writes what waits for a class of packs as one record.
     fn write_group(&mut self, class: Class) -> Result<(), StoreError> {
-        let waiting = self.waiting(class);
-        let (group, members) = waiting.group.encode();
-        // One alone is better off with a record of its own.
-        let alone = match (waiting.things.as_slice(), members.as_slice()) {
-            ([], _) => return Ok(()),
-            ([thing], [member]) => member.of(&group).map(|raw| (thing.kind(), thing.id(), raw)),
-            _ => None,
+        let waiting = match class {
+            Class::Data => &mut self.chunks,
+            Class::Objects => &mut self.objects,
         };
-        let is_group = alone.is_none();
-        let (kind, id, raw) = alone.unwrap_or_else(|| {
-            let id = RecordKind::Group.id_of(&group).unwrap_or_default();
-            (RecordKind::Group, id, group.as_slice())
-        });
         // Packed before the ledger is asked for: whoever else writes goes on meanwhile.
-        let record = self.encoder.record(kind, id, raw);
-        let (header, stored) = record.ok_or_else(|| self.shared.too_large("group", raw.len()))?;
+        let Some(grouped) = waiting.encode(self.shared, &mut self.encoder)? else { return Ok(()) };
         let mut ledger = self.shared.writing()?;
-        let (pack, record) = ledger.append(self.shared, &mut self.rows, class, header, &stored)?;
+        let Grouped { header, stored, .. } = &grouped;
+        let at = ledger.append(self.shared, &mut self.rows, class, *header, stored)?;
         drop(ledger);
-        let waiting = self.waiting(class);
-        let things = std::mem::take(&mut waiting.things);
-        waiting.ids.clear();
-        waiting.group.clear();
+        let counts = waiting.written(&grouped, at, &mut self.rows);
         self.written.stored_bytes += header.record_len();
-        for (thing, member) in things.iter().zip(members) {
-            let place = match is_group {
-                true => Place::in_group(pack, &record, member),
-                false => Place::new(pack, &record),
-            };
-            match thing {
-                Small::Chunk(id) => {
-                    self.rows.add_chunk(*id, place);
-                    self.written.chunks += 1;
-                }
-                Small::Object(object) => {
-                    self.rows.add_object(object, place);
-                    self.written.objects += 1;
-                }
-            }
-            self.written.raw_bytes += u64::from(place.len());
-        }
+        self.written.chunks += counts.chunks;
+        self.written.objects += counts.objects;
+        self.written.raw_bytes += counts.raw_bytes;
         Ok(())
     }
 
@@ -178,6 +114,20 @@ impl<'a> LocalWriter<'a> {
         Ok(row.is_some())
     }
 
+    /// The manifest that a file is kept by, here or before.
+    fn manifest_of(
+        &self,
+        ledger: &Ledger,
+        content: ContentId,
+    ) -> Result<Option<ObjectId>, StoreError> {
+        let waiting = self.rows.manifests.get(&content);
+        if let Some(id) = waiting.or_else(|| ledger.finished.manifests.get(&content)) {
+            return Ok(Some(*id));
+        }
+        let row = self.shared.db.get(Table::Manifests, content.as_bytes())?;
+        Ok(row.and_then(|row| <[u8; 32]>::try_from(&*row).ok()).map(ObjectId))
+    }
+
     fn count(&mut self, raw_len: u32, record_len: u64) {
         self.written.raw_bytes += u64::from(raw_len);
         self.written.stored_bytes += record_len;
@@ -193,12 +143,17 @@ impl StoreWriter for LocalWriter<'_> {
         let shared = self.shared;
         let mut ledger = shared.writing()?;
         let id = object.id();
+        make_way(shared, &mut ledger, DamagedThing::Object(id))?;
         let new = !self.has_object(&mut ledger, id)?;
-        let small = object.kind() == Kind::Document && object.bytes().len() <= MAX_MEMBER_BYTES;
-        if new && small {
+        // Packs alone say which manifest came last, so that one taken up again is written again.
+        let again = match content {
+            Some(content) if !new => self.manifest_of(&ledger, content)? != Some(id),
+            _ => false,
+        };
+        if new && Small::is(object) {
             drop(ledger);
             self.group(Class::Objects, Small::Object(object.clone()), object.bytes())?;
-        } else if new {
+        } else if new || again {
             let (pack, record) = ledger.append_raw(
                 shared,
                 &mut self.rows,
@@ -208,8 +163,10 @@ impl StoreWriter for LocalWriter<'_> {
                 object.bytes(),
             )?;
             self.rows.add_object(object, Place::new(pack, &record));
-            self.written.objects += 1;
-            self.count(record.header.raw_len, record.header.record_len());
+            if new {
+                self.written.objects += 1;
+                self.count(record.header.raw_len, record.header.record_len());
+            }
         }
         if let Some(content) = content {
             self.rows.add_manifest(content, id);
@@ -221,6 +178,7 @@ impl StoreWriter for LocalWriter<'_> {
         let header = chunk.header()?;
         let shared = self.shared;
         let mut ledger = shared.writing()?;
+        make_way(shared, &mut ledger, DamagedThing::Chunk(chunk.id))?;
         if self.has_chunk(&mut ledger, chunk.id)? {
             return Ok(false);
         }

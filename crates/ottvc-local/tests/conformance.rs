@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use ottvc_local::{Access, LocalRepo};
+use ottvc_testkit::collect::collect;
 use ottvc_testkit::objects::objects;
 use ottvc_testkit::refs::refs;
 use ottvc_testkit::workspace::workspace;
@@ -29,6 +30,12 @@ impl Stores {
 fn a_local_store_is_an_object_store() {
     let stores = Stores::default();
     objects(&|| stores.open().objects());
+}
+
+#[test]
+fn a_local_store_can_be_collected() {
+    let stores = Stores::default();
+    collect(&|| stores.open().objects());
 }
 
 #[test]

@@ -112,7 +112,10 @@ pub fn is_kept(store: &dyn ObjectStore, content: ContentId) -> Result<bool, Stor
 }
 
 /// The one chunk that a file is, if the store has it: content and chunk are named by the same hash.
-fn lone_chunk(store: &dyn ObjectStore, content: ContentId) -> Result<Option<ChunkRef>, StoreError> {
+pub(crate) fn lone_chunk(
+    store: &dyn ObjectStore,
+    content: ContentId,
+) -> Result<Option<ChunkRef>, StoreError> {
     let id = ChunkId(content.0);
     let info = store.chunk_infos(&[id])?.into_iter().flatten().next();
     Ok(info.map(|info| ChunkRef { id, len: info.raw_len }))

@@ -189,6 +189,12 @@ pub enum RepoError {
         /// What is wrong with it.
         why: String,
     },
+    /// Nothing in the trash has an id that begins so.
+    #[error("nothing in the trash is called `{id}`")]
+    NotInTrash {
+        /// What was given.
+        id: String,
+    },
     /// An audit whose parts do not add up to what the store holds.
     #[error("the audit counted {counted} bytes and the store holds {held}")]
     Unbalanced {
@@ -257,6 +263,7 @@ impl RepoError {
             Self::Unrelated { .. } => "merge.unrelated",
             Self::CannotUndo { .. } => "operation.cannot_undo",
             Self::BadArgument { .. } => "argument.bad",
+            Self::NotInTrash { .. } => "trash.not_found",
             Self::Unbalanced { .. } => "audit.unbalanced",
             Self::BadProof { .. } => "proof.malformed",
             Self::BadState(_) => "worktree.bad_state",

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod branches;
 pub mod changes;
 pub mod checkout;
+pub mod collect;
 pub mod content;
 pub mod error;
 pub mod history;
@@ -91,8 +92,15 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// Puts a repository together; reads nothing yet.
+    /// Puts a repository together and begins a session of its store, which ends with it: what it is
+    /// told is there is not collected before it has moved its refs. Reads nothing yet.
     pub fn new(parts: Parts) -> Self {
+        let objects = ottvc_store::session(&parts.objects);
+        Self::without_session(Parts { objects, ..parts })
+    }
+
+    /// Puts a repository together for a collector, whose own reading must pin nothing.
+    pub(crate) fn without_session(parts: Parts) -> Self {
         let Parts { objects, refs, workspace, clock, root, actor, rule, jobs } = parts;
         let nodes = StoreNodes::new(Arc::clone(&objects));
         Self { objects, refs, workspace, clock, root, actor, rule, jobs, nodes }

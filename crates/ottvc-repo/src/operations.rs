@@ -91,6 +91,15 @@ impl Repo {
                 return Err(cannot(&format!("{} moved since", edit.name)));
             }
         }
+        let targets: Vec<_> = operation
+            .edits
+            .iter()
+            .filter_map(|edit| Some(edit.old.as_ref()?.target?.into()))
+            .collect();
+        // Where the commit is, all that it names is, and stays while we look at it.
+        if self.objects.contains(&targets)?.contains(&false) {
+            return Err(cannot("what it led away from was collected"));
+        }
         let old_tree = self.head_tree(&state)?;
         let (mut moves, mut head_back) = (None, None);
         if let Head::Branch(head) = &state.head

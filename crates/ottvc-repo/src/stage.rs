@@ -183,10 +183,15 @@ impl Repo {
         // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
         let trusts_cache = !self.objects.is_damaged();
         let mut known = Vec::with_capacity(files.len());
-        for (file, _) in files.values() {
+        for (file, old) in files.values() {
             let row = self.cache_row(&file.path)?;
-            let vouches = |row: &CacheRow| trusts_cache && row.stored && row.vouches(&file.facts);
-            known.push(row.filter(vouches).map(|row| row.entry));
+            let row = row.filter(|row| trusts_cache && row.stored && row.vouches(&file.facts));
+            // What is staged is there. Anything else the store had once, and may have collected.
+            let staged_so = |entry| old.as_ref().is_some_and(|old| old.entry == entry);
+            known.push(match row {
+                Some(row) if staged_so(row.entry) || self.is_stored(row.entry)? => Some(row.entry),
+                _ => None,
+            });
         }
         let short = files.values().zip(&known).filter_map(|((file, _), known)| {
             (known.is_none() && ahead::is_short(file)).then_some(file)
@@ -214,6 +219,18 @@ impl Repo {
         })?;
         staged.edits.extend(edits);
         Ok(())
+    }
+
+    /// Whether the store has what an entry names.
+    fn is_stored(&self, entry: Entry) -> Result<bool, RepoError> {
+        match entry {
+            Entry::File(file) => match self.objects.manifest_of(file.content)? {
+                Some(id) => Ok(self.objects.contains(&[id])? == [true]),
+                None => Ok(crate::content::is_kept(&*self.objects, file.content)?),
+            },
+            Entry::Document { id, .. } => Ok(self.objects.contains(&[id.into()])? == [true]),
+            Entry::Tree { .. } | Entry::Conflict(_) => Ok(false),
+        }
     }
 
     /// Visits the entries staged at and below `path` that are no folders.

@@ -4,8 +4,9 @@
 //! in batches: what a batch holds is found at once by the same process, and survives a crash from the
 //! next barrier on ([`ObjectStore::sync`], or a transaction of the ref store beside it). The seams
 //! block; a backend over a network keeps its own runtime and runs a batch's requests side by side.
-//! Refs, and what may be removed, live elsewhere.
+//! Refs, and what nobody reaches any more, are known elsewhere; `collect` is how it is removed.
 
+pub mod collect;
 pub mod error;
 pub mod memory;
 pub mod pack;
@@ -15,6 +16,7 @@ use std::fmt::Debug;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectError, ObjectId};
 
+pub use collect::{Collectable, session};
 pub use error::StoreError;
 use pack::{RecordHeader, RecordKind};
 pub use workspace::WorkspaceStore;
@@ -162,6 +164,9 @@ pub struct Checked {
 }
 
 /// Keeps objects and chunks and gives them back. Done when it passes `testkit::objects`.
+///
+/// An answer that something is there holds for as long as nobody collects; who acts on answers begins
+/// a [`session`].
 pub trait ObjectStore: Debug + Send + Sync {
     /// Returns the object named `id`, its bytes checked against `id`.
     ///
@@ -223,6 +228,9 @@ pub trait ObjectStore: Debug + Send + Sync {
         kinds: &[Kind],
         limit: usize,
     ) -> Result<Vec<ObjectId>, StoreError>;
+
+    /// The side of it that a collector sees.
+    fn collectable(&self) -> &dyn Collectable;
 }
 
 /// One batch of writes. Dropping it unfinished forgets what was not yet synced.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottvc_object::manifest::Manifest;
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
 
+use crate::collect::{Collectable, Dropped, Pins, Rewritten, Settled, Thing, Trashed, Worn};
 use crate::pack::{Decoder, RecordHeader};
 use crate::{
     Checked, ChunkInfo, Damage, DamagedThing, EncodedChunk, Held, ObjectStore, StoreError,
@@ -30,6 +31,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     held: Mutex<Everything>,
+    pins: Arc<Pins>,
     objects_read: AtomicU64,
     objects_written: AtomicU64,
     chunks_read: AtomicU64,
@@ -43,9 +45,48 @@ struct Everything {
     manifests: HashMap<ContentId, ObjectId>,
     /// Things that read as damaged; storing one again heals it.
     damaged: Vec<DamagedThing>,
+    /// Since when things are in the trash.
+    trash: BTreeMap<Thing, i64>,
+}
+
+impl Everything {
+    /// What a thing takes in packs, if it is held.
+    fn bytes(&self, thing: Thing) -> Option<u64> {
+        match thing {
+            Thing::Object(id) => self.objects.get(&id).map(|it| record_len(it.bytes().len())),
+            Thing::Chunk(id) => self.chunks.get(&id).map(|it| record_len(it.bytes.len())),
+        }
+    }
+
+    /// Forgets a thing.
+    fn drop_thing(&mut self, thing: Thing) {
+        self.trash.remove(&thing);
+        match thing {
+            Thing::Object(id) => {
+                self.objects.remove(&id);
+                self.manifests.retain(|_, manifest| *manifest != id);
+            }
+            Thing::Chunk(id) => {
+                self.chunks.remove(&id);
+            }
+        }
+    }
+
+    /// Forgets a thing that is condemned, since it is about to be stored anew.
+    fn make_way(&mut self, pins: &Pins, thing: Thing) {
+        if pins.ask(&[thing]).contains(&true) {
+            self.drop_thing(thing);
+            pins.stored(thing);
+        }
+    }
 }
 
 impl MemoryStore {
+    /// An empty store with other pins.
+    pub fn with_pins(pins: Pins) -> Self {
+        Self { pins: Arc::new(pins), ..Self::default() }
+    }
+
     /// Returns how often it was asked, for tests that assert what an algorithm touches.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -201,6 +242,86 @@ impl ObjectStore for MemoryStore {
         let found = objects.map(Object::id).filter(|id| id.to_string().starts_with(prefix));
         Ok(found.take(limit).collect())
     }
+
+    fn collectable(&self) -> &dyn Collectable {
+        self
+    }
+}
+
+impl Collectable for MemoryStore {
+    fn pins(&self) -> &Arc<Pins> {
+        &self.pins
+    }
+
+    fn manifests(
+        &self,
+        visit: &mut dyn FnMut(ContentId, ObjectId) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let all = self.held().manifests.clone();
+        all.into_iter().try_for_each(|(content, manifest)| visit(content, manifest))
+    }
+
+    fn trashed(
+        &self,
+        visit: &mut dyn FnMut(Trashed) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let all: Vec<_> = {
+            let held = self.held();
+            let trashed = |(thing, since): (&Thing, &i64)| {
+                let bytes = held.bytes(*thing)?;
+                Some(Trashed { thing: *thing, since: *since, bytes })
+            };
+            held.trash.iter().filter_map(trashed).collect()
+        };
+        all.into_iter().try_for_each(visit)
+    }
+
+    fn trash_times(&self, things: &[Thing]) -> Result<Vec<Option<i64>>, StoreError> {
+        let held = self.held();
+        Ok(things.iter().map(|thing| held.trash.get(thing).copied()).collect())
+    }
+
+    fn trash(&self, things: &[Thing], now: i64) -> Result<Dropped, StoreError> {
+        let (mut held, mut trashed) = (self.held(), Dropped::default());
+        for thing in things {
+            let Some(bytes) = held.bytes(*thing) else { continue };
+            if self.pins.is_unheld(*thing) && !held.trash.contains_key(thing) {
+                held.trash.insert(*thing, now);
+                trashed.add(*thing, bytes);
+            }
+        }
+        Ok(trashed)
+    }
+
+    fn take_back(&self, things: &[Thing]) -> Result<u64, StoreError> {
+        let mut held = self.held();
+        let found = things.iter().filter(|thing| held.trash.remove(thing).is_some());
+        Ok(found.count() as u64)
+    }
+
+    fn purge(&self, things: &[Thing]) -> Result<Dropped, StoreError> {
+        let (mut held, mut dropped) = (self.held(), Dropped::default());
+        for thing in things {
+            let Some(bytes) = held.bytes(*thing) else { continue };
+            if self.pins.is_condemned(*thing) {
+                held.drop_thing(*thing);
+                dropped.add(*thing, bytes);
+            }
+        }
+        Ok(dropped)
+    }
+
+    fn worn(&self, _: usize) -> Result<Vec<Worn>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn rewrite(&self, _: &Worn) -> Result<Rewritten, StoreError> {
+        Ok(Rewritten::default())
+    }
+
+    fn settle(&self, _: u64) -> Result<Settled, StoreError> {
+        Ok(Settled::default())
+    }
 }
 
 /// A batch, kept aside until it is finished.
@@ -218,7 +339,8 @@ impl StoreWriter for MemoryWriter<'_> {
             Kind::Manifest => Some(Manifest::from_object(object)?.content),
             _ => None,
         };
-        let held = self.store.held();
+        let mut held = self.store.held();
+        held.make_way(&self.store.pins, Thing::Object(object.id()));
         let known = held.objects.contains_key(&object.id())
             && !held.damaged.contains(&DamagedThing::Object(object.id()));
         let known = known || !self.new.insert(object.id());
@@ -230,7 +352,8 @@ impl StoreWriter for MemoryWriter<'_> {
 
     fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError> {
         chunk.header()?;
-        let held = self.store.held();
+        let mut held = self.store.held();
+        held.make_way(&self.store.pins, Thing::Chunk(chunk.id));
         let known = held.chunks.contains_key(&chunk.id)
             && !held.damaged.contains(&DamagedThing::Chunk(chunk.id));
         if known || self.chunks.contains_key(&chunk.id) {

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
 use ottvc_store::{DamagedThing, ObjectStore, StoreError};
+use ottvc_testkit::collect::collect;
 use ottvc_testkit::objects::{chunk, objects, store};
 use ottvc_testkit::workspace::workspace;
 
 #[test]
 fn a_memory_store_is_an_object_store() {
     objects(&|| Arc::new(MemoryStore::default()));
+}
+
+#[test]
+fn a_memory_store_can_be_collected() {
+    collect(&|| Arc::new(MemoryStore::default()));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_refs::{Operation, RefError, RefName, RefStore, RefTransaction, RefValue};
 use ottvc_store::{
-    Checked, ChunkInfo, EncodedChunk, Held, ObjectStore, StoreError, StoreWriter, Usage,
-    WorkspaceStore, Written,
+    Checked, ChunkInfo, Collectable, EncodedChunk, Held, ObjectStore, StoreError, StoreWriter,
+    Usage, WorkspaceStore, Written,
 };
 
 /// When to fail; shared by the stores that are to fail together.
@@ -114,6 +114,9 @@ impl ObjectStore for FaultyObjects {
         limit: usize,
     ) -> Result<Vec<ObjectId>, StoreError> {
         self.inner.find_prefix(prefix, kinds, limit)
+    }
+    fn collectable(&self) -> &dyn Collectable {
+        self.inner.collectable()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where reachability starts: refs, the working copy, and the operations that `undo` can take back.
 
-use ottvc_object::{CommitId, Kind};
+use ottvc_object::{CommitId, Kind, ObjectId};
 use ottvc_refs::{RefName, RefValue};
 
 use crate::audit::links::Link;
@@ -39,7 +39,7 @@ impl Repo {
         Ok(refs.into_iter().map(|(name, value)| (name, value.target)).collect())
     }
 
-    /// Every commit that an operation moved a ref to or from.
+    /// Every commit that an operation moved a ref to or from; those that were collected left out.
     pub(crate) fn operation_links(&self) -> Result<Vec<Link>, RepoError> {
         let mut links = Vec::new();
         let mut before = None;
@@ -50,7 +50,10 @@ impl Repo {
             let values =
                 operations.iter().flat_map(|it| &it.edits).flat_map(|it| [&it.old, &it.new]);
             let target = |value: &Option<RefValue>| value.as_ref().and_then(|value| value.target);
-            links.extend(values.filter_map(target).map(commit_link));
+            let ids: Vec<ObjectId> = values.filter_map(target).map(ObjectId::from).collect();
+            let there = self.objects.contains(&ids)?;
+            let kept = ids.into_iter().zip(there).filter(|(_, there)| *there);
+            links.extend(kept.map(|(id, _)| Link::Object(id, Kind::Commit)));
         }
     }
 

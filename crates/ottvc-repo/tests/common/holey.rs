@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::memory::MemoryStore;
-use ottvc_store::{Checked, ChunkInfo, Held, ObjectStore, StoreError, StoreWriter, Usage};
+use ottvc_store::{
+    Checked, ChunkInfo, Collectable, Held, ObjectStore, StoreError, StoreWriter, Usage,
+};
 
 /// A store from which some things are gone.
 #[derive(Debug, Default)]
@@ -28,6 +30,9 @@ impl Holey {
 }
 
 impl ObjectStore for Holey {
+    fn collectable(&self) -> &dyn Collectable {
+        self.inner.collectable()
+    }
     fn get(&self, id: ObjectId) -> Result<Object, StoreError> {
         if self.lost(&id.0) { Err(StoreError::NotFound { id }) } else { self.inner.get(id) }
     }
