@@ -672,6 +672,7 @@ mod tests {
         store.index 1 500 The index cannot be used
         store.backend 1 500 The disk or database failed
         store.stopped 1 500 Reading was stopped
+        trash.not_found 3 404 Nothing in the trash has that id
         audit.unbalanced 10 500 The audit does not add up
         object.bad_id 2 400 Not an id
         object.malformed 10 500 Bytes are no object

@@ -146,7 +146,7 @@ fn version_names_program_and_format() {
 fn help_of_every_command_fits_the_screen() {
     let lab = Lab::new();
     let commands = commands(&lab);
-    assert_eq!(commands.len(), 30, "{commands:?}");
+    assert_eq!(commands.len(), 32, "{commands:?}");
     for command in &commands {
         for line in [format!("help {command}"), format!("man {command}")] {
             if line != "man help" && line != "help help" {
@@ -186,6 +186,8 @@ fn help_of_every_command_fits_the_screen() {
       merge-file   Merge three metadata documents given as files
       meta         Read and change metadata documents
       audit        Show who holds which bytes; list hashes and make proofs for others
+      gc           Remove what nothing reaches any more, in two steps
+      trash        List what collection put aside, and take it back
       verify       Read back and check every byte, object and reference
       undo         Take back the last operation, or a given one
       ops          List operations: every command that moved a branch or tag

@@ -391,11 +391,11 @@ impl Weight {
     }
 
     fn add(&mut self, place: &Place) {
-        self.live += place.share();
+        self.live += place.weight();
         self.things += 1;
         self.lines += match place.member {
             None => LINE_BYTES,
-            Some(member) => member.share(LINE_BYTES, place.raw_len),
+            Some(member) => member.weight(LINE_BYTES, place.raw_len),
         };
     }
 

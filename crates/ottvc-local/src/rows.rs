@@ -70,6 +70,12 @@ impl Place {
         self.member.map_or(record, |member| member.share(record, self.raw_len))
     }
 
+    /// How much longer it makes its pack.
+    pub(crate) fn weight(&self) -> u64 {
+        let record = RecordHeader::LEN + u64::from(self.stored_len);
+        self.member.map_or(record, |member| member.weight(record, self.raw_len))
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut row = self.pack.0.to_vec();
         row.extend(self.offset.to_le_bytes());

@@ -17,7 +17,7 @@ use ottvc_store::{EncodedChunk, StoreError};
 use ottvc_testkit::objects::{chunk, manifest, noise, object, read, store};
 use ottvc_testkit::refs::{branch_at, edit, transaction};
 
-const TARGET: u64 = 20_000;
+const TARGET: u64 = 65_000;
 const FILE: &[u8] = b"a file that is kept by two manifests, one after the other";
 
 /// What a store holds, of which every third thing is to stay.
@@ -28,7 +28,7 @@ struct Stock {
 
 impl Stock {
     fn new() -> Self {
-        let chunks = (0..30).map(|seed| chunk(&noise(seed, 3000))).collect();
+        let chunks = (0..30).map(|seed| chunk(&noise(seed, 20_000))).collect();
         let mut objects: Vec<_> = (0..60).map(|seed| object(Kind::Tree, seed)).collect();
         // Too long for the index, so that it is read from its pack.
         let mut long = vec![Kind::Document as u8, 1];
@@ -99,7 +99,7 @@ impl Stock {
             assert_eq!(&seam.get(object.id()).unwrap(), object);
         }
         let ids: Vec<_> = chunks.iter().map(|it| it.id).collect();
-        let raws: Vec<_> = (0..30).step_by(3).map(|seed| noise(seed, 3000)).collect();
+        let raws: Vec<_> = (0..30).step_by(3).map(|seed| noise(seed, 20_000)).collect();
         assert_eq!(read(&*seam, &ids).unwrap(), raws);
         let id = seam.manifest_of(ContentId::of(FILE)).unwrap();
         assert_eq!(id, Some(manifest(FILE, 100).id()));
@@ -154,8 +154,8 @@ fn what_is_dropped_is_given_back_and_all_else_reads() {
     let before = repo.objects().usage().unwrap().pack_bytes;
     let (history_before, held) = (history(&repo), folder.scan(&*repo.objects()));
     let (dropped, settled) = collect(&repo, &stock).unwrap();
-    // By hand: 20 chunks of 3000 bytes, 40 objects of 10, a manifest; each with its record.
-    let gone = 20 * (3000 + RecordHeader::LEN) + 40 * (10 + RecordHeader::LEN);
+    // By hand: 20 chunks of 20,000 bytes, 40 objects of 10, a manifest; each with its record.
+    let gone = 20 * (20_000 + RecordHeader::LEN) + 40 * (10 + RecordHeader::LEN);
     let manifest = held[&manifest(FILE, 200).id().0];
     let ottvc_store::Held::Object { stored_len, .. } = manifest else { panic!("{manifest:?}") };
     assert_eq!(dropped, gone + stored_len);
@@ -335,4 +335,44 @@ fn a_pack_that_cannot_be_read_in_full_stays() {
     assert!(path.exists());
     let read = objects.read_chunks(&[stock.chunks[0].id], &mut |_, _| Ok(()));
     assert!(matches!(read, Err(StoreError::DamagedChunk { .. })), "it is named, not forgotten");
+}
+
+/// What lives of groups is grouped again, and takes no more than it did.
+#[test]
+fn groups_that_lost_members_are_written_anew() {
+    let folder = Folder::new();
+    let chunks: Vec<_> = (0..900).map(|seed| chunk(&noise(seed, 500))).collect();
+    let documents: Vec<_> = (0..900).map(|seed| object(Kind::Document, seed)).collect();
+    let repo = folder.write();
+    store(&*repo.objects(), &documents, &chunks);
+    repo.objects().sync().unwrap();
+    let before = repo.objects().usage().unwrap().pack_bytes;
+    let objects = repo.objects();
+    let side = objects.collectable();
+    let mut live = Live::default();
+    for (chunk, document) in chunks.iter().zip(&documents).step_by(3) {
+        live.insert_chunk(chunk.id, Holder::Refs);
+        live.insert_object(document.id(), Holder::Refs);
+    }
+    let collection = side.pins().begin_collection().unwrap();
+    assert!(matches!(collection.publish(live), Publish::Done));
+    let things: Vec<_> = chunks
+        .iter()
+        .map(|chunk| Thing::Chunk(chunk.id))
+        .chain(documents.iter().map(|document| Thing::Object(document.id())))
+        .collect();
+    let dropped = side.purge(&things).unwrap();
+    assert_eq!((dropped.chunks, dropped.objects), (600, 600));
+    for one in side.worn(10_000).unwrap() {
+        assert!(side.rewrite(&one).unwrap().gone);
+    }
+    assert!(side.worn(10_000).unwrap().is_empty(), "a rewritten pack is not worn again");
+    side.settle(1200).unwrap();
+    let after = objects.usage().unwrap().pack_bytes;
+    assert!(before - after >= dropped.bytes * 9 / 10, "{before} - {after} < {}", dropped.bytes);
+    let kept: Vec<_> = chunks.iter().step_by(3).map(|chunk| chunk.id).collect();
+    assert_eq!(read(&*objects, &kept).unwrap()[7], noise(21, 500));
+    assert_eq!(objects.get(documents[33].id()).unwrap(), documents[33]);
+    drop((collection, objects, repo));
+    folder.assert_clean();
 }

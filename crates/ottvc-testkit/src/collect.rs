@@ -72,7 +72,7 @@ fn without_a_collection_nothing_goes(store: &dyn ObjectStore) {
 
 fn what_lives_stays(store: &dyn ObjectStore) {
     let (kept, lost) = (object(Kind::Tree, 1), object(Kind::Tree, 2));
-    let (kept_chunk, lost_chunk) = (chunk(&noise(1, 100)), chunk(&noise(2, 100)));
+    let (kept_chunk, lost_chunk) = (chunk(&noise(1, 20_000)), chunk(&noise(2, 20_000)));
     self::store(store, &[kept.clone(), lost.clone()], &[kept_chunk.clone(), lost_chunk.clone()]);
     store.sync().unwrap();
     let mut live = Live::default();
@@ -87,14 +87,14 @@ fn what_lives_stays(store: &dyn ObjectStore) {
     ];
     let dropped = store.collectable().purge(&things).unwrap();
     assert_eq!((dropped.objects, dropped.chunks), (1, 1));
-    assert_eq!(dropped.bytes, 56 + 10 + 56 + 100);
+    assert_eq!(dropped.bytes, 56 + 10 + 56 + 20_000);
     assert_eq!(collection.holder(things[0]), Some(Holder::Refs));
     assert_eq!(collection.holder(things[1]), None);
     drop(collection);
     let there: Vec<_> = things.iter().map(|thing| holds(store, *thing)).collect();
     assert_eq!(there, [true, false, true, false]);
     assert_eq!(store.get(kept.id()).unwrap(), kept);
-    assert_eq!(read(store, &[kept_chunk.id]).unwrap(), [noise(1, 100)]);
+    assert_eq!(read(store, &[kept_chunk.id]).unwrap(), [noise(1, 20_000)]);
 }
 
 fn the_trash_is_found_and_given_back(store: &dyn ObjectStore) {

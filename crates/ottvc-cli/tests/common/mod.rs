@@ -154,11 +154,15 @@ impl Lab {
         ran.err
     }
 
-    /// Puts a file into the working copy.
+    /// Puts a file into the working copy, as if it had been there for a while: one changed within the
+    /// last tick of the clock is read again by whoever looks.
     pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let path = self.work.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::File::create(path).unwrap().write_all(bytes.as_ref()).unwrap();
+        let mut file = std::fs::File::create(path).unwrap();
+        file.write_all(bytes.as_ref()).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - std::time::Duration::from_secs(60)).unwrap();
     }
 
     /// Reads a file of the working copy.
