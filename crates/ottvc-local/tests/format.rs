@@ -4,7 +4,8 @@
 //! made again from packs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use ottvc_object::manifest::{ChunkList, Layout, Manifest};
 use ottvc_object::tree::{self, Node, Nodes};
 use ottvc_object::value::Document;
 use ottvc_object::{Commit, CommitId, ContentId, Entry, Kind, RepoPath, TreeId};
+use ottvc_store::pack::{Class, Encoder, GroupBuilder, PackHeader, PackId, RecordKind};
 use ottvc_store::{Held, ObjectStore, StoreError};
 use tempfile::TempDir;
 
@@ -36,6 +38,10 @@ fn thawed(name: &str) -> TempDir {
         fs::copy(entry.path(), dir.path().join("packs").join(entry.file_name())).unwrap();
     }
     dir
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    File::create(path).unwrap().write_all(bytes).unwrap();
 }
 
 /// Nodes of a store.
@@ -210,7 +216,7 @@ fn a_repository_of_version_1_is_written_on() {
 #[test]
 fn a_later_version_is_refused_and_left_alone() {
     let dir = thawed("repository-v1");
-    fs::write(dir.path().join("VERSION"), "ottvc 2\n").unwrap();
+    put(&dir.path().join("VERSION"), b"ottvc 2\n");
     let before = names(dir.path());
     for access in [Access::Read, WRITE] {
         let refused = LocalRepo::open(dir.path(), access).unwrap_err();
@@ -220,4 +226,29 @@ fn a_later_version_is_refused_and_left_alone() {
     let rebuilt = LocalRepo::rebuild(dir.path(), Duration::ZERO, "a test");
     assert!(matches!(rebuilt, Err(StoreError::TooNew { .. })));
     assert_eq!(names(dir.path()), before);
+}
+
+/// The hash of a group vouches for its bytes, not for their sense.
+#[test]
+fn a_group_with_a_member_that_is_no_object_costs_that_member() {
+    let id = PackId([3; 16]);
+    let mut bytes = PackHeader { id, class: Class::Objects, order: 1 }.encode();
+    let whole = Document::empty().to_object().unwrap();
+    let mut group = GroupBuilder::default();
+    assert!(group.add(RecordKind::Object, b"no object"));
+    assert!(group.add(RecordKind::Object, whole.bytes()));
+    let (raw, _) = group.encode();
+    let name = RecordKind::Group.id_of(&raw).unwrap();
+    let (header, stored) = Encoder::default().record(RecordKind::Group, name, &raw).unwrap();
+    bytes.extend(header.encode(id, PackHeader::LEN));
+    bytes.extend(&*stored);
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("packs")).unwrap();
+    put(&dir.path().join("packs").join(format!("{id}.pack")), &bytes);
+    assert!(LocalRepo::init(dir.path()).unwrap());
+    let rebuilt = LocalRepo::rebuild(dir.path(), Duration::ZERO, "a test").unwrap();
+    assert_eq!((rebuilt.objects, rebuilt.damaged.len()), (1, 1), "{:?}", rebuilt.damaged);
+    let repo = LocalRepo::open(dir.path(), WRITE).unwrap();
+    assert_eq!(repo.objects().get(whole.id()).unwrap(), whole);
 }
