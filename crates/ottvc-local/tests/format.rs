@@ -14,7 +14,7 @@ use ottvc_object::codec::Storable;
 use ottvc_object::manifest::{ChunkList, Layout, Manifest};
 use ottvc_object::tree::{self, Node, Nodes};
 use ottvc_object::value::Document;
-use ottvc_object::{Commit, CommitId, ContentId, Entry, Kind, RepoPath, TreeId};
+use ottvc_object::{ChunkId, Commit, CommitId, ContentId, Entry, Kind, RepoPath, TreeId};
 use ottvc_store::pack::{Class, Encoder, GroupBuilder, PackHeader, PackId, RecordKind};
 use ottvc_store::{Held, ObjectStore, StoreError};
 use tempfile::TempDir;
@@ -56,12 +56,16 @@ impl Nodes for Stored<'_> {
 
 /// The bytes of a file, put together from its chunks, and its length.
 fn content(objects: &dyn ObjectStore, id: ContentId) -> Vec<u8> {
-    let manifest = objects.manifest_of(id).unwrap().unwrap();
-    let manifest = Manifest::from_object(&objects.get(manifest).unwrap()).unwrap();
-    let Layout::Plain { chunks, .. } = &manifest.layout;
+    let ids: Vec<_> = match objects.manifest_of(id).unwrap() {
+        Some(manifest) => {
+            let manifest = Manifest::from_object(&objects.get(manifest).unwrap()).unwrap();
+            let Layout::Plain { chunks, .. } = manifest.layout;
+            let ChunkList::Inline(chunks) = chunks else { panic!("a long file") };
+            chunks.iter().map(|chunk| chunk.id).collect()
+        }
+        None => vec![ChunkId(id.0)],
+    };
     let mut bytes = Vec::new();
-    let ChunkList::Inline(chunks) = chunks else { panic!("a long file") };
-    let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
     let read = objects.read_chunks(&ids, &mut |_, chunk| {
         bytes.extend_from_slice(chunk);
         Ok(())
