@@ -12,13 +12,13 @@ CARGO_FLAGS := --release --locked
 BINARY := $(CARGO_TARGET_DIR)/release/ottvc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench fmt lint install
+.PHONY: help setup build demo test fuzz bench fmt lint install
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: compiler, libclang, ffmpeg, cargo-deny, ascmhl
-	@tests/setup.sh build media lint
+setup: ## Install what is missing: compiler, libclang, ffmpeg, cargo-deny, ascmhl, cargo-fuzz
+	@tests/setup.sh build media lint fuzz
 
 build: ## Build the ottvc binary
 	@tests/setup.sh build
@@ -30,9 +30,13 @@ demo: ## Tell ottvc's story on real media, in a minute or two after the build
 	cargo build $(CARGO_FLAGS) --package ottvc-cli
 	@fixtures/demo.sh "$(BINARY)"
 
-test: ## Check layout, lints, dependencies and every test; the last line counts them
-	@tests/setup.sh build media lint
-	@tests/run.sh format lint dependencies tests
+test: ## Check layout, lints, dependencies, every test, and fuzz a little; the last line counts
+	@tests/setup.sh build media lint fuzz
+	@tests/run.sh format lint dependencies tests fuzz
+
+fuzz: ## Feed hostile bytes to every decoder, each for FUZZ_SECONDS (20)
+	@tests/setup.sh build fuzz
+	@tests/fuzz.sh
 
 bench: ## Time what crosses crates
 	@tests/setup.sh build media

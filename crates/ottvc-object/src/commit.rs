@@ -133,9 +133,24 @@ impl FromStr for EditionId {
     type Err = ObjectError;
     fn from_str(text: &str) -> Result<Self, ObjectError> {
         let bad = || ObjectError::BadId { text: text.to_owned() };
-        if text.len() != 32 {
+        // Whatever else `from_str_radix` takes for a number, a sign among it.
+        if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(bad());
         }
         u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edition_id_is_32_digits() {
+        let id = EditionId([0xab; 16]);
+        assert_eq!(id.to_string().parse::<EditionId>().ok(), Some(id));
+        for bad in ["", "ab", &format!("+{}", "a".repeat(31)), &"a".repeat(33)] {
+            assert!(bad.parse::<EditionId>().is_err(), "{bad}");
+        }
     }
 }

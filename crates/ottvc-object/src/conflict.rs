@@ -232,6 +232,17 @@ impl<C, T: Decode<C>> Decode<C> for Conflict<T> {
     }
 }
 
+impl<T> Conflict<T> {
+    /// Whether every value its terms have passes `test`, those of contested terms included.
+    pub(crate) fn all_values(&self, test: &impl Fn(&T) -> bool) -> bool {
+        self.terms.as_slice().iter().all(|term| match term {
+            Term::Absent => true,
+            Term::Value(value) => test(value),
+            Term::Contested(nested) => nested.all_values(test),
+        })
+    }
+}
+
 /// The BLAKE3 key-derivation context of a conflict's core identity.
 const CORE_CONTEXT: &str = "ottvc 2026 conflict core v1";
 /// The BLAKE3 key-derivation context of one term of it.

@@ -2,9 +2,11 @@
 //!
 //! `/titles/@fr-FR`, `/cast/[person=p1,function=actor]/character`, `/genres/{drama}`, `/logos/#3`,
 //! `/rail/$order`. List items are named by key, so that a path survives reordering. What is written
-//! reads back as the same path; `docs/format.md` has the escapes.
+//! reads back as the same path; `docs/format-values.md` has the escapes.
 
 mod text;
+
+use std::collections::BTreeSet;
 
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
@@ -87,6 +89,7 @@ impl Segment {
             Self::Item(parts) if parts.iter().any(|(field, _)| field.len() > MAX_KEY_BYTES) => {
                 Err("a key field has over 255 bytes")
             }
+            Self::Item(parts) if names_twice(parts) => Err("an item names a key field twice"),
             Self::Item(parts)
                 if parts.iter().any(|(_, part)| !part.is_scalar() || *part == Value::Null) =>
             {
@@ -95,9 +98,16 @@ impl Segment {
             Self::Element(element) if !element.is_element() => {
                 Err("an element of a set is a scalar or an asset reference")
             }
+            Self::Element(Value::Asset(asset)) => asset.fault().map_or(Ok(()), Err),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether two parts of a key are of one field.
+fn names_twice(parts: &[(String, Value)]) -> bool {
+    let fields: BTreeSet<&String> = parts.iter().map(|(field, _)| field).collect();
+    fields.len() != parts.len()
 }
 
 impl<C> Decode<C> for FieldPath {

@@ -124,7 +124,7 @@ impl fmt::Debug for Name {
 }
 
 /// A path from the root of a tree: names joined by `/`; the empty path is the root itself.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode)]
 pub struct RepoPath(Vec<Name>);
 
 impl RepoPath {
@@ -191,6 +191,19 @@ impl RepoPath {
 /// The place a path has in a tree: equal for paths that differ only in case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PathKey(pub Vec<String>);
+
+impl<C> Decode<C> for RepoPath {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        let names = Vec::<Name>::decode(decoder)?;
+        if names.len() > MAX_PATH_DEPTH {
+            return Err(bincode::error::DecodeError::Other("a path is over 64 names deep"));
+        }
+        Ok(Self(names))
+    }
+}
+bincode::impl_borrow_decode!(RepoPath);
 
 impl fmt::Display for RepoPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

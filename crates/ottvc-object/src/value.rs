@@ -168,7 +168,13 @@ impl Value {
     }
     /// Whether a localized map may hold it.
     pub(crate) fn is_localized_leaf(&self) -> bool {
-        matches!(self, Self::String(_) | Self::Text(_) | Self::Conflict(_))
+        match self {
+            Self::String(_) | Self::Text(_) => true,
+            Self::Conflict(conflict) => {
+                conflict.all_values(&|value| matches!(value, Self::String(_) | Self::Text(_)))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -187,6 +193,9 @@ pub(crate) fn not_a_tag(tag: &str) -> String {
 
 /// The rule that a value under a language tag breaks.
 pub(crate) fn not_a_leaf(value: &Value) -> String {
+    if matches!(value, Value::Conflict(_)) {
+        return "a conflict under a language tag is among strings and texts".to_owned();
+    }
     format!("{} cannot stand under a language tag", value.kind_phrase())
 }
 

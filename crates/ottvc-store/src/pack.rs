@@ -4,8 +4,8 @@
 //! after the other. A sealed pack ends with a footer that lists its records; a pack without one is
 //! still being written, or its writer died, and is read by walking its records. Every header is bound
 //! by its checksum to its pack and its place, so bytes that merely look like a record (a pack inside
-//! a chunk, what a disk held before) never pass for one. Everything here is pure; `docs/format.md`
-//! states every byte.
+//! a chunk, what a disk held before) never pass for one. Everything here is pure;
+//! `docs/format-pack.md` states every byte.
 
 pub mod footer;
 pub mod group;

@@ -97,12 +97,10 @@ pub fn set() -> impl Strategy<Value = ValueSet> {
     })
 }
 
-fn localized(conflict: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        4 => text().prop_map(Value::String),
-        4 => text().prop_map(Value::Text),
-        1 => conflict,
-    ];
+fn localized(with_conflicts: bool) -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![text().prop_map(Value::String), text().prop_map(Value::Text)].boxed();
+    let conflict = if with_conflicts { conflict_of(plain.clone()) } else { plain.clone() };
+    let leaf = prop_oneof![8 => plain, 1 => conflict];
     vec((select(&TAGS[..]), leaf), 0..4).prop_map(|entries| {
         Value::Localized(entries.into_iter().map(|(tag, leaf)| (tag.to_owned(), leaf)).collect())
     })
@@ -114,6 +112,27 @@ fn map_of(value: BoxedStrategy<Value>) -> impl Strategy<Value = ValueMap> {
 
 fn key_part() -> impl Strategy<Value = Value> {
     scalar().prop_map(|part| if part == Value::Null { Value::from("null") } else { part })
+}
+
+/// The item `value` under a key: a map that holds it, or a conflict among such maps.
+fn with_key(value: Value, key: &[(String, Value)]) -> Value {
+    match value {
+        Value::Conflict(conflict) => Value::Conflict(Box::new(among_items(&conflict, key))),
+        Value::Map(mut map) => {
+            map.extend(key.iter().cloned());
+            Value::Map(map)
+        }
+        _ => Value::map(key.iter().cloned()),
+    }
+}
+
+fn among_items(conflict: &Conflict<Value>, key: &[(String, Value)]) -> Conflict<Value> {
+    let terms = conflict.terms.map(|term| match term {
+        Term::Absent => Term::Absent,
+        Term::Value(value) => Term::Value(with_key(value.clone(), key)),
+        Term::Contested(nested) => Term::Contested(Box::new(among_items(nested, key))),
+    });
+    Conflict { terms, ..conflict.clone() }
 }
 
 /// Keyed lists with one or two key fields, items in any order, now and then a conflict over an item
@@ -129,13 +148,8 @@ fn keyed(value: BoxedStrategy<Value>, conflict: BoxedStrategy<Value>) -> BoxedSt
             let mut items = BTreeMap::new();
             for (first, second, item) in drawn {
                 let parts: Vec<Value> = [first, second].into_iter().take(fields.len()).collect();
-                let item = match item {
-                    Value::Map(mut map) => {
-                        map.extend(fields.iter().cloned().zip(parts.iter().cloned()));
-                        Value::Map(map)
-                    }
-                    other => other,
-                };
+                let key: Vec<_> = fields.iter().cloned().zip(parts.iter().cloned()).collect();
+                let item = with_key(item, &key);
                 items.insert(Key::new(parts).ok()?, item);
             }
             let mut keys: Vec<Key> = items.keys().cloned().collect();
@@ -209,7 +223,7 @@ fn values(with_conflicts: bool) -> BoxedStrategy<Value> {
         } else {
             text().prop_map(Value::String).boxed()
         };
-        // Items of a list and leaves of a localized map may be conflicts, but not any leaf.
+        // Items of a list may be conflicts, but not any leaf.
         let item = if with_conflicts {
             conflict.clone()
         } else {
@@ -218,7 +232,7 @@ fn values(with_conflicts: bool) -> BoxedStrategy<Value> {
         prop_oneof![
             4 => map_of(inner.clone()).prop_map(Value::Map),
             2 => vec(inner.clone(), 0..4).prop_map(Value::Array),
-            2 => localized(conflict.clone()),
+            2 => localized(with_conflicts),
             2 => keyed(inner, item),
             1 => conflict,
         ]

@@ -15,8 +15,15 @@ pub const MAX_VALUES: usize = 1 << 18;
 
 /// Checks a whole document.
 pub(super) fn check_root(root: &Value) -> Result<(), ObjectError> {
-    if !matches!(root, Value::Map(_) | Value::Conflict(_)) {
-        let why = format!("a document is a map, this is {}", root.kind_phrase());
+    let why = match root {
+        Value::Map(_) => None,
+        // Whatever settles a conflict must leave what may stand there.
+        Value::Conflict(conflict) => (!conflict
+            .all_values(&|value| matches!(value, Value::Map(_))))
+        .then(|| "a conflict over a whole document is among maps".to_owned()),
+        _ => Some(format!("a document is a map, this is {}", root.kind_phrase())),
+    };
+    if let Some(why) = why {
         return Err(ObjectError::BadValue { field: "/".into(), why });
     }
     let mut check = Check { path: FieldPath::default(), conflicts: 0, values: 0 };

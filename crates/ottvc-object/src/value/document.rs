@@ -33,7 +33,7 @@ impl Document {
         self.0
     }
 
-    /// Reads the JSON projection (`docs/format.md`, Metadata values); plain JSON is one.
+    /// Reads the JSON projection (`docs/format-values.md`, JSON); plain JSON is one.
     ///
     /// # Errors
     /// [`ObjectError::BadJson`] with line and column for bad syntax, a key that comes twice or

@@ -7,7 +7,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::conflict::{Conflict, Term};
+use crate::conflict::Conflict;
 use crate::error::ObjectError;
 use crate::field_path::Segment;
 use crate::value::{MAX_KEY_BYTES, Value, ValueMap};
@@ -208,7 +208,7 @@ impl KeyedList {
                 }
             }
             ListOrder::Conflict(conflict) => {
-                if !self.are_sequences(conflict) {
+                if !conflict.all_values(&|value| self.read_sequence(value).is_some()) {
                     return Err(bad("a conflicted order holds sequences of keys".into()));
                 }
             }
@@ -241,12 +241,9 @@ impl KeyedList {
         self.items.get_mut(key)
     }
 
-    fn are_sequences(&self, conflict: &Conflict<Value>) -> bool {
-        conflict.terms.as_slice().iter().all(|term| match term {
-            Term::Absent => true,
-            Term::Value(value) => self.read_sequence(value).is_some(),
-            Term::Contested(nested) => self.are_sequences(nested),
-        })
+    /// Whether `item` is a map that this key names.
+    fn has_key(&self, item: &Value, key: &Key) -> bool {
+        matches!(item, Value::Map(map) if self.key_of(map).is_ok_and(|own| own == *key))
     }
 
     fn check_item(&self, key: &Key, item: &Value) -> Result<(), ObjectError> {
@@ -256,6 +253,11 @@ impl KeyedList {
             }
             Value::Conflict(_) if key.0.len() != self.fields.len() => {
                 Err(bad("a key does not have one part for each key field".into()))
+            }
+            Value::Conflict(conflict)
+                if !conflict.all_values(&|value| self.has_key(value, key)) =>
+            {
+                Err(bad("a conflict over an item is among items of its key".into()))
             }
             Value::Map(_) | Value::Conflict(_) => Ok(()),
             other => Err(bad(format!("{} cannot be an item of a keyed list", other.kind_phrase()))),

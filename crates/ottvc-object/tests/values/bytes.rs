@@ -1,9 +1,9 @@
 //! Canonical bytes: frozen, one spelling, refused when hostile.
 
-use ottvc_object::codec::{self, Storable};
+use ottvc_object::codec::{self, Object, Storable};
 use ottvc_object::conflict::{Conflict, Term, Terms};
 use ottvc_object::value::{
-    Document, KeyedList, MAX_DEPTH, MAX_VALUES, Value, ValueMap, ValueSet, value_to_json,
+    Document, Key, KeyedList, MAX_DEPTH, MAX_VALUES, Value, ValueMap, ValueSet, value_to_json,
 };
 use ottvc_object::{Entry, ObjectError};
 
@@ -119,6 +119,34 @@ fn other_spellings_of_bytes_are_refused() {
     assert!(refused(&[3, 20, 1]).contains("one form"));
     assert!(refused(&[14]).contains("unknown kind"));
     assert!(refused(&[8, 253, 255, 255, 255, 255, 255, 255, 255, 255]).contains("malformed"));
+}
+
+/// Settling a conflict, or merging over it, must leave what may stand in its place.
+#[test]
+fn conflicts_are_among_what_may_stand_in_their_place() {
+    let over = |value: Value| Value::Conflict(Box::new(conflict_over(Term::Value(value))));
+    let nested = |value: Value| {
+        let inner = Box::new(conflict_over(Term::Value(value)));
+        Value::Conflict(Box::new(conflict_over(Term::Contested(inner))))
+    };
+    let film = || Value::map([("id", Value::Int(1))]);
+    for conflict in [over, nested] {
+        assert!(Document::new(conflict(film())).is_ok());
+        assert!(Document::new(conflict("no map".into())).is_err());
+
+        let title = |value| Value::localized([("en", conflict(value))]);
+        assert!(title("Dune".into()).is_ok() && title(Value::text("Dune")).is_ok());
+        assert!(title(Value::Int(1)).is_err());
+
+        let mut list = KeyedList::empty(vec!["id".into()]).unwrap();
+        let key = Key::new(vec![Value::Int(1)]).unwrap();
+        assert!(list.put(key.clone(), conflict(film())).is_ok());
+        assert!(list.put(key.clone(), conflict(Value::map([("id", Value::Int(2))]))).is_err());
+        assert!(list.put(key, conflict("no item".into())).is_err());
+    }
+    // The same from bytes: a conflict over a document whose one side is null.
+    let bytes = [1, 1, 13, 0, 0, 0, 1, 1, 0];
+    assert!(Document::from_object(&Object::from_bytes(&bytes[..]).unwrap()).is_err());
 }
 
 /// A contested base is the same whichever way its own sides were named.

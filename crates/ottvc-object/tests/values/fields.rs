@@ -1,7 +1,9 @@
 //! Field paths, and reading, setting and comparing by them.
 
-use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Value, diff};
+use ottvc_object::ContentId;
+use ottvc_object::codec::{decode_body, encode_body};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{AssetRef, Value, diff};
 
 use super::{json, path, v};
 
@@ -125,4 +127,18 @@ fn differences_are_small() {
     let whole = diff(None, Some(old.value()));
     assert_eq!((whole.len(), whole[0].field.is_root()), (1, true));
     assert!(diff(None, None).is_empty());
+}
+
+/// Bytes say no path that its text could not.
+#[test]
+fn paths_from_bytes_keep_the_rules_of_text() {
+    let refused = |segment| {
+        let bytes = encode_body(&FieldPath(vec![segment])).unwrap();
+        decode_body::<FieldPath>(&bytes, "field path").unwrap_err().to_string()
+    };
+    let twice = ["id", "id"].map(|field| (field.to_owned(), Value::Int(1)));
+    assert!(refused(Segment::Item(twice.to_vec())).contains("a key field twice"));
+    let asset =
+        AssetRef { digest: ContentId::of(b""), media_type: "no:type".into(), size: 0, role: None };
+    assert!(refused(Segment::Element(Value::Asset(asset))).contains("media type"));
 }
