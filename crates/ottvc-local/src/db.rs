@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottvc_store::StoreError;
 use rocksdb::{
@@ -18,8 +19,12 @@ use rocksdb::{
 const WRITE_BUFFER: usize = 4 << 20;
 /// Write buffers of all tables together, in bytes.
 const WRITE_BUFFERS: usize = 16 << 20;
+/// A block of a table, in bytes: longer ones are packed better and cost each look-up more.
+const BLOCK_BYTES: usize = 16 << 10;
 /// Blocks kept in memory, over all tables, in bytes.
 const BLOCK_CACHE: usize = 16 << 20;
+/// A command that wrote this much moves it into tables before it ends, in bytes.
+const MUCH_BYTES: usize = 256 << 10;
 /// Write-ahead logs left by as many commands before opening moves them into tables.
 const MAX_LOGS: usize = 16;
 
@@ -93,6 +98,8 @@ pub(crate) enum Open {
 pub(crate) struct Db {
     db: DB,
     path: PathBuf,
+    /// Bytes written since it was opened.
+    written: AtomicUsize,
 }
 
 impl std::fmt::Debug for Db {
@@ -116,7 +123,8 @@ impl Db {
             Open::Create | Open::Write => DB::open_cf_descriptors(&options, path, tables),
             Open::Read => DB::open_cf_descriptors_read_only(&options, path, tables, false),
         };
-        db.map(|db| Self { db, path: path.to_path_buf() }).map_err(failed)
+        db.map(|db| Self { db, path: path.to_path_buf(), written: AtomicUsize::new(0) })
+            .map_err(failed)
     }
 
     fn table(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
@@ -228,6 +236,11 @@ impl Db {
 
 impl Drop for Db {
     fn drop(&mut self) {
+        // What a long command left in its log, every command after it would have to read again. The
+        // rows are durable: a table that cannot be written now only leaves that as it is.
+        if self.written.load(Ordering::Relaxed) >= MUCH_BYTES {
+            let _ = self.flush();
+        }
         // A command that is done must not wait for a compaction that the next one can do.
         self.db.cancel_all_background_work(true);
     }
@@ -262,6 +275,7 @@ impl Batch<'_> {
     pub(crate) fn write(self, sync: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
+        self.db.written.fetch_add(self.writes.size_in_bytes(), Ordering::Relaxed);
         let written = self.db.db.write_opt(self.writes, &options);
         written.map_err(|error| to_store_error(&self.db.path, "write", error))
     }
@@ -309,6 +323,7 @@ fn table_options(table: Table, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_format_version(5);
+    blocks.set_block_size(BLOCK_BYTES);
     if matches!(table, Table::Chunks | Table::Objects | Table::Places | Table::Manifests) {
         // Most look-ups of a first import are for what is not there.
         blocks.set_bloom_filter(10.0, false);
@@ -318,13 +333,8 @@ fn table_options(table: Table, cache: &Cache) -> Options {
     options.set_write_buffer_size(WRITE_BUFFER);
     options.set_max_write_buffer_number(2);
     options.set_target_file_size_base(16 << 20);
-    options.set_compression_type(match table {
-        // Documents resemble their neighbours; ids and places are noise to a compressor.
-        Table::Objects | Table::Operations | Table::Workspace | Table::Refs => {
-            DBCompressionType::Zstd
-        }
-        _ => DBCompressionType::None,
-    });
+    // Ids are noise to a compressor, but places name few packs, and paths resemble their neighbours.
+    options.set_compression_type(DBCompressionType::Zstd);
     options
 }
 
