@@ -38,9 +38,10 @@ fuzz: ## Feed hostile bytes to every decoder, each for FUZZ_SECONDS (20)
 	@tests/setup.sh build fuzz
 	@tests/fuzz.sh
 
-bench: ## Time what crosses crates
+bench: ## Time ottvc beside the tools found here; writes docs/performance.md (BENCH_FLAGS, minutes)
 	@tests/setup.sh build media
-	cargo bench --locked --profile release --package ottvc-benches
+	cargo build $(CARGO_FLAGS) --package ottvc-cli
+	benches/beside.py "$(BINARY)" --write docs/performance.md $(BENCH_FLAGS)
 
 fmt: ## Lay out the code as .rustfmt.toml says
 	cargo fmt --all
