@@ -73,7 +73,7 @@ impl Repo {
     /// commit is taken back.
     ///
     /// # Errors
-    /// [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
+    /// [`RepoError::MergeInProgress`]; [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
     /// overwritten. Nothing has moved then.
     pub fn undo(
         &self,
@@ -86,6 +86,10 @@ impl Repo {
             return Err(cannot("it made the repository"));
         }
         let mut state = self.state()?;
+        // What it has changed so far stands on the commit that would be taken back.
+        if let Some(merging) = &state.merging {
+            return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
+        }
         for edit in &operation.edits {
             if self.refs.get(&edit.name)? != edit.new {
                 return Err(cannot(&format!("{} moved since", edit.name)));
@@ -127,7 +131,6 @@ impl Repo {
             }
             _ => None,
         };
-        state.merging = None;
         state.head = head_back.unwrap_or(state.head);
         let rows = match updated {
             Some((staged, updated)) => {

@@ -68,7 +68,8 @@ impl Repo {
     /// Makes a commit from what is staged and moves the branch to it.
     ///
     /// # Errors
-    /// [`RepoError::NothingToCommit`], [`RepoError::Conflicts`] while a merge has some left.
+    /// [`RepoError::NothingToCommit`]; [`RepoError::Conflicts`] if some are left that the last commit did
+    /// not have.
     pub fn record(
         &self,
         from: &Path,
@@ -83,6 +84,7 @@ impl Repo {
         let mut rows = Rows::new();
         let mut tree = state.staged;
         let mut taken_in = 0;
+        let mut raw_bytes = 0;
         if options.all || !options.only.is_empty() {
             let paths = match options.all {
                 true => vec![RepoPath::root()],
@@ -92,6 +94,9 @@ impl Repo {
                 return Err(RepoError::MergeInProgress { theirs: merging_name(&state) });
             }
             let staged = self.stage_paths(&state, &paths, options.all, &mut *writer, progress)?;
+            // Documents taken in are read again below, for the conflicts they may hold.
+            raw_bytes = writer.finish()?.raw_bytes;
+            writer = self.objects.writer()?;
             state.staged = self.apply(state.staged, &staged.edits, &batch)?;
             self.note_suspects(&mut state, &staged.suspects);
             rows = staged.rows;
@@ -113,7 +118,13 @@ impl Repo {
             return Err(RepoError::NothingToCommit);
         }
         let conflicts = self.conflict_places(&batch, tree, &state, parent)?;
-        if merging.is_some() && !conflicts.is_empty() && !options.allow_conflicts {
+        // Those of the last commit were allowed there; others must be allowed here.
+        let known = match (&merging, parent) {
+            (None, Some(parent)) => self.commit(parent)?.conflicts,
+            _ => Vec::new(),
+        };
+        let are_new = conflicts.iter().any(|place| !known.contains(place));
+        if are_new && !options.allow_conflicts {
             return Err(RepoError::Conflicts { paths: conflicts.iter().map(place_text).collect() });
         }
         let message = match (&options.message, &merging) {
@@ -164,7 +175,7 @@ impl Repo {
             files: sums.files,
             documents: sums.documents,
             logical_bytes: sums.bytes,
-            new_bytes: written.raw_bytes.max(taken_in),
+            new_bytes: (raw_bytes + written.raw_bytes).max(taken_in),
             changed: changes.len() as u64,
             conflicts: commit.conflicts.len() as u64,
             new_objects,

@@ -74,7 +74,6 @@ impl Repo {
         let (staged, updated) = self.move_to(&state, head_tree, target, false, progress)?;
         state.head = head;
         state.staged = staged;
-        state.suspects.clear();
         self.save_state(&state, &updated.rows)?;
         Ok(Switched {
             branch: crate::record::branch_name(&state),

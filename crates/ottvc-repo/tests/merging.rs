@@ -366,3 +366,57 @@ fn unrelated_histories_need_to_be_allowed() {
     assert!(other.repo.merge("main", &request, &Silent).unwrap().clean);
     assert_eq!(other.paths("second"), ["a.txt", "b.txt"]);
 }
+
+/// Options of `commit -a`.
+fn everything() -> ottvc_repo::record::CommitOptions {
+    ottvc_repo::record::CommitOptions {
+        message: Some("by hand".into()),
+        all: true,
+        ..Default::default()
+    }
+}
+
+/// A lab in the middle of a merge with one conflict in one document.
+fn in_conflict() -> Lab {
+    let lab = forked(&[("edition.meta.json", r#"{"rating": "PG"}"#)]);
+    lab.write("edition.meta.json", r#"{"rating": "PG-13"}"#).commit("PG-13");
+    lab.switch("cut");
+    lab.write("edition.meta.json", r#"{"rating": "R"}"#).commit("R");
+    assert!(!lab.merge("main").clean);
+    lab
+}
+
+#[test]
+fn a_conflict_settled_by_hand_is_committed_with_all_else() {
+    let lab = in_conflict();
+    lab.write("edition.meta.json", r#"{"rating": "NC-17"}"#);
+    let committed = lab.repo.record(lab.repo.root(), &everything(), &Silent).unwrap();
+    assert_eq!(committed.conflicts, 0);
+    assert_eq!(lab.field("cut", "edition.meta.json", "/rating").unwrap(), "\"NC-17\"");
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn an_unfinished_merge_is_not_undone_from_under_itself() {
+    let lab = in_conflict();
+    let head = lab.head("cut");
+    assert!(matches!(lab.repo.undo(None, &Silent), Err(RepoError::MergeInProgress { .. })));
+    assert_eq!(lab.head("cut"), head);
+    lab.repo.abort_merge(&Silent).unwrap();
+    lab.repo.undo(None, &Silent).unwrap();
+}
+
+#[test]
+fn no_conflict_slips_into_a_commit() {
+    let lab = in_conflict();
+    let text = lab.read("edition.meta.json").unwrap();
+    lab.repo.abort_merge(&Silent).unwrap();
+    // The text of a conflict, taken over by hand, is one too.
+    lab.write("edition.meta.json", &text);
+    let refused = lab.repo.record(lab.repo.root(), &everything(), &Silent);
+    assert!(matches!(refused, Err(RepoError::Conflicts { .. })), "{refused:?}");
+    let allowed = ottvc_repo::record::CommitOptions { allow_conflicts: true, ..everything() };
+    assert_eq!(lab.repo.record(lab.repo.root(), &allowed, &Silent).unwrap().conflicts, 1);
+    // What was allowed once does not stand in the way of the next commit.
+    lab.write("notes.txt", "more").commit("notes");
+}

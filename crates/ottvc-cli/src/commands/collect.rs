@@ -162,7 +162,7 @@ fn sum(sum: Sum) -> String {
 fn print(out: &mut Out, swept: &Swept, packs: &Packs, sizes: &Sizes) -> Result<(), CliError> {
     let would =
         |done: &str, would: &str| if swept.dry_run { would.to_owned() } else { done.into() };
-    let line = |word: &str, sum_of: Sum| format!("{}{}", show::pad(word, 18), sum(sum_of));
+    let line = |word: &str, sum_of: Sum| format!("{}{}", show::pad(word, 21), sum(sum_of));
     out.line(line(&would("to the trash:", "would go to trash:"), swept.trashed))?;
     out.line(line(&would("dropped for good:", "would be dropped:"), swept.purged))?;
     if swept.taken_back.things() > 0 {
