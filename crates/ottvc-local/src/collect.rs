@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ottvc_object::codec::decode_body;
 use ottvc_object::manifest::Manifest;
@@ -315,6 +316,11 @@ impl Collectable for LocalObjects {
         let shared = &*self.0;
         let mut ledger = shared.writing()?;
         ledger.commit(shared, |_| Ok(()))?;
+        // What an open batch has written looks dead until it is finished. None can begin while we hold
+        // the ledger: its first record waits for it.
+        if shared.open_batches.load(Ordering::SeqCst) > 0 {
+            return Ok(Rewritten::default());
+        }
         let state = match shared.pack_state(worn.pack)? {
             Some(state) if state.len == worn.len => state,
             _ => return Ok(Rewritten::default()),

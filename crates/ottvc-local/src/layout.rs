@@ -62,6 +62,10 @@ impl Layout {
     pub(crate) fn retired_pack(&self, id: PackId) -> PathBuf {
         self.trash().join(format!("{id}.old"))
     }
+    /// Where a pack lies that no index knew when the next one was begun.
+    pub(crate) fn put_away_pack(&self, id: PackId) -> PathBuf {
+        self.trash().join(pack_name(id))
+    }
     /// Where a pack lies until its first barrier, so that a crash leaves no half pack among packs.
     pub(crate) fn new_pack(&self, id: PackId) -> PathBuf {
         self.tmp().join(pack_name(id))
@@ -144,7 +148,7 @@ impl Layout {
     /// Puts a pack away.
     pub(crate) fn trash_pack(&self, id: PackId) -> Result<(), StoreError> {
         let path = self.pack(id);
-        let moved = fs::rename(&path, self.trash().join(pack_name(id)));
+        let moved = fs::rename(&path, self.put_away_pack(id));
         moved.map_err(|error| StoreError::io("move", path, error))
     }
 

@@ -128,14 +128,44 @@ impl Ledger {
         header: RecordHeader,
         payload: &[u8],
     ) -> Result<(PackId, Record), StoreError> {
+        self.make_room(shared, own, class)?;
+        self.append_here(shared, class, header, payload)
+    }
+
+    /// Whether the next append to a class would run a barrier first.
+    pub(crate) fn wants_room(&mut self, shared: &Shared, own: &Rows, class: Class) -> bool {
+        let target = shared.tuning.pack_target;
+        self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target))
+            || own.bytes() + self.finished.bytes() > MAX_WAITING_BYTES
+    }
+
+    /// Runs the barrier that an append would run first, if any.
+    pub(crate) fn make_room(
+        &mut self,
+        shared: &Shared,
+        own: &mut Rows,
+        class: Class,
+    ) -> Result<(), StoreError> {
         self.check_usable(shared)?;
         let target = shared.tuning.pack_target;
-        let full = self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target));
-        if full {
-            self.seal(shared, own, class)?;
-        } else if own.bytes() + self.finished.bytes() > MAX_WAITING_BYTES {
-            self.commit_with(shared, own)?;
+        if self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target)) {
+            self.seal(shared, own, class)
+        } else if self.wants_room(shared, own, class) {
+            self.commit_with(shared, own)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Appends a record to the active pack of a class, however long that is, and runs no barrier.
+    pub(crate) fn append_here(
+        &mut self,
+        shared: &Shared,
+        class: Class,
+        header: RecordHeader,
+        payload: &[u8],
+    ) -> Result<(PackId, Record), StoreError> {
+        self.check_usable(shared)?;
         let medium = &*shared.tuning.medium;
         if self.slot(class).is_none() {
             self.sweep(shared)?;

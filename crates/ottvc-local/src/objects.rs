@@ -249,10 +249,12 @@ impl ObjectStore for LocalObjects {
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
         let places = self.places(ids)?;
         let ledger = self.0.ledger();
-        let damaged = |id: &ChunkId| ledger.damaged.contains(&DamagedThing::Chunk(*id));
-        let info = |place: Place| ChunkInfo { raw_len: place.len() };
-        let sound = places.into_iter().zip(ids).map(|(at, id)| at.filter(|_| !damaged(id)));
-        Ok(sound.map(|place| place.map(info)).collect())
+        let info = |place: Place, id: &ChunkId| ChunkInfo {
+            raw_len: place.len(),
+            damaged: ledger.damaged.contains(&DamagedThing::Chunk(*id)),
+        };
+        let both = places.into_iter().zip(ids);
+        Ok(both.map(|(place, id)| place.map(|place| info(place, id))).collect())
     }
 
     fn read_chunks(

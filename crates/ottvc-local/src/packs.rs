@@ -42,7 +42,9 @@ impl PackFiles {
         let file = match File::open(self.layout.pack(id)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let new = File::open(self.layout.new_pack(id));
-                new.or_else(|_| File::open(self.layout.retired_pack(id)))?
+                let old = new.or_else(|_| File::open(self.layout.retired_pack(id)));
+                // A collection that died before it retired a pack left it to the next writer.
+                old.or_else(|_| File::open(self.layout.put_away_pack(id)))?
             }
             other => other?,
         };

@@ -191,7 +191,7 @@ impl<'a> Rebuild<'a> {
                 read.map_err(|error| StoreError::io("read", self.layout.pack(id), error))?;
                 match self.decoder.decode(&record.header, &bytes).map(Cow::into_owned) {
                     Ok(raw) => self.record(id, record, raw)?,
-                    Err(why) => self.doubtful(id, record, why)?,
+                    Err(why) => self.doubtful(id, record, &bytes, why)?,
                 }
             }
             self.spill(BATCH_BYTES)?;
@@ -220,7 +220,8 @@ impl<'a> Rebuild<'a> {
         // reached the disk before their payloads. It is cut off before anything is appended.
         let end = if found.sealed { u64::MAX } else { last_whole };
         for (record, why) in doubtful.iter().filter(|(record, _)| record.offset < end) {
-            self.doubtful(id, record, *why)?;
+            let stored = record.payload(bytes).unwrap_or_default();
+            self.doubtful(id, record, stored, *why)?;
         }
         for gap in found.gaps.iter().filter(|gap| gap.start < end) {
             self.damage(None, format!("{} at {}", pack_words(id), gap.start), gap.why.to_string());
@@ -319,11 +320,13 @@ impl<'a> Rebuild<'a> {
         self.batch.put(Table::Places, id.as_bytes(), &at.encode())
     }
 
-    /// Keeps the name of a chunk whose bytes are damaged, unless a whole copy was met.
+    /// Keeps the name of a chunk whose bytes are damaged, unless a whole copy was met, and what can still
+    /// be read of a damaged group.
     fn doubtful(
         &mut self,
         pack: PackId,
         record: &Record,
+        stored: &[u8],
         why: PackFault,
     ) -> Result<(), StoreError> {
         let (id, place) = (record.header.id, Place::new(pack, record));
@@ -334,8 +337,36 @@ impl<'a> Rebuild<'a> {
         };
         self.damage(what, place.words(), why.to_string());
         self.spill(0)?;
-        if record.header.kind == RecordKind::Chunk && self.db.get(Table::Chunks, &id)?.is_none() {
-            self.batch.put(Table::Chunks, &id, &place.encode())?;
+        match record.header.kind {
+            RecordKind::Chunk if self.db.get(Table::Chunks, &id)?.is_none() => {
+                self.batch.put(Table::Chunks, &id, &place.encode())
+            }
+            RecordKind::Group => self.salvage(pack, record, stored),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the members of a damaged group, each under what its own bytes hash to, unless a whole copy
+    /// was met: one that changed is found by nobody, the others are as good as ever.
+    fn salvage(&mut self, pack: PackId, record: &Record, stored: &[u8]) -> Result<(), StoreError> {
+        let header = &record.header;
+        let raw = self.decoder.unpack(header.encoding, header.raw_len, stored).map(Cow::into_owned);
+        let Ok(raw) = raw else { return Ok(()) };
+        for (kind, member) in decode_group(&raw).unwrap_or_default() {
+            let place = Place::in_group(pack, record, member);
+            let bytes = member.of(&raw).unwrap_or_default();
+            let (table, object) = match kind {
+                RecordKind::Chunk => (Table::Chunks, None),
+                _ => (Table::Places, Object::from_bytes(bytes).ok()),
+            };
+            let Some(id) = kind.id_of(bytes) else { continue };
+            if self.db.get(table, &id)?.is_some() {
+                continue;
+            }
+            match object {
+                Some(object) => self.object(place, &object)?,
+                None => self.chunk(id, place)?,
+            }
         }
         Ok(())
     }

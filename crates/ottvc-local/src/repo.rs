@@ -1,7 +1,7 @@
 //! Opens a store on disk and gives out its seams.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -120,6 +120,7 @@ impl LocalRepo {
             layout,
             tuning,
             syncs: AtomicU64::new(0),
+            open_batches: AtomicUsize::new(0),
             ledger: Mutex::default(),
             pins: Arc::new(if lock.is_some() { Pins::default() } else { Pins::needless() }),
             db,

@@ -1,7 +1,7 @@
 //! What the three seams of an open store share.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottvc_object::ObjectError;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) groups: Groups,
     /// Barriers' waits for the disk, for tests.
     pub(crate) syncs: AtomicU64,
+    /// Batches begun and not ended: their records lie in packs, and no row says so yet.
+    pub(crate) open_batches: AtomicUsize,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) db: Db,

@@ -1,5 +1,7 @@
 //! The object store of a store on disk: writing a batch.
 
+use std::sync::atomic::Ordering;
+
 use ottvc_object::manifest::Manifest;
 use ottvc_object::{ChunkId, ContentId, Hash, Kind, Object, ObjectId, Storable};
 use ottvc_store::pack::{Class, Encoder, MAX_MEMBER_BYTES, RecordKind};
@@ -29,6 +31,7 @@ pub(crate) struct LocalWriter<'a> {
 
 impl<'a> LocalWriter<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
+        shared.open_batches.fetch_add(1, Ordering::SeqCst);
         Self {
             shared,
             rows: Rows::default(),
@@ -45,16 +48,36 @@ impl<'a> LocalWriter<'a> {
     }
 
     /// Takes a small new thing, and writes the group it fills; after an error it is not taken, and what
-    /// was taken before still waits. Whoever calls holds no ledger.
-    fn group(&mut self, class: Class, thing: Small, raw: &[u8]) -> Result<(), StoreError> {
+    /// was taken before still waits.
+    fn group(
+        &mut self,
+        ledger: &mut Ledger,
+        class: Class,
+        thing: Small,
+        raw: &[u8],
+    ) -> Result<(), StoreError> {
         if !self.waiting(class).add(thing, raw) {
             return Ok(());
         }
-        let written = self.write_group(class);
+        let written = self.write_group(ledger, class);
         if written.is_err() {
             self.waiting(class).pop();
         }
         written
+    }
+
+    /// Runs the barrier that is due before more is written, with all that was taken so far: rows must
+    /// not last without what they lead to, and that may still wait for its group.
+    fn make_room(&mut self, ledger: &mut Ledger, class: Class) -> Result<(), StoreError> {
+        if ledger.wants_room(self.shared, &self.rows, class) {
+            self.write_groups(ledger)?;
+            ledger.make_room(self.shared, &mut self.rows, class)?;
+        }
+        Ok(())
+    }
+
+    fn write_groups(&mut self, ledger: &mut Ledger) -> Result<(), StoreError> {
+        Class::ALL.into_iter().try_for_each(|class| self.write_group(ledger, class))
     }
 
     fn waiting(&mut self, class: Class) -> &mut Waiting {
@@ -64,18 +87,15 @@ impl<'a> LocalWriter<'a> {
         }
     }
 
-    /// Writes what waits for a class of packs as one record.
-    fn write_group(&mut self, class: Class) -> Result<(), StoreError> {
+    /// Writes what waits for a class of packs as one record; runs no barrier.
+    fn write_group(&mut self, ledger: &mut Ledger, class: Class) -> Result<(), StoreError> {
         let waiting = match class {
             Class::Data => &mut self.chunks,
             Class::Objects => &mut self.objects,
         };
-        // Packed before the ledger is asked for: whoever else writes goes on meanwhile.
         let Some(grouped) = waiting.encode(self.shared, &mut self.encoder)? else { return Ok(()) };
-        let mut ledger = self.shared.writing()?;
         let Grouped { header, stored, .. } = &grouped;
-        let at = ledger.append(self.shared, &mut self.rows, class, *header, stored)?;
-        drop(ledger);
+        let at = ledger.append_here(self.shared, class, *header, stored)?;
         let counts = waiting.written(&grouped, at, &mut self.rows);
         self.written.stored_bytes += header.record_len();
         self.written.chunks += counts.chunks;
@@ -93,6 +113,7 @@ impl<'a> LocalWriter<'a> {
         let row = self.shared.db.get(Table::Places, id.as_bytes())?;
         if row.is_some() && ledger.damaged.contains(&DamagedThing::Object(id)) {
             let place = row.as_deref().and_then(ObjectPlace::decode).map(|at| at.place);
+            self.write_groups(ledger)?;
             ledger.leave(self.shared, &mut self.rows, Class::Objects, place)?;
             return Ok(false);
         }
@@ -108,6 +129,7 @@ impl<'a> LocalWriter<'a> {
         let row = self.shared.db.get(Table::Chunks, id.as_bytes())?;
         if row.is_some() && ledger.damaged.contains(&DamagedThing::Chunk(id)) {
             let place = row.as_deref().and_then(Place::decode);
+            self.write_groups(ledger)?;
             ledger.leave(self.shared, &mut self.rows, Class::Data, place)?;
             return Ok(false);
         }
@@ -134,6 +156,12 @@ impl<'a> LocalWriter<'a> {
     }
 }
 
+impl Drop for LocalWriter<'_> {
+    fn drop(&mut self) {
+        self.shared.open_batches.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl StoreWriter for LocalWriter<'_> {
     fn put(&mut self, object: &Object) -> Result<bool, StoreError> {
         let content = match object.kind() {
@@ -145,14 +173,15 @@ impl StoreWriter for LocalWriter<'_> {
         let id = object.id();
         make_way(shared, &mut ledger, DamagedThing::Object(id))?;
         let new = !self.has_object(&mut ledger, id)?;
+        self.make_room(&mut ledger, Class::Objects)?;
         // Packs alone say which manifest came last, so that one taken up again is written again.
         let again = match content {
             Some(content) if !new => self.manifest_of(&ledger, content)? != Some(id),
             _ => false,
         };
         if new && Small::is(object) {
-            drop(ledger);
-            self.group(Class::Objects, Small::Object(object.clone()), object.bytes())?;
+            let small = Small::Object(object.clone());
+            self.group(&mut ledger, Class::Objects, small, object.bytes())?;
         } else if new || again {
             let (pack, record) = ledger.append_raw(
                 shared,
@@ -182,9 +211,9 @@ impl StoreWriter for LocalWriter<'_> {
         if self.has_chunk(&mut ledger, chunk.id)? {
             return Ok(false);
         }
+        self.make_room(&mut ledger, Class::Data)?;
         if chunk.encoding == Encoding::Raw && chunk.bytes.len() <= MAX_MEMBER_BYTES {
-            drop(ledger);
-            self.group(Class::Data, Small::Chunk(chunk.id), &chunk.bytes)?;
+            self.group(&mut ledger, Class::Data, Small::Chunk(chunk.id), &chunk.bytes)?;
             return Ok(true);
         }
         let (pack, record) =
@@ -196,8 +225,9 @@ impl StoreWriter for LocalWriter<'_> {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Written, StoreError> {
-        Class::ALL.into_iter().try_for_each(|class| self.write_group(class))?;
-        self.shared.writing()?.finish(self.shared, self.rows)?;
+        let mut ledger = self.shared.writing()?;
+        self.write_groups(&mut ledger)?;
+        ledger.finish(self.shared, std::mem::take(&mut self.rows))?;
         Ok(self.written)
     }
 }

@@ -437,3 +437,25 @@ fn packs_grow_over_many_commands_and_are_sealed_in_the_end() {
     let repo = ottvc_local::LocalRepo::open(folder.path(), Access::Read).unwrap();
     assert_eq!(read(&*repo.objects(), &ids).unwrap().len(), 12);
 }
+
+#[test]
+fn what_a_barrier_keeps_of_an_unfinished_batch_is_whole() {
+    let folder = Folder::new();
+    let repo = folder.write_small(30_000);
+    let objects = repo.objects();
+    let mut writer = objects.writer().unwrap();
+    let raw = b"the tail of a file, so small that it waits for a group";
+    writer.put_chunk(chunk(raw)).unwrap();
+    writer.put(&manifest(raw, 1)).unwrap();
+    // Packs are sealed on the way, and what was stored before lasts from then on.
+    for seed in 0..4 {
+        writer.put_chunk(chunk(&noise(seed, 20_000))).unwrap();
+    }
+    drop(writer);
+    drop((objects, repo));
+    let repo = folder.write();
+    assert!(repo.objects().manifest_of(ContentId::of(raw)).unwrap().is_some());
+    assert_eq!(read(&*repo.objects(), &[chunk(raw).id]).unwrap(), [raw.to_vec()]);
+    drop(repo);
+    folder.assert_clean();
+}

@@ -49,7 +49,8 @@ fn a_flipped_byte_of_a_chunk_is_named_and_heals() {
 
         let repo = folder.write();
         assert!(repo.objects().is_damaged());
-        assert_eq!(repo.objects().chunk_infos(&[lost.id]).unwrap(), [None], "to be stored again");
+        let infos = repo.objects().chunk_infos(&[lost.id]).unwrap();
+        assert!(infos[0].is_some_and(|info| info.damaged), "to be stored again");
         let written = store(&*repo.objects(), &[], &chunks);
         assert_eq!(written.chunks, 1, "only what is damaged is stored anew");
         repo.objects().sync().unwrap();
@@ -298,4 +299,30 @@ fn members_of_groups_are_found_again_without_index() {
     assert_eq!(read_back[400], long);
     drop(repo);
     folder.assert_clean();
+}
+
+#[test]
+fn a_damaged_group_loses_only_the_damaged_member_with_the_index() {
+    let folder = Folder::new();
+    let raws: Vec<_> = (0..40).map(|seed| noise(seed, 300)).collect();
+    let chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
+    let repo = folder.write();
+    store(&*repo.objects(), &[], &chunks);
+    repo.objects().sync().unwrap();
+    drop(repo);
+    let pack = folder.pack(Class::Data);
+    let len = fs::metadata(&pack).unwrap().len();
+    // Noise lies as it is, so that this is a byte of the last member.
+    folder.flip(&pack, len - 10);
+    // A whole record behind it, so that the group is no torn tail.
+    let repo = folder.write();
+    store(&*repo.objects(), &[], &[chunk(&noise(99, 20_000))]);
+    repo.objects().sync().unwrap();
+    drop(repo);
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    let repo = folder.write();
+    assert_eq!(repo.rebuilt().unwrap().damaged.len(), 1);
+    let ids: Vec<_> = chunks[..39].iter().map(|chunk| chunk.id).collect();
+    assert_eq!(read(&*repo.objects(), &ids).unwrap(), raws[..39]);
+    assert!(read(&*repo.objects(), &[chunks[39].id]).is_err());
 }

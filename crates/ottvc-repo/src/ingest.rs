@@ -197,7 +197,7 @@ fn cut_up(
     for ((raw, id), known) in block.chunks().zip(ids).zip(known) {
         // The cutter's longest chunk is far below 4 GiB.
         let chunk = ChunkRef { id, len: u32::try_from(raw.len()).unwrap_or(u32::MAX) };
-        let new = known.is_none().then(|| {
+        let new = known.is_none_or(|info| info.damaged).then(|| {
             // A short one is packed better together with its neighbours.
             let (encoding, bytes) = match raw.len() {
                 ..=MAX_MEMBER_BYTES => (Encoding::Raw, Cow::Borrowed(raw)),

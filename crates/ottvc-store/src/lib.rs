@@ -81,6 +81,8 @@ impl EncodedChunk {
 pub struct ChunkInfo {
     /// Length of its raw bytes.
     pub raw_len: u32,
+    /// Whether a check found it damaged: whoever has its bytes stores it anew. It may still read.
+    pub damaged: bool,
 }
 
 /// What a batch wrote, over all its puts.

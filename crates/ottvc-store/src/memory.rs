@@ -133,10 +133,11 @@ impl ObjectStore for MemoryStore {
 
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
         let held = self.held();
-        let info = |chunk: &EncodedChunk| ChunkInfo { raw_len: chunk.raw_len };
-        let sound = |id: &&ChunkId| !held.damaged.contains(&DamagedThing::Chunk(**id));
-        let known = |id| Some(id).filter(sound).and_then(|id| held.chunks.get(id));
-        Ok(ids.iter().map(|id| known(id).map(info)).collect())
+        let info = |chunk: &EncodedChunk| ChunkInfo {
+            raw_len: chunk.raw_len,
+            damaged: held.damaged.contains(&DamagedThing::Chunk(chunk.id)),
+        };
+        Ok(ids.iter().map(|id| held.chunks.get(id).map(info)).collect())
     }
 
     fn read_chunks(

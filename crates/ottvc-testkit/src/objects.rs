@@ -131,7 +131,7 @@ fn what_is_finished_is_found(store: &dyn ObjectStore) {
         assert_eq!(store.contains(&ids).unwrap(), [true, false, true]);
         for (raw, chunk) in raws.iter().zip(&chunks) {
             assert_eq!(read(store, &[chunk.id]).unwrap(), std::slice::from_ref(raw));
-            let info = ChunkInfo { raw_len: chunk.raw_len };
+            let info = ChunkInfo { raw_len: chunk.raw_len, damaged: false };
             assert_eq!(store.chunk_infos(&[chunk.id]).unwrap(), [Some(info)]);
         }
         store.sync().unwrap();
