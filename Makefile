@@ -17,8 +17,8 @@ BINARY := $(CARGO_TARGET_DIR)/release/ottvc
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: compiler, libclang, ffmpeg, cargo-deny, ascmhl, cargo-fuzz
-	@tests/setup.sh build media lint fuzz
+setup: ## Install what is missing: compiler, libclang, ffmpeg, strace, cargo-deny, ascmhl, cargo-fuzz
+	@tests/setup.sh build media lint crash fuzz
 
 build: ## Build the ottvc binary
 	@tests/setup.sh build
@@ -31,7 +31,7 @@ demo: ## Tell ottvc's story on real media, in a minute or two after the build
 	@fixtures/demo.sh "$(BINARY)"
 
 test: ## Check layout, lints, dependencies, every test, and fuzz a little; the last line counts
-	@tests/setup.sh build media lint fuzz
+	@tests/setup.sh build media lint crash fuzz
 	@tests/run.sh format lint dependencies tests fuzz
 
 fuzz: ## Feed hostile bytes to every decoder, each for FUZZ_SECONDS (20)

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Runs ottvc beside the tools it finds installed, on the same corpora in one run, and prints tables.
 
-  benches/beside.py OTTVC [--mib 512] [--documents 20000] [--runs 3] [--work DIR] [--write PAGE]
+  benches/beside.py OTTVC [--mib 512] [--documents 20000] [--many 0] [--runs 3] [--peers restic,borg]
+                    [--media FILE]... [--part media|documents] [--rows FILE] [--work DIR] [--write PAGE]
 
-Corpora are made once: an H.264 master with sound of about --mib MiB (ffmpeg), and --documents small
-JSON files. Every writing step ends with the same barrier, syncfs of the work folder, which counts
-into its time. Before each step of the media table the page cache is dropped where the system lets us.
-Ratios are taken within one run; the tables show medians. --write puts the tables into PAGE between
-the lines `<!-- begin tables -->` and `<!-- end tables -->`.
+Corpora are made once (ffmpeg): an H.264 and a ProRes master with sound of about --mib MiB each, or the
+files given with --media, and --documents small JSON files. With --many, ottvc and git also keep that
+many documents, once, to show what grows with them. Every writing step ends with the same barrier, syncfs
+of the work folder, which counts into its time. Before each step of the media table the page cache is
+dropped where the system lets us. Ratios are taken within one run; the tables show medians. With --rows,
+each measurement also goes to FILE, and those that are there count too: hours of measuring can be
+broken off. --write puts the tables into PAGE between the lines `<!-- begin tables -->` and
+`<!-- end tables -->`.
 """
 import argparse
 import ctypes
@@ -132,8 +136,7 @@ class Ottvc(Tool):
         self.do(meter, self.program, "commit", "-a", "-m", "m")
 
     def one_named(self, meter, path):
-        self.do(meter, self.program, "add", path)
-        self.do(meter, self.program, "commit", "-m", "m")
+        self.do(meter, self.program, "commit", "-m", "m", path)
 
     def branch(self, meter):
         self.count += 1
@@ -168,8 +171,7 @@ class Git(Tool):
         self.do(meter, "git", "commit", "-qam", "m")
 
     def one_named(self, meter, path):
-        self.do(meter, "git", "add", path)
-        self.do(meter, "git", "commit", "-qm", "m")
+        self.do(meter, "git", "commit", "-qm", "m", path)
 
     def branch(self, meter):
         self.count += 1
@@ -185,7 +187,7 @@ class GitLfs(Git):
     def setup(self):
         super().setup()
         self.do(Meter(), "git", "lfs", "install", "--local")
-        self.do(Meter(), "git", "lfs", "track", "*.mp4")
+        self.do(Meter(), "git", "lfs", "track", "*.mp4", "*.mov")
 
 
 class Restic(Tool):
@@ -242,13 +244,26 @@ def size(paths):
 
 
 def make_media(folder, mib):
-    os.makedirs(folder)
     seconds = max(2, mib * 8 * 1.048576 / 200)
-    subprocess.run(
-        ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-f", "lavfi", "-i",
-         "testsrc2=s=1280x720:r=25,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=f=440:r=48000",
-         "-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "200M", "-minrate", "200M",
-         "-maxrate", "200M", "-bufsize", "200M", "-c:a", "aac", os.path.join(folder, "master.mp4")], check=True)
+    source = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-f", "lavfi", "-i",
+              "testsrc2=s=1920x1080:r=24,noise=alls={}:allf=t+u", "-f", "lavfi", "-i",
+              "anoisesrc=c=pink:r=48000:a=0.3,aformat=channel_layouts=stereo", "-t", str(seconds)]
+    kinds = {
+        "h264.mp4": (60, ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "200M", "-minrate", "200M",
+                          "-maxrate", "200M", "-bufsize", "200M", "-c:a", "aac"]),
+        "prores.mov": (12, ["-c:v", "prores_ks", "-profile:v", "3", "-vendor", "apl0", "-pix_fmt",
+                            "yuv422p10le", "-c:a", "pcm_s24le"])}
+    made = []
+    for name, (noise, coding) in kinds.items():
+        made.append(os.path.join(folder, name))
+        subprocess.run([word.format(noise) for word in source] + coding + [made[-1]], check=True)
+    return made
+
+
+def put_media(files, folder):
+    os.makedirs(folder)
+    for path in files:
+        shutil.copy(path, folder)
 
 
 def make_documents(folder, count):
@@ -273,8 +288,30 @@ def edit(path):
         json.dump(document, out, indent=1, sort_keys=True)
 
 
-def measure(tools, corpus, work, runs, media):
-    rows = {}
+class Rows:
+    """What was measured: for each tool and step of a table, wall and processor seconds and KiB of memory."""
+
+    def __init__(self, path):
+        self.path, self.all = path, []
+        if path and os.path.exists(path):
+            with open(path, encoding="utf-8") as lines:
+                self.all = [json.loads(line) for line in lines]
+
+    def add(self, table, tool, step, value):
+        self.all.append([table, tool, step, value])
+        if self.path:
+            with open(self.path, "a", encoding="utf-8") as out:
+                out.write(json.dumps(self.all[-1]) + "\n")
+
+    def of(self, table):
+        rows = {}
+        for name, tool, step, value in self.all:
+            if name == table:
+                rows.setdefault((tool, step), []).append(value)
+        return rows
+
+
+def measure(tools, corpus, work, runs, media, into, restore=True):
     logical = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(corpus) for name in names)
     files = sum(len(names) for _, _, names in os.walk(corpus))
     for run in range(runs):
@@ -294,26 +331,30 @@ def measure(tools, corpus, work, runs, media):
                 meter = Meter()
                 action(meter, *args)
                 meter.barrier(work)
-                rows.setdefault((tool.name, name), []).append((meter.wall, meter.cpu, meter.rss))
+                into(tool.name, name, (meter.wall, meter.cpu, meter.rss))
 
             step("ingest", kept.keep)
-            rows.setdefault((tool.name, "stored"), []).append((size(kept.held()) - before) / logical)
+            into(tool.name, "stored", (size(kept.held()) - before) / logical)
             step("again", kept.keep_again)
-            step("restore", kept.restore, os.path.join(root, "out"))
+            if restore:
+                step("restore", kept.restore, os.path.join(root, "out"))
             if not media and hasattr(kept, "branch"):
                 paths = sorted(os.path.join(f, n) for f, _, names in os.walk(os.path.join(kept.tree, "corpus")) for n in names)
                 edit(paths[7])
                 step("one_scanned", kept.one_scanned, paths[7])
                 edit(paths[8])
                 step("one_named", kept.one_named, paths[8])
-                step("branch", kept.branch)
+                for _ in range(5):
+                    step("branch", kept.branch)
                 for path in paths[::max(1, len(paths) // 10)][:10]:
                     edit(path)
                 kept.one_scanned(Meter(), None)
-                step("diff", kept.diff)
+                for _ in range(5):
+                    step("diff", kept.diff)
             shutil.rmtree(root)
             print(f"run {run + 1}: {tool.name} done", file=sys.stderr)
-    return rows, logical, files
+    for name, value in (("bytes", logical), ("files", files)):
+        into("corpus", name, value)
 
 
 def median(rows, tool, step, at):
@@ -335,13 +376,15 @@ def media_table(tools, rows, logical):
 
 
 def document_table(tools, rows):
-    lines = ["| | ingest, s | CPU s | restore, s | stored / logical | commit 1, scan, ms | path given, ms | branch, ms | diff of 10, ms |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| | ingest, s | CPU s | MiB | again, s | restore, s | stored / logical | commit 1, scan, ms | path given, ms | branch, ms | diff of 10, ms |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]
     for tool in tools:
+        seconds = lambda step: "–" if median(rows, tool.name, step, 0) is None else f"{median(rows, tool.name, step, 0):.2f}"
         ms = lambda step: "–" if median(rows, tool.name, step, 0) is None else f"{median(rows, tool.name, step, 0) * 1000:.0f}"
-        lines.append("| {} | {:.2f} | {:.2f} | {:.2f} | {:.2f} | {} | {} | {} | {} |".format(
+        lines.append("| {} | {:.2f} | {:.2f} | {:.0f} | {:.2f} | {} | {:.2f} | {} | {} | {} | {} |".format(
             tool.name, median(rows, tool.name, "ingest", 0), median(rows, tool.name, "ingest", 1),
-            median(rows, tool.name, "restore", 0), statistics.median(rows[(tool.name, "stored")]),
+            median(rows, tool.name, "ingest", 2) / 1024, median(rows, tool.name, "again", 0),
+            seconds("restore"), statistics.median(rows[(tool.name, "stored")]),
             ms("one_scanned"), ms("one_named"), ms("branch"), ms("diff")))
     return lines
 
@@ -357,33 +400,57 @@ def main():
     parser.add_argument("ottvc")
     parser.add_argument("--mib", type=int, default=512)
     parser.add_argument("--documents", type=int, default=20000)
+    parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peers", help="only these, with cp and ottvc; all that are installed by default")
+    parser.add_argument("--media", action="append", default=[])
+    parser.add_argument("--part", choices=["media", "documents"], help="only this table; both by default")
+    parser.add_argument("--rows", help="keep measurements here, and count those that are there")
     parser.add_argument("--work")
     parser.add_argument("--write")
     options = parser.parse_args()
     Ottvc.program = os.path.abspath(options.ottvc)
     tools = [tool for tool in (Cp, Ottvc, Git, GitLfs, Restic, Borg, Casync) if shutil.which(tool.program)]
+    if options.peers:
+        tools = [tool for tool in tools if tool in (Cp, Ottvc) or tool.name in options.peers.split(",")]
+    # git keeps media as its users would: with git-lfs.
+    with_media = [tool for tool in tools if tool is not Git]
+    with_documents = [tool for tool in tools if tool is not GitLfs]
+    few = [tool for tool in with_documents if tool in (Ottvc, Git)]
+    rows = Rows(options.rows)
+    into = lambda table: lambda *measured: rows.add(table, *measured)
     work = tempfile.mkdtemp(prefix="ottvc-bench-", dir=options.work)
     try:
         media, documents = os.path.join(work, "media"), os.path.join(work, "documents")
-        make_media(media, options.mib)
-        make_documents(documents, options.documents)
         dropped = drop_cache()
-        # git keeps media as its users would: with git-lfs.
-        with_media = [tool for tool in tools if tool is not Git]
-        with_documents = [tool for tool in tools if tool is not GitLfs]
-        media_rows, media_bytes, _ = measure(with_media, media, work, options.runs, True)
-        rows, bytes_, files = measure(with_documents, documents, work, options.runs, False)
+        if options.runs and options.part != "documents":
+            put_media(options.media or make_media(work, options.mib), media)
+            measure(with_media, media, work, options.runs, True, into("media"))
+        if options.runs and options.part != "media":
+            make_documents(documents, options.documents)
+            measure(with_documents, documents, work, options.runs, False, into("documents"), options.documents <= 20000)
+            shutil.rmtree(documents)
+        if options.many:
+            make_documents(documents, options.many)
+            measure(few, documents, work, 1, False, into("many"), restore=False)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     with open("/proc/cpuinfo", encoding="utf-8") as facts:
         cpu = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "?")
     page = [f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} x {cpu}, {os.uname().sysname} {os.uname().release}; "
-            f"medians of {options.runs}; page cache {'dropped' if dropped else 'not dropped'} before media steps.",
-            "Versions: " + "; ".join(f"{tool.name} {version(tool)}" for tool in tools) + ".", "",
-            f"One H.264 master with sound, {media_bytes / (1 << 20):.0f} MiB. x cp: 1 is as fast as a plain copy; more is better.", "",
-            *media_table(with_media, media_rows, media_bytes), "",
-            f"{files:,} JSON documents, {bytes_ / (1 << 20):.0f} MiB; less is better.", "", *document_table(with_documents, rows)]
+            f"page cache {'dropped' if dropped else 'not dropped'} before media steps.",
+            "Versions: " + "; ".join(f"{tool.name} {version(tool)}" for tool in tools) + "."]
+    for table, keep, say in (("media", with_media, "A master with sound in each of {files} files, {mib} MiB; medians of {runs}. x cp: 1 is as fast as a plain copy; more is better."),
+                             ("documents", with_documents, "{files:,} JSON documents, {mib} MiB; medians of {runs}; less is better."),
+                             ("many", few, "{files:,} JSON documents, {mib} MiB; medians of {runs}.")):
+        found = rows.of(table)
+        keep = [tool for tool in keep if (tool.name, "ingest") in found]
+        if not keep:
+            continue
+        logical, files = found[("corpus", "bytes")][-1], found[("corpus", "files")][-1]
+        lines = media_table(keep, found, logical) if table == "media" else document_table(keep, found)
+        counted = min(len(found[(tool.name, "ingest")]) for tool in keep)
+        page += ["", say.format(files=files, mib=round(logical / (1 << 20)), runs=counted), "", *lines]
     print("\n".join(page))
     if options.write:
         with open(options.write, encoding="utf-8") as source:

@@ -59,6 +59,7 @@ impl Lab {
             root: self.0.path().canonicalize().unwrap(),
             actor: "Ada <ada@example.org>".into(),
             rule: CutRule::default(),
+            tracks: None,
             jobs: 1,
         })
     }

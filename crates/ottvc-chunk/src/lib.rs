@@ -1,9 +1,12 @@
-//! Where to cut a byte stream: content decides, so that equal runs of bytes become equal chunks.
+//! Where to cut a byte stream: content decides, so that equal runs of bytes become equal chunks. Files with
+//! tracks are taken apart first, and their streams are cut ([`track`]).
 //!
 //! Cut points depend on the rule and the bytes since the last cut alone: never on how a stream is
 //! read, nor on what lies past the longest chunk there can be. They are part of the format, since a
 //! chunk is found again only where it is cut again; golden tests hold them. Reading is the caller's:
 //! this crate is handed a [`Read`] and opens nothing.
+
+pub mod track;
 
 use std::io::{self, Read};
 
@@ -26,6 +29,14 @@ pub enum ChunkError {
         /// The greatest length.
         max: u32,
     },
+    /// A map, or a table of checkpoints, that no writer makes.
+    #[error("map is malformed at byte {at}: {why}")]
+    BadMap {
+        /// Where, in bytes from the start of the map or of the table.
+        at: u64,
+        /// What rule it breaks.
+        why: &'static str,
+    },
 }
 
 impl ChunkError {
@@ -33,6 +44,7 @@ impl ChunkError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRule { .. } => "chunk.bad_rule",
+            Self::BadMap { .. } => "chunk.bad_map",
         }
     }
 }
@@ -82,17 +94,17 @@ impl Cutter {
 
     /// Returns the length of the first chunk of `window`, at least 1.
     ///
-    /// `None` if `window` is empty, or too short to tell: it is shorter than [`Cutter::max`] and, by
-    /// `ends`, not the end of the stream.
+    /// `None` if `window` is empty, or too short to tell: no cut point lies before its end, it is
+    /// shorter than [`Cutter::max`] and, by `ends`, not the end of the stream.
     pub fn cut(&self, window: &[u8], ends: bool) -> Option<usize> {
-        if window.is_empty() || (window.len() < self.max && !ends) {
+        if window.is_empty() {
             return None;
         }
         let (strict, loose) = self.masks;
         // The last two masks are for the first byte of each pair, whose hash is one bit ahead.
         let (_, len) =
             cut(window, self.min, self.avg, self.max, strict, loose, strict << 1, loose << 1);
-        Some(len)
+        (len < window.len() || len == self.max || ends).then_some(len)
     }
 }
 

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
     audit, branches, collect, commit, config, conflicts, diff, files, history, init, manual, merge,
-    merge_file, meta, operations, stage, status, verify,
+    merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::config::Config;
 use crate::context::Context;
@@ -176,6 +176,7 @@ fn answer(cli: Cli, out: &mut Out) -> Result<Exit, CliError> {
         Command::Meta(args) => meta::run(&context, out, args),
         Command::Audit(args) => audit::run(&context, out, args),
         Command::Gc(args) => collect::gc(&context, out, &args),
+        Command::Rechunk(args) => rechunk::run(&context, out, &args),
         Command::Trash(args) => collect::trash(&context, out, args),
         Command::Verify(args) => verify::verify(&context, out, &args),
         Command::Undo(args) => operations::undo(&context, out, &args),

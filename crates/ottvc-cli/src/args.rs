@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     audit, branches, collect, commit, config, conflicts, diff, files, history, init, manual, merge,
-    merge_file, meta, operations, stage, status, verify,
+    merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::progress::Mode;
 
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Audit(audit::Audit),
     /// Remove what nothing reaches any more, in two steps
     Gc(collect::Gc),
+    /// Keep stored files as new ones would be kept
+    Rechunk(rechunk::Rechunk),
     /// List what collection put aside, and take it back
     Trash(collect::Trash),
     /// Read back and check every byte, object and reference

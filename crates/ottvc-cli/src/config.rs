@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Count,
     /// `auto`, `always` or `never`.
     When,
+    /// `on` or `off`.
+    Switch,
 }
 
 /// A setting there is.
@@ -39,7 +41,7 @@ pub(crate) struct Key {
 }
 
 /// Every setting.
-pub(crate) const KEYS: [Key; 7] = [
+pub(crate) const KEYS: [Key; 8] = [
     Key { name: "user.name", kind: Kind::Text, about: "who commits are by", default: "" },
     Key {
         name: "user.email",
@@ -64,6 +66,12 @@ pub(crate) const KEYS: [Key; 7] = [
         kind: Kind::Count,
         about: "threads that hash and compress",
         default: "one a processor",
+    },
+    Key {
+        name: "ingest.tracks",
+        kind: Kind::Switch,
+        about: "whether media is kept track by track",
+        default: "on",
     },
     Key {
         name: "core.editor",
@@ -197,6 +205,14 @@ impl Config {
         Ok(text.and_then(|text| span(&text)).unwrap_or(Duration::from_secs(10)))
     }
 
+    /// Whether files with tracks are kept by them.
+    ///
+    /// # Errors
+    /// [`CliError::BadSetting`].
+    pub(crate) fn tracks(&self) -> Result<bool, CliError> {
+        Ok(self.checked("ingest.tracks")?.is_none_or(|text| text != "off"))
+    }
+
     /// Threads for hashing and compressing.
     ///
     /// # Errors
@@ -327,6 +343,7 @@ pub(crate) fn check(key: Key, value: &str) -> Result<(), CliError> {
             Err(bad("write a number from 1 to 256"))
         }
         Kind::When if !check_when(value) => Err(bad("write auto, always or never")),
+        Kind::Switch if !matches!(value, "on" | "off") => Err(bad("write on or off")),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ottvc_local::{Access, LocalRepo};
 use ottvc_object::manifest::CutRule;
+use ottvc_object::manifest::tracks::TrackRule;
 use ottvc_refs::{Clock, SystemClock};
 use ottvc_repo::collect::Collector;
 use ottvc_repo::scan::REPO_FOLDER;
@@ -178,6 +179,19 @@ impl Context {
         Ok(Opened { repo: Repo::new(parts), from, config })
     }
 
+    /// Opens the store of another repository, given by its folder, to read and leave no trace.
+    ///
+    /// # Errors
+    /// [`CliError::NoInput`], [`CliError::NoRepository`], or the store's.
+    pub(crate) fn peek(&self, folder: &Path) -> Result<LocalRepo, CliError> {
+        let folder = real(&self.folder.join(folder))?;
+        let inner = folder.join(REPO_FOLDER);
+        match [inner, folder.clone()].iter().find(|dir| dir.join("VERSION").is_file()) {
+            Some(dir) => Ok(LocalRepo::open(dir, Access::Peek)?),
+            None => Err(CliError::NoRepository { from: folder }),
+        }
+    }
+
     /// Opens the repository for collecting.
     ///
     /// # Errors
@@ -204,6 +218,7 @@ impl Context {
             root,
             actor: config.actor(),
             rule: CutRule::default(),
+            tracks: config.tracks()?.then_some(TrackRule::DEFAULT),
             jobs: match jobs {
                 Some(jobs) => jobs,
                 None => config.jobs()?,
@@ -281,9 +296,9 @@ impl WorkspaceStore for Forgetful {
     }
     fn rows(
         &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        self.0.rows(prefix, visit)
+        self.0.rows(start, visit)
     }
 }

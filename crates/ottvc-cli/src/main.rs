@@ -16,6 +16,7 @@ mod out;
 mod problem;
 mod progress;
 mod show;
+mod tracks;
 
 use std::process::ExitCode;
 

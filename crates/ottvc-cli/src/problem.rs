@@ -144,7 +144,7 @@ fn hint(error: &CliError) -> Option<String> {
                 Some("a text stands in double quotes: --value '\"FSK 16\"'".into())
             }
             RepoError::Unmerged { name } => {
-                Some(format!("merge it, or delete it with `ottvc branch -d --force {name}`"))
+                Some(format!("merge it, or delete it with `ottvc branch -d {name} --force`"))
             }
             RepoError::Exists { kind: "branch", name } => {
                 Some(format!("`ottvc switch {name}` goes there; or take another name"))

@@ -69,6 +69,10 @@ impl Meter {
             bar
         });
         if total > 0 {
+            // A scan knows the whole only after a while.
+            if bar.length().is_none() {
+                bar.set_style(style(step, true));
+            }
             bar.set_length(total);
         }
         bar.set_position(done);

@@ -1,5 +1,7 @@
 //! How sizes, times, ids and values look to people.
 
+use std::sync::OnceLock;
+
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -100,14 +102,26 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     format!("{:.3}", timestamp(ms))
 }
 
+/// The rules of local time. Naming the zone as well would take a look through the whole database of
+/// zones, longer than all else that `log` does.
+fn local_zone() -> TimeZone {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    let local = || {
+        let here = std::env::var_os("TZ").is_none();
+        let rules = here.then(|| std::fs::read("/etc/localtime").ok()).flatten();
+        rules.and_then(|rules| TimeZone::tzif("local", &rules).ok())
+    };
+    ZONE.get_or_init(|| local().unwrap_or_else(TimeZone::system)).clone()
+}
+
 /// A time for people, where they are: `2026-03-01 14:05`.
 pub(crate) fn local(ms: i64) -> String {
-    timestamp(ms).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+    timestamp(ms).to_zoned(local_zone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// A time for people, with its distance from UTC: `2026-03-01 14:05:09 +01:00`.
 pub(crate) fn local_exact(ms: i64) -> String {
-    timestamp(ms).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    timestamp(ms).to_zoned(local_zone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// How long ago something was: `3 minutes ago`; a date if that was over a month ago.

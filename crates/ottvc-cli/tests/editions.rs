@@ -50,7 +50,7 @@ fn branch_refuses_what_would_lose_something() {
     lab.ok("switch main");
     insta::assert_snapshot!(lab.refused(6, "refs.unmerged", "branch -d cut"), @"
     error: branch `cut` has commits that no other branch or tag reaches
-    hint: merge it, or delete it with `ottvc branch -d --force cut`
+    hint: merge it, or delete it with `ottvc branch -d cut --force`
     ");
     insta::assert_snapshot!(lab.refused(6, "refs.exists", "branch cut"), @"
     error: branch `cut` exists already

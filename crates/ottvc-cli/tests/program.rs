@@ -28,13 +28,14 @@ fn config_lists_reads_and_changes_settings() {
     ]);
     insta::assert_snapshot!(told, @"
     $ ottvc config
-    user.name    not set: who commits are by
-    user.email   not set: the address that goes with it
-    repo.title   Northern Light  (repository)
-    lock.wait    not set, so 10s: how long to wait for another command
-    ingest.jobs  not set, so one a processor: threads that hash and compress
-    core.editor  not set, so $VISUAL, $EDITOR: command that opens a file for editing
-    ui.color     not set, so auto: when to use colour
+    user.name      not set: who commits are by
+    user.email     not set: the address that goes with it
+    repo.title     Northern Light  (repository)
+    lock.wait      not set, so 10s: how long to wait for another command
+    ingest.jobs    not set, so one a processor: threads that hash and compress
+    ingest.tracks  not set, so on: whether media is kept track by track
+    core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
+    ui.color       not set, so auto: when to use colour
     you act as Ana <ana@example.com>
     $ ottvc config set user.name Ana
     user.name = Ana
@@ -45,13 +46,14 @@ fn config_lists_reads_and_changes_settings() {
     $ ottvc config get user.email
     [status 1]
     $ ottvc config list
-    user.name    Ana  (repository)
-    user.email   not set: the address that goes with it
-    repo.title   Northern Light  (repository)
-    lock.wait    2m  (user)
-    ingest.jobs  not set, so one a processor: threads that hash and compress
-    core.editor  not set, so $VISUAL, $EDITOR: command that opens a file for editing
-    ui.color     not set, so auto: when to use colour
+    user.name      Ana  (repository)
+    user.email     not set: the address that goes with it
+    repo.title     Northern Light  (repository)
+    lock.wait      2m  (user)
+    ingest.jobs    not set, so one a processor: threads that hash and compress
+    ingest.tracks  not set, so on: whether media is kept track by track
+    core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
+    ui.color       not set, so auto: when to use colour
     you act as Ana <ana@example.com>
     $ ottvc config unset user.name
     user.name removed
@@ -146,7 +148,7 @@ fn version_names_program_and_format() {
 fn help_of_every_command_fits_the_screen() {
     let lab = Lab::new();
     let commands = commands(&lab);
-    assert_eq!(commands.len(), 32, "{commands:?}");
+    assert_eq!(commands.len(), 33, "{commands:?}");
     for command in &commands {
         for line in [format!("help {command}"), format!("man {command}")] {
             if line != "man help" && line != "help help" {
@@ -187,6 +189,7 @@ fn help_of_every_command_fits_the_screen() {
       meta         Read and change metadata documents
       audit        Show who holds which bytes; list hashes and make proofs for others
       gc           Remove what nothing reaches any more, in two steps
+      rechunk      Keep stored files as new ones would be kept
       trash        List what collection put aside, and take it back
       verify       Read back and check every byte, object and reference
       undo         Take back the last operation, or a given one

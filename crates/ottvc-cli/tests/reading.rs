@@ -447,7 +447,7 @@ fn verify_names_damage_by_what_it_affects() {
             in packs/[pack] at [n]
             affects main:feature.mp4
 
-        next: add the affected files again, if you still have them: the same bytes mend them
+        next: add the affected files again, if you still have them: the same bytes mend them; or take them from another repository with --repair-from
         [status 10]
         ");
     });

@@ -348,3 +348,37 @@ fn commit_needs_something_and_a_message() {
     $ ottvc commit -m Empty --allow-empty -q
     ");
 }
+
+#[test]
+fn rm_takes_what_is_gone_from_disk_already() {
+    let lab = Lab::film();
+    lab.write("extra.mp4", "never committed");
+    lab.ok("add extra.mp4");
+    assert_eq!(lab.run("rm extra.mp4").status, 6, "it is nowhere else");
+    std::fs::remove_file(lab.work.join("extra.mp4")).unwrap();
+    assert_eq!(lab.ok("rm extra.mp4"), "removed extra.mp4\n");
+    assert_eq!(lab.run("rm extra.mp4").status, 3, "as git has it");
+}
+
+#[test]
+fn an_empty_message_is_refused() {
+    let lab = Lab::film();
+    lab.write("feature.mp4", "changed");
+    for line in ["commit -a -m ''", "commit -a -m ' ' -m ''"] {
+        lab.refused(2, "argument.no_message", line);
+    }
+    lab.ok("commit -a -m changed");
+}
+
+#[test]
+fn a_log_can_have_one_line_for_each_commit() {
+    let lab = Lab::film();
+    lab.write("feature.mp4", "changed");
+    lab.ok("commit -a -m 'A new cut'");
+    let log = lab.ok("log --oneline");
+    let first = log.lines().next().unwrap();
+    assert!(first.ends_with(" (HEAD -> main) A new cut"), "{log}");
+    assert_eq!(log.lines().count(), lab.ok("log").lines().count() / 2);
+    let drawn = lab.ok("log --oneline --graph");
+    assert_eq!(drawn.lines().next().unwrap(), format!("* {first}"));
+}

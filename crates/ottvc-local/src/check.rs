@@ -3,7 +3,7 @@
 //! Packs are read first, once each, in whole; then the index names what was found damaged, so that a
 //! chunk is named even if nothing in its pack says which one it was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ottvc_object::codec::decode_body;
 use ottvc_object::{ChunkId, Hash, Object, ObjectId};
@@ -11,31 +11,42 @@ use ottvc_refs::{Operation, RefValue};
 use ottvc_store::pack::{
     Decoder, Gap, Member, PackId, Record, RecordHeader, RecordKind, decode_group, scan,
 };
-use ottvc_store::{Checked, Damage, DamagedThing, StoreError};
+use ottvc_store::{Checked, Damage, DamagedThing, Portion, StoreError};
 
+use crate::collect::place_of;
 use crate::damaged;
 use crate::db::Table;
 use crate::refs::ref_name;
 use crate::rows::{ObjectPlace, PackState, Place};
+use crate::scrub::Scrub;
 use crate::shared::Shared;
 
 /// See [`ottvc_store::ObjectStore::check`].
 pub(crate) fn check(
     shared: &Shared,
+    portion: Portion,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Checked, StoreError> {
     if shared.lock.is_some() {
         shared.ledger().commit(shared, |_| Ok(()))?;
     }
+    shared.db.open_all()?;
     let mut check = Check::new(shared);
-    let packs = check.packs()?;
-    let total = packs.iter().map(|(_, state)| state.len).sum();
-    let mut done = 0;
-    progress(done, total);
-    for (id, state) in packs {
-        check.pack(id, state);
-        done += state.len;
-        progress(done, total);
+    let all = check.packs()?;
+    check.known = all.iter().map(|(id, _)| *id).collect();
+    match portion {
+        Portion::Everything => check.read(&all, &mut |_| Ok(()), progress)?,
+        Portion::Oldest { bytes, now } => {
+            check.partly = true;
+            let mut scrub = Scrub::resume(&shared.layout, &all, now);
+            let packs = scrub.portion(&all, bytes);
+            let mut note = |pack| {
+                scrub.note(pack);
+                unless_refused(scrub.save(&shared.layout))
+            };
+            check.read(&packs, &mut note, progress)?;
+            check.checked.round = Some(scrub.round(&all, packs.len() as u64));
+        }
     }
     check.good.sort_unstable();
     check.chunk_rows()?;
@@ -43,6 +54,14 @@ pub(crate) fn check(
     check.object_copies()?;
     check.ref_rows()?;
     check.finish()
+}
+
+/// A store that cannot be written to can still be checked.
+fn unless_refused(saved: Result<(), StoreError>) -> Result<(), StoreError> {
+    match saved {
+        Err(StoreError::Denied { .. } | StoreError::Full { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// Something in good order: its pack's number here, its record's offset, where it begins in a group
@@ -61,6 +80,12 @@ struct Check<'a> {
     bad: BTreeMap<(u32, u64), (PackId, Record, String)>,
     /// Stretches of no record, until the index names what lay there.
     gaps: BTreeMap<(u32, u64), (PackId, Gap)>,
+    /// Packs that are not what they were.
+    hurt: BTreeSet<PackId>,
+    /// All packs that the index knows.
+    known: HashSet<PackId>,
+    /// Whether only some of them are read.
+    partly: bool,
 }
 
 impl<'a> Check<'a> {
@@ -74,7 +99,35 @@ impl<'a> Check<'a> {
             good: Vec::new(),
             bad: BTreeMap::new(),
             gaps: BTreeMap::new(),
+            hurt: BTreeSet::new(),
+            known: HashSet::new(),
+            partly: false,
         }
+    }
+
+    /// Reads packs, and notes each that was read. One that is hurt is remembered first: should this be
+    /// killed, it is known which packs hold what was not named yet.
+    fn read(
+        &mut self,
+        packs: &[(PackId, PackState)],
+        note: &mut dyn FnMut(PackId) -> Result<(), StoreError>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        let total = packs.iter().map(|(_, state)| state.len).sum();
+        let mut done = 0;
+        progress(done, total);
+        for (id, state) in packs {
+            if self.pack(*id, *state) {
+                self.hurt.insert(*id);
+                damaged::remember(&self.shared.layout, |list| {
+                    list.packs.insert(*id);
+                })?;
+            }
+            note(*id)?;
+            done += state.len;
+            progress(done, total);
+        }
+        Ok(())
     }
 
     fn report(&mut self, what: Option<DamagedThing>, place: String, why: impl Into<String>) {
@@ -118,19 +171,23 @@ impl<'a> Check<'a> {
         self.report(None, table_words(table), "a row cannot be read");
     }
 
-    /// Reads a pack as far as it was acknowledged and hashes every record.
-    fn pack(&mut self, id: PackId, state: PackState) {
+    /// Reads a pack as far as it was acknowledged and hashes every record; says whether it is hurt.
+    fn pack(&mut self, id: PackId, state: PackState) -> bool {
+        let mut hurt = false;
         let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.insert(id, number);
         let mut bytes = std::mem::take(&mut self.buffer);
         if let Err(why) = self.read_pack(id, state, &mut bytes) {
             self.report(None, pack_words(id), why);
+            hurt = true;
         }
         self.checked.bytes += bytes.len() as u64;
         let found = scan(id, &bytes);
         if state.sealed && !found.sealed && found.gaps.is_empty() {
             self.report(None, pack_words(id), "its footer is missing");
+            hurt = true;
         }
+        hurt |= !found.gaps.is_empty();
         let mut gaps: BTreeMap<u64, Gap> = found.gaps.iter().map(|gap| (gap.start, *gap)).collect();
         for record in found.records {
             let header_fault = gaps.remove(&record.offset).map(|gap| gap.why.to_string());
@@ -145,11 +202,13 @@ impl<'a> Check<'a> {
                 (None, None) => Err("the bytes are gone".to_owned()),
             };
             if let Err(why) = counted {
+                hurt = true;
                 self.bad.insert((number, record.offset), (id, record, why));
             }
         }
         self.gaps.extend(gaps.into_iter().map(|(start, gap)| ((number, start), (id, gap))));
         self.buffer = bytes;
+        hurt
     }
 
     /// Reads what there is of a pack; says what is wrong if that is not all of it.
@@ -192,6 +251,10 @@ impl<'a> Check<'a> {
     /// Reports a thing whose record was not found in good order where the index says.
     fn place(&mut self, thing: DamagedThing, kind: RecordKind, id: Hash, place: Place) {
         let number = self.numbers.get(&place.pack).copied();
+        if number.is_none() && self.partly && self.known.contains(&place.pack) {
+            // Of a pack whose turn it is not.
+            return;
+        }
         let start = place.member.map_or(0, |member| member.start);
         let good = number.map(|number| (number, place.offset, start, id_start(&id)));
         if good.is_some_and(|good| self.good.binary_search(&good).is_ok()) {
@@ -263,7 +326,10 @@ impl<'a> Check<'a> {
             match record.header.kind {
                 // The index names another copy, or nobody wants it: nothing is lost with it.
                 RecordKind::Chunk | RecordKind::Object | RecordKind::Group => {}
-                RecordKind::Operation | RecordKind::Workspace => {
+                kind @ (RecordKind::Operation | RecordKind::Workspace) => {
+                    let what =
+                        if kind == RecordKind::Operation { "an operation" } else { "a state" };
+                    let why = format!("{what} of which the index has a copy: {why}");
                     self.report(None, format!("{} at {offset}", pack_words(id)), why);
                 }
             }
@@ -271,15 +337,26 @@ impl<'a> Check<'a> {
         for ((_, start), (id, gap)) in std::mem::take(&mut self.gaps) {
             self.report(None, format!("{} at {start}", pack_words(id)), gap.why.to_string());
         }
-        let things: BTreeSet<_> = self.checked.damage.iter().filter_map(|one| one.what).collect();
+        let found: BTreeSet<_> = self.checked.damage.iter().filter_map(|one| one.what).collect();
+        let before = damaged::load(&self.shared.layout);
+        // What was looked at is as it was found; the rest as it was known.
+        let mut list = before.clone();
+        let mut elsewhere = BTreeSet::new();
+        for thing in list.things.into_iter().filter(|_| self.partly) {
+            let place = place_of(self.shared, thing)?.map(|(_, place)| place.pack);
+            if place.is_some_and(|pack| !self.numbers.contains_key(&pack)) {
+                elsewhere.insert(thing);
+            }
+        }
+        list.things = found;
+        list.things.extend(elsewhere);
+        list.packs.retain(|pack| self.known.contains(pack) && !self.numbers.contains_key(pack));
+        list.packs.extend(&self.hurt);
         if self.shared.lock.is_some() {
-            self.shared.ledger().damaged.clone_from(&things);
+            self.shared.ledger().damaged.clone_from(&list.things);
         }
-        match damaged::save(&self.shared.layout, &things) {
-            // A store that cannot be written to can still be checked.
-            Err(StoreError::Denied { .. } | StoreError::Full { .. }) | Ok(()) => Ok(self.checked),
-            Err(error) => Err(error),
-        }
+        damaged::remember(&self.shared.layout, |now| now.change(&before, &list))?;
+        Ok(self.checked)
     }
 }
 

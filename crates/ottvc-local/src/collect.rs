@@ -2,33 +2,29 @@
 //!
 //! A thing in the trash keeps its rows and has one more, which says since when: whatever asks for it
 //! finds it, and a process with an older view of the index reads it. Dropping removes rows, in one
-//! synced batch with all that names the thing. Rewriting follows the order of every barrier: records
-//! are appended anew and synced, one synced batch moves the rows and forgets the pack, and only then
-//! is the file put away. A crash before the batch leaves bytes beyond the acknowledged lengths, one
-//! after it a pack that no row names, which the next new pack puts away.
+//! synced batch with all that names the thing. Rewriting packs is told apart, in `rewrite`; it follows
+//! the order of every barrier, so that a crash before its batch leaves bytes beyond the acknowledged
+//! lengths, one after it a pack that no row names, which the next new pack puts away.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottvc_object::codec::decode_body;
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
-use ottvc_refs::Operation;
+use ottvc_object::{ChunkId, ContentId, Hash, Kind, Object, ObjectId, Storable};
 use ottvc_store::StoreError;
 use ottvc_store::collect::{Collectable, Dropped, Pins, Rewritten, Settled, Thing, Trashed, Worn};
-use ottvc_store::pack::{
-    Class, Decoder, Encoder, Member, PackHeader, PackId, Record, RecordHeader, RecordKind, scan,
-};
+use ottvc_store::pack::{Class, Decoder, Member, PackHeader, PackId, RecordHeader, RecordKind};
 
-use crate::db::{Batch, Table};
-use crate::ledger::{Ledger, active_key};
+use crate::batch::Batch;
+use crate::damaged;
+use crate::db::Table;
+use crate::ledger::Ledger;
 use crate::objects::LocalObjects;
 use crate::readers;
-use crate::rows::{ObjectPlace, PackState, Place, Rows};
+use crate::rewrite::{kept_records, rewrite};
+use crate::rows::{ObjectPlace, PackState, Place};
 use crate::shared::Shared;
-use crate::small::{Grouped, Small, Waiting};
-use crate::workspace::STATE_KEY;
 
 /// A pack is worn once this part of it (one in so many bytes) is dead. Rewriting one copies at most
 /// three bytes for each that it frees, and a store that is collected now and then carries at most a
@@ -40,8 +36,6 @@ const FOOTER_BYTES: u64 = 64;
 const LINE_BYTES: u64 = 52;
 /// Rows dropped before it is worth having the database rewrite its tables.
 const MANY_ROWS: u64 = 1000;
-/// Things are looked up and read this many at a time.
-const LOOK_UP: usize = 256;
 
 /// What the keys of trash rows in [`Table::Meta`] start with.
 const TRASH: u8 = b't';
@@ -81,19 +75,15 @@ pub(crate) fn make_way(
         return Ok(());
     }
     ledger.finished.forget(thing);
-    let mut batch = shared.db.batch();
+    let mut batch = Batch::default();
     drop_rows(shared, &mut batch, thing)?;
-    batch.write(false)?;
+    shared.db.write(&batch, false)?;
     shared.pins.stored(thing);
     Ok(())
 }
 
 /// Adds the removal of all rows of a thing to a batch; returns what its record takes, if it is held.
-fn drop_rows(
-    shared: &Shared,
-    batch: &mut Batch<'_>,
-    thing: Thing,
-) -> Result<Option<u64>, StoreError> {
+fn drop_rows(shared: &Shared, batch: &mut Batch, thing: Thing) -> Result<Option<u64>, StoreError> {
     let Some((_, place)) = place_of(shared, thing)? else { return Ok(None) };
     match thing {
         Thing::Chunk(id) => batch.delete(Table::Chunks, id.as_bytes())?,
@@ -110,7 +100,10 @@ fn drop_rows(
 }
 
 /// Where the index says a thing is, and its kind if it is an object.
-fn place_of(shared: &Shared, thing: Thing) -> Result<Option<(Option<Kind>, Place)>, StoreError> {
+pub(crate) fn place_of(
+    shared: &Shared,
+    thing: Thing,
+) -> Result<Option<(Option<Kind>, Place)>, StoreError> {
     match thing {
         Thing::Chunk(id) => {
             let Some(row) = shared.db.get(Table::Chunks, id.as_bytes())? else { return Ok(None) };
@@ -144,7 +137,12 @@ fn bound_content(shared: &Shared, id: ObjectId) -> Result<Option<ContentId>, Sto
 }
 
 /// Reads what a record holds and checks it; `None` if it cannot be read whole.
-fn read_raw(shared: &Shared, kind: RecordKind, id: [u8; 32], place: Place) -> Option<Vec<u8>> {
+pub(crate) fn read_raw(
+    shared: &Shared,
+    kind: RecordKind,
+    id: Hash,
+    place: Place,
+) -> Option<Vec<u8>> {
     let header = place.record(kind, id).header;
     let (mut buffer, mut decoder) = (Vec::new(), Decoder::default());
     let start = place.offset.saturating_add(RecordHeader::LEN);
@@ -221,7 +219,7 @@ impl Collectable for LocalObjects {
         let mut ledger = shared.writing()?;
         ledger.commit(shared, |_| Ok(()))?;
         let times = self.trash_times(things)?;
-        let (mut batch, mut trashed) = (shared.db.batch(), Dropped::default());
+        let (mut batch, mut trashed) = (Batch::default(), Dropped::default());
         for (thing, since) in things.iter().zip(times) {
             if since.is_some() || !shared.pins.is_unheld(*thing) {
                 continue;
@@ -231,7 +229,7 @@ impl Collectable for LocalObjects {
                 trashed.add(*thing, place.share());
             }
         }
-        write(shared, batch)?;
+        write(shared, &batch)?;
         Ok(trashed)
     }
 
@@ -239,12 +237,12 @@ impl Collectable for LocalObjects {
         let shared = &*self.0;
         let _ledger = shared.writing()?;
         let times = self.trash_times(things)?;
-        let (mut batch, mut found) = (shared.db.batch(), 0);
+        let (mut batch, mut found) = (Batch::default(), 0);
         for (thing, _) in things.iter().zip(times).filter(|(_, since)| since.is_some()) {
             batch.delete(Table::Meta, &trash_key(*thing))?;
             found += 1;
         }
-        write(shared, batch)?;
+        write(shared, &batch)?;
         Ok(found)
     }
 
@@ -254,31 +252,46 @@ impl Collectable for LocalObjects {
         let mut ledger = shared.writing()?;
         // So that no row still waits for a barrier that would bring back what is dropped here.
         ledger.commit(shared, |_| Ok(()))?;
-        let (mut batch, mut dropped) = (shared.db.batch(), Dropped::default());
+        let (mut batch, mut dropped) = (Batch::default(), Dropped::default());
         for thing in things.iter().filter(|thing| shared.pins.is_condemned(**thing)) {
             if let Some(bytes) = drop_rows(shared, &mut batch, *thing)? {
                 dropped.add(*thing, bytes);
             }
         }
-        write(shared, batch)?;
+        write(shared, &batch)?;
         Ok(dropped)
     }
 
     fn worn(&self, most: usize) -> Result<Vec<Worn>, StoreError> {
         let shared = &*self.0;
+        if shared.lock.is_some() {
+            let mut ledger = shared.writing()?;
+            ledger.commit(shared, |_| Ok(()))?;
+            // What an open batch has written looks dead, and its pack may not grow before it ends.
+            if shared.open_batches.load(Ordering::SeqCst) > 0 {
+                return Ok(Vec::new());
+            }
+        }
+        shared.db.open_all()?;
         let weights = self.weights()?;
+        let hurt = damaged::load(&shared.layout).packs;
         let mut worst = Vec::new();
         for (pack, state) in shared.pack_states()? {
             let weight = weights.get(&pack).copied().unwrap_or_default();
-            if weight.dead(state) * WORN_PART < state.len {
+            let dead = weight.dead(state);
+            if hurt.contains(&pack) {
+                worst.push((dead, pack, state, weight.things));
+                continue;
+            }
+            if dead * WORN_PART < state.len {
                 continue;
             }
             // The index does not list operations and workspace states: look only where it matters.
             let kept = match state.class {
                 Class::Data => Vec::new(),
-                Class::Objects => self.kept_records(pack, state)?,
+                Class::Objects => kept_records(shared, pack, state)?,
             };
-            let weight = kept.iter().fold(weight, |weight, (record, _)| weight.plus(record));
+            let weight = kept.iter().fold(weight, |weight, kept| weight.plus(kept.record_len()));
             let dead = weight.dead(state);
             if dead > 0 && dead * WORN_PART >= state.len {
                 worst.push((dead, pack, state, weight.things));
@@ -286,7 +299,7 @@ impl Collectable for LocalObjects {
         }
         // Those still appended to come first: what is written anew goes to others then.
         worst.sort_unstable_by_key(|(dead, pack, state, _)| {
-            (state.sealed, std::cmp::Reverse(*dead), *pack)
+            (!hurt.contains(pack), state.sealed, std::cmp::Reverse(*dead), *pack)
         });
         let mut things = 0;
         worst.retain(|(.., count)| {
@@ -307,68 +320,19 @@ impl Collectable for LocalObjects {
             let mut list = lists.remove(&pack).unwrap_or_default();
             list.sort_unstable();
             let things = list.into_iter().map(|(_, thing)| thing).collect();
-            Worn { pack, len: state.len, dead, things }
+            Worn { pack, len: state.len, dead, damaged: hurt.contains(&pack), things }
         };
         Ok(worst.into_iter().map(worn).collect())
     }
 
     fn rewrite(&self, worn: &Worn) -> Result<Rewritten, StoreError> {
-        let shared = &*self.0;
-        let mut ledger = shared.writing()?;
-        ledger.commit(shared, |_| Ok(()))?;
-        // What an open batch has written looks dead until it is finished. None can begin while we hold
-        // the ledger: its first record waits for it.
-        if shared.open_batches.load(Ordering::SeqCst) > 0 {
-            return Ok(Rewritten::default());
-        }
-        let state = match shared.pack_state(worn.pack)? {
-            Some(state) if state.len == worn.len => state,
-            _ => return Ok(Rewritten::default()),
-        };
-        let kept = match state.class {
-            Class::Data => Vec::new(),
-            Class::Objects => self.kept_records(worn.pack, state)?,
-        };
-        ledger.detach(worn.pack);
-        let mut anew = Anew {
-            shared,
-            ledger: &mut ledger,
-            class: state.class,
-            rows: Rows::default(),
-            waiting: Waiting::default(),
-            encoder: Encoder::default(),
-            moved: 0,
-        };
-        let whole = worn.things.chunks(LOOK_UP).try_fold(true, |whole, things| {
-            Ok::<_, StoreError>(whole && anew.things(worn.pack, things)?)
-        })?;
-        anew.write_group()?;
-        for (record, raw) in kept {
-            anew.raw(record.header.kind, record.header.id, &raw)?;
-        }
-        let Anew { rows, moved, .. } = anew;
-        ledger.finished.absorb(rows);
-        if !whole {
-            // What could be read lies in another pack now; the rest stays named where it was.
-            ledger.commit(shared, |_| Ok(()))?;
-            return Ok(Rewritten { gone: false, moved });
-        }
-        ledger.commit(shared, |batch| {
-            batch.delete(Table::Packs, &worn.pack.0)?;
-            let key = active_key(state.class);
-            match shared.db.get(Table::Meta, &key)? {
-                Some(active) if *active == worn.pack.0 => batch.delete(Table::Meta, &key),
-                _ => Ok(()),
-            }
-        })?;
-        shared.files.forget(worn.pack);
-        shared.layout.retire_pack(worn.pack)?;
-        Ok(Rewritten { gone: true, moved })
+        rewrite(&self.0, worn)
     }
 
-    fn settle(&self, purged: u64) -> Result<Settled, StoreError> {
+    fn settle(&self, purged: u64, due: i64) -> Result<Settled, StoreError> {
         let shared = &*self.0;
         drop(shared.writing()?);
+        shared.layout.clear_put_away(due)?;
         if purged >= MANY_ROWS {
             shared.db.compact()?;
         }
@@ -377,7 +341,7 @@ impl Collectable for LocalObjects {
     }
 }
 
-fn write(shared: &Shared, batch: Batch<'_>) -> Result<(), StoreError> {
+fn write(shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
     if batch.is_empty() { Ok(()) } else { shared.write_synced(batch) }
 }
 
@@ -391,8 +355,8 @@ struct Weight {
 }
 
 impl Weight {
-    fn plus(self, record: &Record) -> Self {
-        let (live, lines) = (self.live + record.header.record_len(), self.lines + LINE_BYTES);
+    fn plus(self, record_len: u64) -> Self {
+        let (live, lines) = (self.live + record_len, self.lines + LINE_BYTES);
         Self { live, things: self.things + 1, lines }
     }
 
@@ -436,146 +400,5 @@ impl LocalObjects {
             weights.entry(place.pack).or_default().add(&place);
         })?;
         Ok(weights)
-    }
-
-    /// Reads the operations that a pack holds, and the workspace state if it is the newest: what a
-    /// rebuild needs and the index does not place. An operation that was never acknowledged is none.
-    fn kept_records(
-        &self,
-        pack: PackId,
-        state: PackState,
-    ) -> Result<Vec<(Record, Vec<u8>)>, StoreError> {
-        let shared = &*self.0;
-        let (mut bytes, mut decoder, mut kept) = (Vec::new(), Decoder::default(), Vec::new());
-        let read = shared.files.read(pack, 0, state.len, &mut bytes);
-        read.map_err(|error| StoreError::io("read", shared.layout.pack(pack), error))?;
-        let newest = shared.db.get(Table::Workspace, STATE_KEY)?.map(|row| row.to_vec());
-        for record in scan(pack, &bytes).records {
-            let kind = record.header.kind;
-            if !matches!(kind, RecordKind::Operation | RecordKind::Workspace) {
-                continue;
-            }
-            let stored = record.payload(&bytes).unwrap_or_default();
-            // A damaged one is made up for by the database, which has both.
-            let Ok(raw) = decoder.decode(&record.header, stored) else { continue };
-            let wanted = if kind == RecordKind::Workspace {
-                newest.as_deref() == Some(&*raw)
-            } else {
-                let operation = decode_body::<Operation>(&raw, "operation").ok();
-                let number = operation.map(|operation| operation.id.to_be_bytes());
-                let row = match number {
-                    Some(number) => shared.db.get(Table::Operations, &number)?,
-                    None => None,
-                };
-                row.is_some_and(|row| *row == *raw)
-            };
-            if wanted {
-                kept.push((record, raw.into_owned()));
-            }
-        }
-        Ok(kept)
-    }
-}
-
-/// Writes things anew, by the way that new things take.
-struct Anew<'a> {
-    shared: &'a Shared,
-    ledger: &'a mut Ledger,
-    class: Class,
-    rows: Rows,
-    waiting: Waiting,
-    encoder: Encoder,
-    moved: u64,
-}
-
-impl Anew<'_> {
-    /// Writes those things anew that still lie in `pack`; says whether all could be read.
-    fn things(&mut self, pack: PackId, things: &[Thing]) -> Result<bool, StoreError> {
-        let mut whole = true;
-        for thing in things {
-            let Some((_, place)) = place_of(self.shared, *thing)?.filter(|(_, at)| at.pack == pack)
-            else {
-                continue;
-            };
-            whole &= match thing {
-                Thing::Chunk(id) => self.chunk(*id, place)?,
-                Thing::Object(id) => self.object(*id, place)?,
-            };
-        }
-        Ok(whole)
-    }
-
-    fn chunk(&mut self, id: ChunkId, place: Place) -> Result<bool, StoreError> {
-        let Some(raw) = read_raw(self.shared, RecordKind::Chunk, id.0, place) else {
-            return Ok(false);
-        };
-        // As it was: what was worth a record of its own is so still.
-        if place.member.is_some() {
-            self.small(Small::Chunk(id), &raw)?;
-            return Ok(true);
-        }
-        let (pack, record) = self.raw(RecordKind::Chunk, id.0, &raw)?;
-        self.rows.add_chunk(id, Place::new(pack, &record));
-        Ok(true)
-    }
-
-    fn object(&mut self, id: ObjectId, place: Place) -> Result<bool, StoreError> {
-        let raw = read_raw(self.shared, RecordKind::Object, id.0, place);
-        let Some(object) = raw.and_then(|raw| Object::from_bytes(raw).ok()) else {
-            return Ok(false);
-        };
-        self.put(&object)?;
-        // Without the index, the manifest written last is the one a file is kept by: so it must stay.
-        if object.kind() == Kind::Manifest
-            && let Ok(manifest) = Manifest::from_object(&object)
-            && let Some(row) = self.shared.db.get(Table::Manifests, manifest.content.as_bytes())?
-            && *row != id.0
-            && let Ok(current) = <[u8; 32]>::try_from(&*row)
-            && let Some((_, place)) = place_of(self.shared, Thing::Object(ObjectId(current)))?
-        {
-            let raw = read_raw(self.shared, RecordKind::Object, current, place);
-            match raw.and_then(|raw| Object::from_bytes(raw).ok()) {
-                Some(current) => self.put(&current)?,
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Puts a small thing with its neighbours.
-    fn small(&mut self, thing: Small, raw: &[u8]) -> Result<(), StoreError> {
-        if self.waiting.add(thing, raw) { self.write_group() } else { Ok(()) }
-    }
-
-    fn write_group(&mut self) -> Result<(), StoreError> {
-        let Some(grouped) = self.waiting.encode(self.shared, &mut self.encoder)? else {
-            return Ok(());
-        };
-        let Grouped { header, stored, .. } = &grouped;
-        let at = self.ledger.append(self.shared, &mut self.rows, self.class, *header, stored)?;
-        self.moved += header.record_len();
-        self.waiting.written(&grouped, at, &mut self.rows);
-        Ok(())
-    }
-
-    fn put(&mut self, object: &Object) -> Result<(), StoreError> {
-        if Small::is(object) {
-            return self.small(Small::Object(object.clone()), object.bytes());
-        }
-        let (pack, record) = self.raw(RecordKind::Object, object.id().0, object.bytes())?;
-        self.rows.add_object(object, Place::new(pack, &record));
-        Ok(())
-    }
-
-    fn raw(
-        &mut self,
-        kind: RecordKind,
-        id: [u8; 32],
-        raw: &[u8],
-    ) -> Result<(PackId, Record), StoreError> {
-        let appended =
-            self.ledger.append_raw(self.shared, &mut self.rows, self.class, kind, id, raw)?;
-        self.moved += appended.1.header.record_len();
-        Ok(appended)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ottvc_store::StoreError;
@@ -48,9 +49,13 @@ impl Layout {
     pub(crate) fn readers(&self) -> PathBuf {
         self.dir.join("readers")
     }
-    /// The list of things that the last check found damaged.
+    /// The list of what checks found damaged.
     pub(crate) fn damaged(&self) -> PathBuf {
         self.dir.join("damaged")
+    }
+    /// How far checks of a part have come round.
+    pub(crate) fn scrub(&self) -> PathBuf {
+        self.dir.join("scrub")
     }
     fn version(&self) -> PathBuf {
         self.dir.join("VERSION")
@@ -121,10 +126,17 @@ impl Layout {
     pub(crate) fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let name = path.file_name().unwrap_or_default();
         let staged = self.tmp().join(name);
-        let staged_io = |error| StoreError::io("write", path, error);
-        let mut file = File::create(&staged).map_err(staged_io)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(staged_io)?;
-        fs::rename(&staged, path).map_err(staged_io)?;
+        let write = || {
+            let mut file = File::create(&staged)?;
+            file.write_all(bytes).and_then(|()| file.sync_all())?;
+            fs::rename(&staged, path)
+        };
+        let written = match write() {
+            // A writer that starts empties the folder, also of what a reader has there.
+            Err(error) if error.kind() == ErrorKind::NotFound => write(),
+            other => other,
+        };
+        written.map_err(|error| StoreError::io("write", path, error))?;
         path.parent().map_or(Ok(()), sync_dir)
     }
 
@@ -140,7 +152,11 @@ impl Layout {
             let path = entry.map_err(|error| StoreError::io("read", &tmp, error))?.path();
             let folder = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
             let removed = if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|error| StoreError::io("remove", path, error))?;
+            match removed {
+                // A check that only reads may just have put in place what it wrote here.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other.map_err(|error| StoreError::io("remove", path, error))?,
+            }
         }
         Ok(())
     }
@@ -152,12 +168,42 @@ impl Layout {
         moved.map_err(|error| StoreError::io("move", path, error))
     }
 
+    /// Deletes what was put away before `due` (UTC milliseconds since 1970), since nobody needed it:
+    /// indexes that were replaced at once, packs that no index knew when the last of those who read is
+    /// done. A pack may be one that was emptied, by a process that died before it could say so.
+    pub(crate) fn clear_put_away(&self, due: i64) -> Result<(), StoreError> {
+        let trash = self.trash();
+        let failed = |error| StoreError::io("read", &trash, error);
+        for entry in fs::read_dir(&trash).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let found = fs::symlink_metadata(&path).map_err(failed)?;
+            // Moving it here was the last change to it, not to its bytes.
+            if found.ctime().saturating_mul(1000) > due {
+                continue;
+            }
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let pack = name.strip_suffix(".pack").and_then(|stem| stem.parse::<PackId>().ok());
+            let done = match pack {
+                Some(id) => fs::rename(&path, self.retired_pack(id)),
+                None if name.starts_with("db-") => fs::remove_dir_all(&path),
+                None => Ok(()),
+            };
+            done.map_err(|error| StoreError::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+
     /// Puts away a pack that the index does not name any more. Not synced: should the name come back,
     /// the pack is put away again as one that the index does not know.
     pub(crate) fn retire_pack(&self, id: PackId) -> Result<(), StoreError> {
         let path = self.pack(id);
-        let moved = fs::rename(&path, self.retired_pack(id));
-        moved.map_err(|error| StoreError::io("move", path, error))
+        match fs::rename(&path, self.retired_pack(id)) {
+            // One that was lost is as good as put away.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(StoreError::io("move", path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the ids of all pack files, sorted; files with other names are none of ours.

@@ -8,18 +8,28 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use ottvc_object::Hash;
+use ottvc_store::behind::Buffers;
 use ottvc_store::pack::{Class, Encoder, PackHeader, PackId, Record, RecordHeader, RecordKind};
 use ottvc_store::{DamagedThing, StoreError};
 
+use crate::batch::Batch;
 use crate::damaged;
-use crate::db::{Batch, Table};
+use crate::db::Table;
 use crate::layout::sync_dir;
 use crate::packs::{ActivePack, Synced};
+use crate::rewrite::{Kept, all_records};
 use crate::rows::{PackState, Place, Rows};
 use crate::shared::Shared;
 
 /// Rows that wait take at most about this much memory, in bytes; then they are written early.
 const MAX_WAITING_BYTES: usize = 8 << 20;
+
+/// Packs that were sealed and wait for the barrier. A barrier for each would have a long import wait for
+/// the disk every 64 MiB; so only the last of these is not synced long before.
+const MAX_FULL: usize = 32;
+
+/// How many buffers a pack of chunks is written in, for the tests that have shorter ones.
+const BUFFERS_A_PACK: u64 = 16;
 
 /// The row of [`Table::Meta`] that holds the order of the pack created last.
 pub(crate) const ORDER_KEY: &[u8] = b"order";
@@ -44,6 +54,8 @@ pub(crate) struct Staged {
 pub(crate) struct Ledger {
     data: Option<ActivePack>,
     objects: Option<ActivePack>,
+    /// Sealed packs that are not durable yet.
+    full: Vec<ActivePack>,
     /// Packs synced since the last barrier: their rows wait.
     changed: Vec<(PackId, PackState)>,
     /// Rows of finished batches.
@@ -52,13 +64,15 @@ pub(crate) struct Ledger {
     pub(crate) staged: Option<Staged>,
     /// Things that read as damaged: storing one again stores it anew.
     pub(crate) damaged: BTreeSet<DamagedThing>,
-    /// Whether `damaged` no longer says what its file says.
-    healed: bool,
+    /// Those stored anew that their file still lists.
+    healed: BTreeSet<DamagedThing>,
     /// The order of the pack created last.
     order: u64,
     /// Whether packs that the index does not know were put away.
     swept: bool,
     encoder: Encoder,
+    /// Memory of packs, which goes from one to the next.
+    buffers: Buffers,
     /// Set once bytes may be lost that the system has taken: nothing more may be acknowledged.
     failed: Option<String>,
 }
@@ -66,7 +80,9 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Takes up where the last writer stopped.
     pub(crate) fn resume(shared: &Shared) -> Result<Self, StoreError> {
-        let mut ledger = Self { damaged: damaged::load(&shared.layout), ..Self::default() };
+        let damaged = damaged::load(&shared.layout).things;
+        let buffers = Buffers::of(shared.tuning.pack_target / BUFFERS_A_PACK);
+        let mut ledger = Self { damaged, buffers, ..Self::default() };
         if let Some(row) = shared.db.get(Table::Meta, ORDER_KEY)? {
             let order = <[u8; 8]>::try_from(&*row).map(u64::from_le_bytes);
             ledger.order = order.map_err(|_| shared.bad_row("order of packs"))?;
@@ -76,7 +92,9 @@ impl Ledger {
             let id = <[u8; 16]>::try_from(&*row).map(PackId);
             let id = id.map_err(|_| shared.bad_row("active pack"))?;
             if let Some(state) = shared.pack_state(id)? {
-                *ledger.slot(class) = ActivePack::resume(&shared.layout, id, state)?;
+                let (layout, medium) = (&shared.layout, &shared.tuning.medium);
+                let pack = ActivePack::resume(layout, medium, &ledger.buffers, id, state)?;
+                *ledger.slot(class) = pack;
             }
         }
         Ok(ledger)
@@ -132,14 +150,14 @@ impl Ledger {
         self.append_here(shared, class, header, payload)
     }
 
-    /// Whether the next append to a class would run a barrier first.
+    /// Whether the next append to a class would seal a pack or run a barrier first.
     pub(crate) fn wants_room(&mut self, shared: &Shared, own: &Rows, class: Class) -> bool {
         let target = shared.tuning.pack_target;
         self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target))
             || own.bytes() + self.finished.bytes() > MAX_WAITING_BYTES
     }
 
-    /// Runs the barrier that an append would run first, if any.
+    /// Seals the pack, and runs the barrier, that an append would first, if any.
     pub(crate) fn make_room(
         &mut self,
         shared: &Shared,
@@ -149,7 +167,11 @@ impl Ledger {
         self.check_usable(shared)?;
         let target = shared.tuning.pack_target;
         if self.slot(class).as_ref().is_some_and(|pack| pack.is_full(target)) {
-            self.seal(shared, own, class)
+            self.seal(shared, class)?;
+            if self.full.len() < MAX_FULL {
+                return Ok(());
+            }
+            self.commit_with(shared, own)
         } else if self.wants_room(shared, own, class) {
             self.commit_with(shared, own)
         } else {
@@ -166,16 +188,21 @@ impl Ledger {
         payload: &[u8],
     ) -> Result<(PackId, Record), StoreError> {
         self.check_usable(shared)?;
-        let medium = &*shared.tuning.medium;
+        let medium = &shared.tuning.medium;
         if self.slot(class).is_none() {
             self.sweep(shared)?;
             let header = PackHeader { id: new_pack_id()?, class, order: self.order + 1 };
-            *self.slot(class) = Some(ActivePack::create(&shared.layout, medium, header)?);
+            let pack = ActivePack::create(&shared.layout, medium, &self.buffers, header)?;
+            *self.slot(class) = Some(pack);
             self.order += 1;
         }
-        match self.slot(class) {
+        let slot = match class {
+            Class::Data => &mut self.data,
+            Class::Objects => &mut self.objects,
+        };
+        match slot {
             Some(pack) => {
-                let record = pack.append(&shared.layout, medium, header, payload)?;
+                let record = pack.append(&shared.layout, &**medium, header, payload)?;
                 Ok((pack.id, record))
             }
             None => Err(shared.bad_row("active pack")),
@@ -197,12 +224,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Seals the active pack of a class and makes everything durable.
-    fn seal(&mut self, shared: &Shared, own: &mut Rows, class: Class) -> Result<(), StoreError> {
+    /// Seals the active pack of a class, and begins to sync it; it is durable with the next barrier.
+    fn seal(&mut self, shared: &Shared, class: Class) -> Result<(), StoreError> {
         if let Some(pack) = self.slot(class) {
             pack.seal(&shared.layout, &*shared.tuning.medium)?;
+            pack.begin_sync(&shared.tuning.medium);
         }
-        self.commit_with(shared, own)
+        let sealed = self.slot(class).take();
+        self.full.extend(sealed);
+        Ok(())
     }
 
     /// Appends no more to a pack, which is about to be emptied. The caller has just passed a barrier.
@@ -222,15 +252,23 @@ impl Ledger {
         damaged: Option<Place>,
     ) -> Result<(), StoreError> {
         let holds = |pack: &ActivePack| damaged.is_some_and(|place| place.pack == pack.id);
-        if self.slot(class).as_ref().is_some_and(holds) {
-            self.seal(shared, own, class)
-        } else {
-            Ok(())
+        if !self.slot(class).as_ref().is_some_and(holds) {
+            return Ok(());
         }
+        self.seal(shared, class)?;
+        self.commit_with(shared, own)?;
+        if class == Class::Objects {
+            // Operations may be among what can no longer be read, and nobody stores those anew.
+            for Kept { kind, id, raw } in all_records(shared)? {
+                self.append_raw(shared, own, class, kind, id, &raw)?;
+            }
+        }
+        Ok(())
     }
 
     /// A barrier that takes the rows of a batch still being written along.
     fn commit_with(&mut self, shared: &Shared, own: &mut Rows) -> Result<(), StoreError> {
+        self.flush(shared)?;
         self.finished.absorb(std::mem::take(own));
         self.commit(shared, |_| Ok(()))
     }
@@ -239,16 +277,18 @@ impl Ledger {
     pub(crate) fn commit(
         &mut self,
         shared: &Shared,
-        more: impl FnOnce(&mut Batch<'_>) -> Result<(), StoreError>,
+        more: impl FnOnce(&mut Batch) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.check_usable(shared)?;
-        let mut batch = shared.db.batch();
+        let mut batch = Batch::default();
         // Built before anything is synced: a batch that cannot be built leaves all as it was.
         more(&mut batch)?;
         self.finished.write(&mut batch)?;
+        // What the system refuses to take can be tried again: nothing it has taken is in doubt.
+        self.flush(shared)?;
         let written = self.sync_packs(shared).and_then(|()| {
             self.pack_rows(&mut batch)?;
-            if batch.is_empty() { Ok(()) } else { shared.write_synced(batch) }
+            if batch.is_empty() { Ok(()) } else { shared.write_synced(&batch) }
         });
         if let Err(error) = written {
             // Whether the system kept what it was given is unknown now: what was acknowledged stays,
@@ -263,7 +303,8 @@ impl Ledger {
     /// Makes the bytes of packs durable, then their names.
     fn sync_packs(&mut self, shared: &Shared) -> Result<(), StoreError> {
         let mut new_name = false;
-        for pack in [&mut self.data, &mut self.objects].into_iter().flatten() {
+        let active = [&mut self.data, &mut self.objects].into_iter().flatten();
+        for pack in self.full.iter_mut().chain(active) {
             let synced = pack.sync(&shared.layout, &*shared.tuning.medium)?;
             if synced != Synced::Clean {
                 shared.syncs.fetch_add(1, Ordering::Relaxed);
@@ -279,7 +320,7 @@ impl Ledger {
     }
 
     /// Adds the rows of packs that changed.
-    fn pack_rows(&mut self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    fn pack_rows(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         for (id, state) in self.changed.drain(..) {
             batch.put(Table::Packs, &id.0, &state.encode())?;
             if state.sealed {
@@ -294,33 +335,44 @@ impl Ledger {
 
     /// Forgets what is durable now.
     fn acknowledged(&mut self, shared: &Shared) {
-        for class in Class::ALL {
-            self.slot(class).take_if(|pack| pack.state().sealed);
-        }
+        self.full.clear();
         let rows = std::mem::take(&mut self.finished);
-        if !self.damaged.is_empty() {
-            for id in rows.chunks.keys() {
-                self.healed |= self.damaged.remove(&DamagedThing::Chunk(*id));
+        if self.damaged.is_empty() && self.healed.is_empty() {
+            return;
+        }
+        let chunks = rows.chunks.keys().copied().map(DamagedThing::Chunk);
+        for thing in chunks.chain(rows.objects.keys().copied().map(DamagedThing::Object)) {
+            if self.damaged.remove(&thing) {
+                self.healed.insert(thing);
             }
-            for id in rows.objects.keys() {
-                self.healed |= self.damaged.remove(&DamagedThing::Object(*id));
-            }
-            // The list is advice: what is durable by now must not be reported as failed over it.
-            if self.healed && damaged::save(&shared.layout, &self.damaged).is_ok() {
-                self.healed = false;
-            }
+        }
+        if self.healed.is_empty() {
+            return;
+        }
+        let amended = damaged::amend(&shared.layout, |list| {
+            list.things.retain(|thing| !self.healed.contains(thing));
+        });
+        // The list is advice: what is durable by now must not be reported as failed over it.
+        if amended.is_ok() {
+            self.healed.clear();
         }
     }
 
     /// The packs being appended to and how long they are, acknowledged or not.
     pub(crate) fn active_lens(&self) -> impl Iterator<Item = (PackId, u64)> {
         let active = [&self.data, &self.objects].into_iter().flatten();
-        active.map(|pack| (pack.id, pack.state().len))
+        self.full.iter().chain(active).map(|pack| (pack.id, pack.state().len))
     }
 
-    /// Ends a batch: its rows are found by all readers of this process.
+    /// Waits until what was appended can be read. After an error the same can be tried again.
+    fn flush(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        self.full.iter_mut().chain(&mut self.data).try_for_each(|pack| pack.flush(&shared.layout))
+    }
+
+    /// Ends a batch: its rows are found by all readers of this process, and so are its bytes.
     pub(crate) fn finish(&mut self, shared: &Shared, rows: Rows) -> Result<(), StoreError> {
         self.check_usable(shared)?;
+        self.flush(shared)?;
         self.finished.absorb(rows);
         Ok(())
     }

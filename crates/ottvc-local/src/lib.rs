@@ -5,24 +5,33 @@
 //! share: bytes of packs, then one synced batch with index rows and refs. `docs/format-pack.md` states
 //! the bytes, `docs/durability.md` what a crash leaves.
 
+mod ahead;
+mod batch;
 mod check;
 mod collect;
 mod damaged;
 mod db;
 mod groups;
+mod index;
+mod journal;
+mod known;
 mod layout;
 mod ledger;
 mod lock;
 mod medium;
 mod objects;
 mod packs;
+mod page;
 mod readers;
 mod rebuild;
 mod refs;
 mod repo;
+mod rewrite;
 mod rows;
+mod scrub;
 mod shared;
 mod small;
+mod tools;
 mod workspace;
 mod writer;
 

@@ -57,7 +57,9 @@ impl WriterLock {
     fn sign(&mut self, command: &str) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
-        writeln!(self.file, "{command} (process {})", std::process::id())
+        // In one write: who reads it meanwhile must not see half of it.
+        let line = format!("{command} (process {})\n", std::process::id());
+        self.file.write_all(line.as_bytes())
     }
 }
 

@@ -4,6 +4,9 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use ottvc_store::behind::Put;
 
 /// Writes to packs and makes them durable. [`Disk`] is the real one.
 pub trait Medium: Debug + Send + Sync {
@@ -31,5 +34,21 @@ impl Medium for Disk {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
+    }
+}
+
+/// What writes through a medium.
+#[derive(Debug)]
+pub(crate) struct Through(Arc<dyn Medium>);
+
+impl Through {
+    pub(crate) fn of(medium: &Arc<dyn Medium>) -> Arc<dyn Put> {
+        Arc::new(Self(Arc::clone(medium)))
+    }
+}
+
+impl Put for Through {
+    fn put(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(file, bytes, offset)
     }
 }

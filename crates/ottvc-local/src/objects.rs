@@ -8,16 +8,20 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
-use ottvc_store::pack::{Decoder, Record, RecordHeader, RecordKind};
+use ottvc_store::pack::{Member, Record, RecordHeader, RecordKind};
 use ottvc_store::{
-    Checked, ChunkInfo, Collectable, DamagedThing, Held, ObjectStore, StoreError, StoreWriter,
-    Usage,
+    Checked, ChunkInfo, Collectable, DamagedThing, Held, ObjectStore, Portion, StoreError,
+    StoreWriter, Usage,
 };
 
+use crate::ahead::{self, Run};
 use crate::check;
+use crate::collect::place_of;
+use crate::damaged;
 use crate::db::Table;
 use crate::rows::{ObjectPlace, Place};
 use crate::shared::Shared;
+use crate::tools::Tools;
 use crate::writer::LocalWriter;
 
 /// Chunks that lie together are read together, up to this many bytes.
@@ -26,6 +30,9 @@ const WINDOW_BYTES: u64 = 8 << 20;
 const MAX_HOLE_BYTES: u64 = 64 << 10;
 /// Places are looked up this many at a time.
 const LOOK_UP: usize = 1024;
+
+/// Who takes chunks, each with its index.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
 
 /// Objects and chunks on disk.
 #[derive(Debug)]
@@ -55,7 +62,15 @@ impl LocalObjects {
         if let Some(new) = self.0.ledger().finished.objects.get(&id) {
             return Ok(Found { inline: new.inline.clone(), at: Some(new.at), bad_copy: false });
         }
+        let place = |row: &[u8]| ObjectPlace::decode(row).ok_or_else(|| self.0.bad_row("place"));
+        let row = self.0.db.get(Table::Places, id.as_bytes());
+        let at = row.and_then(|row| row.map(|row| place(&row)).transpose());
         let mut found = Found { inline: None, at: None, bad_copy: false };
+        if let Ok(Some(at)) = at
+            && at.kind != Kind::Commit
+        {
+            return Ok(Found { at: Some(at), ..found });
+        }
         match self.0.db.get(Table::Objects, id.as_bytes()) {
             Ok(Some(bytes)) => match Object::from_bytes(&*bytes) {
                 Ok(object) if object.id() == id => found.inline = Some(object),
@@ -67,27 +82,24 @@ impl LocalObjects {
             Err(error) => return Err(error),
         }
         if found.inline.is_none() {
-            let row = self.0.db.get(Table::Places, id.as_bytes())?;
-            let place =
-                |row: &[u8]| ObjectPlace::decode(row).ok_or_else(|| self.0.bad_row("place"));
-            found.at = row.map(|row| place(&row)).transpose()?;
+            found.at = at?;
         }
         Ok(found)
     }
 
     /// Reads an object from its pack.
     fn read_object(&self, id: ObjectId, place: Place) -> Result<Object, StoreError> {
+        let tools = &mut *self.0.tools.lend();
         let damaged = || StoreError::Damaged { id, place: place.words() };
-        let mut tools = Tools::default();
         if let Some(member) = place.member {
-            let group = self.group(place, &mut tools, damaged)?;
+            let group = self.group(place, tools, damaged)?;
             let raw = member.of(&group).ok_or_else(damaged)?;
             return match Object::from_bytes(raw) {
                 Ok(object) if object.id() == id => Ok(object),
                 _ => Err(damaged()),
             };
         }
-        self.read_payload(place, &mut tools)
+        self.read_payload(place, tools)
             .map_err(|error| self.read_failed(place, error, damaged()))?;
         let header = place.record(RecordKind::Object, id.0).header;
         let raw = tools.decoder.decode(&header, &tools.buffer).map_err(|_| damaged())?;
@@ -128,11 +140,11 @@ impl LocalObjects {
     }
 
     /// Reads chunks that lie in one pack, in order and near each other.
-    fn read_run(
+    pub(crate) fn read_run(
         &self,
         run: &[(usize, ChunkId, Place)],
         tools: &mut Tools,
-        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let (Some((_, id, first)), Some((_, _, last))) = (run.first(), run.last()) else {
             return Ok(());
@@ -171,6 +183,34 @@ impl LocalObjects {
 }
 
 impl LocalObjects {
+    /// Reads chunks in the order asked for, each checked if `proven`.
+    fn read_in_order(
+        &self,
+        ids: &[ChunkId],
+        proven: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let tools = &mut *self.0.tools.lend();
+        let mut index = 0;
+        for some in ids.chunks(LOOK_UP) {
+            let mut found = Vec::with_capacity(some.len());
+            let mut missing = None;
+            for (id, place) in some.iter().zip(self.places(some)?) {
+                let Some(place) = place else {
+                    missing = Some(*id);
+                    break;
+                };
+                found.push((index, *id, place));
+                index += 1;
+            }
+            ahead::read_runs(self, &runs(found), proven, tools, visit)?;
+            if let Some(id) = missing {
+                return Err(StoreError::NoChunk { id });
+            }
+        }
+        Ok(())
+    }
+
     /// Reads chunks that lie in one group.
     fn read_members(
         &self,
@@ -179,23 +219,37 @@ impl LocalObjects {
         visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         for (index, id, place) in run {
-            let damaged = || StoreError::DamagedChunk { id: *id, place: place.words() };
-            let group = self.group(*place, tools, damaged)?;
-            let raw = place.member.and_then(|member| member.of(&group)).ok_or_else(damaged)?;
-            if ChunkId::of(raw) != *id {
-                return Err(damaged());
-            }
-            visit(*index, raw)?;
+            let (group, member) = match self.member(*id, place, tools) {
+                Err(error @ StoreError::DamagedChunk { .. }) => {
+                    match self.places(&[*id])?.pop().flatten() {
+                        // Its pack was rewritten since we looked.
+                        Some(now) if now != *place => {
+                            self.read_run(&[(*index, *id, now)], tools, visit)?;
+                            continue;
+                        }
+                        _ => return Err(error),
+                    }
+                }
+                other => other?,
+            };
+            visit(*index, member.of(&group).unwrap_or_default())?;
         }
         Ok(())
     }
-}
 
-/// What is kept from one read to the next.
-#[derive(Default)]
-struct Tools {
-    buffer: Vec<u8>,
-    decoder: Decoder,
+    /// Returns the group that a chunk lies in, and where, checked against the chunk's id.
+    fn member(
+        &self,
+        id: ChunkId,
+        place: &Place,
+        tools: &mut Tools,
+    ) -> Result<(Arc<[u8]>, Member), StoreError> {
+        let damaged = || StoreError::DamagedChunk { id, place: place.words() };
+        let group = self.group(*place, tools, damaged)?;
+        let sound = |member: &Member| member.of(&group).map(ChunkId::of) == Some(id);
+        let member = place.member.filter(sound).ok_or_else(damaged)?;
+        Ok((group, member))
+    }
 }
 
 /// What the index says of an object.
@@ -257,32 +311,27 @@ impl ObjectStore for LocalObjects {
         Ok(both.map(|(place, id)| place.map(|place| info(place, id))).collect())
     }
 
-    fn read_chunks(
+    fn read_chunks(&self, ids: &[ChunkId], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.read_in_order(ids, true, visit)
+    }
+
+    fn read_chunks_unproven(&self, ids: &[ChunkId], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.read_in_order(ids, false, visit)
+    }
+
+    fn read_chunks_unordered(
         &self,
         ids: &[ChunkId],
-        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+        proven: bool,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        let mut tools = Tools::default();
-        let mut index = 0;
-        for some in ids.chunks(LOOK_UP) {
-            let mut run: Vec<(usize, ChunkId, Place)> = Vec::new();
-            for (id, place) in some.iter().zip(self.places(some)?) {
-                let Some(place) = place else {
-                    self.read_run(&run, &mut tools, visit)?;
-                    return Err(StoreError::NoChunk { id: *id });
-                };
-                if let (Some((_, _, first)), Some((_, _, last))) = (run.first(), run.last())
-                    && !continues(first, last, &place)
-                {
-                    self.read_run(&run, &mut tools, visit)?;
-                    run.clear();
-                }
-                run.push((index, *id, place));
-                index += 1;
-            }
-            self.read_run(&run, &mut tools, visit)?;
+        let tools = &mut *self.0.tools.lend();
+        let mut found = Run::with_capacity(ids.len());
+        for (index, (id, place)) in ids.iter().zip(self.places(ids)?).enumerate() {
+            found.push((index, *id, place.ok_or(StoreError::NoChunk { id: *id })?));
         }
-        Ok(())
+        found.sort_by_key(|(_, _, place)| (place.pack, place.offset));
+        ahead::read_runs(self, &runs(found), proven, tools, visit)
     }
 
     fn manifest_of(&self, content: ContentId) -> Result<Option<ObjectId>, StoreError> {
@@ -310,6 +359,7 @@ impl ObjectStore for LocalObjects {
         &self,
         visit: &mut dyn FnMut(Held) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.0.db.open_all()?;
         let (mut new_objects, mut new_chunks) = {
             let ledger = self.0.ledger();
             let objects = ledger.finished.objects.iter().map(|(id, new)| (*id, new.at));
@@ -346,8 +396,36 @@ impl ObjectStore for LocalObjects {
         Ok(Usage { pack_bytes: packs.values().sum(), packs: packs.len() as u64 })
     }
 
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
-        check::check(&self.0, progress)
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError> {
+        check::check(&self.0, portion, progress)
+    }
+
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError> {
+        let mut things = match self.0.lock.is_some() {
+            true => self.0.ledger().damaged.clone(),
+            false => damaged::load(&self.0.layout).things,
+        };
+        // What was dropped since is nobody's loss.
+        let mut failed = None;
+        things.retain(|thing| match place_of(&self.0, *thing) {
+            Ok(place) => place.is_some(),
+            Err(error) => {
+                failed = Some(error);
+                true
+            }
+        });
+        failed.map_or_else(|| Ok(things.into_iter().collect()), Err)
+    }
+
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError> {
+        if self.0.lock.is_some() {
+            self.0.ledger().damaged.extend(things);
+        }
+        damaged::remember(&self.0.layout, |list| list.things.extend(things))
     }
 
     fn is_damaged(&self) -> bool {
@@ -390,6 +468,25 @@ impl ObjectStore for LocalObjects {
         })?;
         Ok(found.into_iter().take(limit).collect())
     }
+}
+
+/// Joins neighbours in a pack, as far as one read window goes.
+fn runs(found: Run) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut run = Run::new();
+    let mut raw = 0;
+    for (index, id, place) in found {
+        if let (Some((_, _, first)), Some((_, _, last))) = (run.first(), run.last())
+            && (!continues(first, last, &place) || raw >= WINDOW_BYTES)
+        {
+            runs.push(std::mem::take(&mut run));
+            raw = 0;
+        }
+        raw += u64::from(place.len());
+        run.push((index, id, place));
+    }
+    runs.push(run);
+    runs
 }
 
 /// The least id whose digits start with `prefix`; `None` if none does.

@@ -4,22 +4,24 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use ottvc_store::StoreError;
+use ottvc_store::behind::{Behind, Buffers};
+use ottvc_store::hints::read_past_cache;
 use ottvc_store::pack::{
     Class, MAX_PACK_BYTES, PackHeader, PackId, Record, RecordHeader, TARGET_RECORDS, encode_footer,
     scan,
 };
 
 use crate::layout::Layout;
-use crate::medium::Medium;
+use crate::medium::{Medium, Through};
 use crate::rows::PackState;
 
 /// The most pack files kept open for reading.
 const MAX_OPEN: usize = 64;
-/// Payloads up to this length go out in one write with their header.
-const JOIN_BYTES: usize = 64 << 10;
 
 /// Opens packs for reading and keeps some open.
 #[derive(Debug)]
@@ -70,20 +72,44 @@ impl PackFiles {
         len: u64,
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
+        self.make_room(id, len, buffer)?.read_exact_at(buffer, offset)
+    }
+
+    /// As [`PackFiles::read`], for a part of a long run that is read once, from one end to the other.
+    pub(crate) fn read_once(
+        &self,
+        id: PackId,
+        offset: u64,
+        len: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let file = self.make_room(id, len, buffer)?;
+        match read_past_cache(&file, buffer, offset)? {
+            true => Ok(()),
+            false => file.read_exact_at(buffer, offset),
+        }
+    }
+
+    fn make_room(&self, id: PackId, len: u64, buffer: &mut Vec<u8>) -> io::Result<Arc<File>> {
         if len > MAX_PACK_BYTES {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         buffer.resize(usize::try_from(len).unwrap_or_default(), 0);
-        self.get(id)?.read_exact_at(buffer, offset)
+        self.get(id)
     }
 }
 
 /// A pack that records are appended to.
+///
+/// Records of a pack of objects are in the file when they were appended. Those of a pack of chunks, of which
+/// there are many at a time, are after [`ActivePack::flush`].
 #[derive(Debug)]
 pub(crate) struct ActivePack {
     pub(crate) id: PackId,
     class: Class,
-    file: File,
+    file: Arc<File>,
+    /// What writes chunks.
+    behind: Option<Behind>,
     /// The length that holds whole records; what lies beyond is overwritten.
     len: u64,
     /// Where the records that `records` lists begin; those before are read again to seal.
@@ -91,6 +117,8 @@ pub(crate) struct ActivePack {
     records: Vec<Record>,
     /// Whether anything was written since the last sync.
     dirty: bool,
+    /// A sync under way, of all that was appended.
+    syncing: Option<JoinHandle<io::Result<()>>>,
     /// Whether it still lies in `tmp/`.
     new: bool,
     sealed: bool,
@@ -100,7 +128,8 @@ impl ActivePack {
     /// Begins a pack in `tmp/`.
     pub(crate) fn create(
         layout: &Layout,
-        medium: &dyn Medium,
+        medium: &Arc<dyn Medium>,
+        buffers: &Buffers,
         header: PackHeader,
     ) -> Result<Self, StoreError> {
         let path = layout.new_pack(header.id);
@@ -108,14 +137,18 @@ impl ActivePack {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).open(&path).map_err(failed)?;
         medium.write_at(&file, &header.encode(), 0).map_err(failed)?;
+        let file = Arc::new(file);
+        let behind = behind(header.class, &file, PackHeader::LEN, medium, buffers);
         Ok(Self {
             id: header.id,
             class: header.class,
             file,
+            behind,
             len: PackHeader::LEN,
             known_from: PackHeader::LEN,
             records: Vec::new(),
             dirty: true,
+            syncing: None,
             new: true,
             sealed: false,
         })
@@ -125,6 +158,8 @@ impl ActivePack {
     /// is gone or shorter, and not to be written to.
     pub(crate) fn resume(
         layout: &Layout,
+        medium: &Arc<dyn Medium>,
+        buffers: &Buffers,
         id: PackId,
         state: PackState,
     ) -> Result<Option<Self>, StoreError> {
@@ -142,14 +177,18 @@ impl ActivePack {
         if found > state.len {
             file.set_len(state.len).map_err(failed)?;
         }
+        let file = Arc::new(file);
+        let behind = behind(state.class, &file, state.len, medium, buffers);
         Ok(Some(Self {
             id,
             class: state.class,
             file,
+            behind,
             len: state.len,
             known_from: state.len,
             records: Vec::new(),
             dirty: false,
+            syncing: None,
             new: false,
             sealed: false,
         }))
@@ -173,17 +212,8 @@ impl ActivePack {
         header: RecordHeader,
         payload: &[u8],
     ) -> Result<Record, StoreError> {
-        let mut bytes = header.encode(self.id, self.len);
-        let written = if payload.len() <= JOIN_BYTES {
-            bytes.extend(payload);
-            medium.write_at(&self.file, &bytes, self.len)
-        } else {
-            let payload_at = self.len + RecordHeader::LEN;
-            medium
-                .write_at(&self.file, &bytes, self.len)
-                .and_then(|()| medium.write_at(&self.file, payload, payload_at))
-        };
-        written.map_err(|error| self.take_back(layout, error))?;
+        let head = header.encode(self.id, self.len);
+        self.write(layout, medium, &[&head, payload])?;
         let record = Record { offset: self.len, header };
         self.len = record.end();
         self.records.push(record);
@@ -196,12 +226,39 @@ impl ActivePack {
         let mut records = self.earlier_records(layout)?;
         records.append(&mut self.records.clone());
         let footer = encode_footer(self.id, self.len, &records);
-        let written = medium.write_at(&self.file, &footer, self.len);
-        written.map_err(|error| self.take_back(layout, error))?;
+        self.write(layout, medium, &[&footer])?;
         self.len += footer.len() as u64;
         self.dirty = true;
         self.sealed = true;
         Ok(())
+    }
+
+    /// Writes pieces at the end, all of them or none.
+    fn write(
+        &mut self,
+        layout: &Layout,
+        medium: &dyn Medium,
+        pieces: &[&[u8]],
+    ) -> Result<(), StoreError> {
+        if let Some(behind) = &mut self.behind {
+            return behind.push(pieces).map_err(|error| self.write_failed(layout, error));
+        }
+        let joined = pieces.concat();
+        medium.write_at(&self.file, &joined, self.len).map_err(|error| {
+            // Where cutting fails too, the bytes are overwritten later or cut when next opened.
+            let _ = self.file.set_len(self.len);
+            self.write_failed(layout, error)
+        })
+    }
+
+    /// Waits until all that was appended can be read. After an error the same can be tried again.
+    pub(crate) fn flush(&mut self, layout: &Layout) -> Result<(), StoreError> {
+        let flushed = self.behind.as_mut().map_or(Ok(()), Behind::flush);
+        flushed.map_err(|error| self.write_failed(layout, error))
+    }
+
+    fn write_failed(&self, layout: &Layout, error: io::Error) -> StoreError {
+        StoreError::io("write", layout.pack(self.id), error)
     }
 
     /// Reads the records that commands before this one appended.
@@ -214,11 +271,19 @@ impl ActivePack {
         Ok(scan(self.id, &bytes).records)
     }
 
-    /// Cuts off half a write; the words for the error that made it so.
-    fn take_back(&self, layout: &Layout, error: io::Error) -> StoreError {
-        // Where cutting fails too, the bytes are overwritten later or cut when next opened.
-        let _ = self.file.set_len(self.len);
-        StoreError::io("write", layout.pack(self.id), error)
+    /// Begins to make a sealed pack durable, on a thread of its own: whoever writes the next one need
+    /// not wait for the disk. [`ActivePack::sync`] hears how it went.
+    pub(crate) fn begin_sync(&mut self, medium: &Arc<dyn Medium>) {
+        if !self.dirty || !self.sealed {
+            return;
+        }
+        let (medium, file) = (Arc::clone(medium), Arc::clone(&self.file));
+        let sync = move || medium.sync(&file);
+        // Without a thread it is synced when that is asked for.
+        match &mut self.behind {
+            Some(behind) => drop(behind.begin_sync(sync)),
+            None => self.syncing = Builder::new().name("ottvc-sync".into()).spawn(sync).ok(),
+        }
     }
 
     /// Makes what was appended durable; says whether the folder of packs has a new name since.
@@ -230,9 +295,14 @@ impl ActivePack {
         if !self.dirty {
             return Ok(Synced::Clean);
         }
+        self.flush(layout)?;
         let path = layout.pack(self.id);
         let failed = |error| StoreError::io("sync", &path, error);
-        medium.sync(&self.file).map_err(failed)?;
+        let begun = match self.syncing.take() {
+            Some(thread) => Some(thread.join().unwrap_or_else(|panic| resume_unwind(panic))),
+            None => self.behind.as_mut().and_then(Behind::synced),
+        };
+        begun.unwrap_or_else(|| medium.sync(&self.file)).map_err(failed)?;
         self.dirty = false;
         if !self.new {
             return Ok(Synced::Content);
@@ -240,6 +310,21 @@ impl ActivePack {
         fs::rename(layout.new_pack(self.id), &path).map_err(failed)?;
         self.new = false;
         Ok(Synced::NewName)
+    }
+}
+
+/// What writes a pack of chunks from `at` on; `None` for a pack of objects, which are few at a time, and of
+/// which one that was not taken must not come after all.
+fn behind(
+    class: Class,
+    file: &Arc<File>,
+    at: u64,
+    medium: &Arc<dyn Medium>,
+    buffers: &Buffers,
+) -> Option<Behind> {
+    match class {
+        Class::Data => Some(Behind::new(file, at, &Through::of(medium), buffers)),
+        Class::Objects => None,
     }
 }
 

@@ -31,13 +31,14 @@ const OLD_PACK: &str = "old";
 /// The longest list of packs that is read, in bytes: half a million of them.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 
-/// Says that this process reads, until it is dropped. `None` where the file cannot be made: whoever
-/// may not write there shares the folder with nobody that collects, or reads at its own risk.
-pub(crate) fn enter(layout: &Layout) -> Option<File> {
+/// Says that this process reads, until it is dropped. `None` where the file is not there and is not to
+/// be made, or cannot be: whoever may not write there shares the folder with nobody that collects, or
+/// reads at its own risk.
+pub(crate) fn enter(layout: &Layout, make: bool) -> Option<File> {
     let path = layout.readers();
     for _ in 0..TRIES {
         let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if make && error.kind() == ErrorKind::NotFound => {
                 let mut options = OpenOptions::new();
                 options.read(true).write(true).create(true).truncate(false).open(&path).ok()?
             }

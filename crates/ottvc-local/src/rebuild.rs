@@ -20,7 +20,9 @@ use ottvc_store::pack::{
 };
 use ottvc_store::{Damage, DamagedThing, StoreError};
 
-use crate::db::{Batch, Db, Open, Table};
+use crate::batch::Batch;
+use crate::db::{Db, Open, Table};
+use crate::journal::Journal;
 use crate::layout::{Layout, sync_dir};
 use crate::ledger::{ORDER_KEY, active_key};
 use crate::medium::Medium;
@@ -68,6 +70,7 @@ pub(crate) fn rebuild(layout: &Layout, medium: &dyn Medium) -> Result<Rebuilt, S
     let rebuilt = rebuild.finish()?;
     db.flush()?;
     drop(db);
+    Journal::create(&fresh)?;
     let old = layout.db();
     if old.symlink_metadata().is_ok() {
         let trash = free_name(layout)?;
@@ -100,7 +103,7 @@ struct Rebuild<'a> {
     layout: &'a Layout,
     files: PackFiles,
     db: &'a Db,
-    batch: Batch<'a>,
+    batch: Batch,
     decoder: Decoder,
     rebuilt: Rebuilt,
     /// The greatest order of any pack.
@@ -117,7 +120,7 @@ impl<'a> Rebuild<'a> {
             layout,
             files: PackFiles::new(layout.clone()),
             db,
-            batch: db.batch(),
+            batch: Batch::default(),
             decoder: Decoder::default(),
             rebuilt: Rebuilt::default(),
             order: 0,
@@ -136,7 +139,7 @@ impl<'a> Rebuild<'a> {
             return Ok(());
         }
         // Not synced: the database is flushed as a whole before anyone can open it.
-        std::mem::replace(&mut self.batch, self.db.batch()).write(false)
+        self.db.write(&std::mem::take(&mut self.batch), false)
     }
 
     /// All packs, oldest first; one whose header is damaged counts as oldest, so that it decides
@@ -373,7 +376,7 @@ impl<'a> Rebuild<'a> {
 
     /// Replays the operations and writes the last rows.
     fn finish(mut self) -> Result<Rebuilt, StoreError> {
-        let mut refs = BTreeMap::new();
+        let (mut refs, mut youngest) = (BTreeMap::new(), i64::MIN);
         let mut numbered = std::mem::take(&mut self.operations).into_iter().peekable();
         let mut expected = 1;
         while let Some((number, candidates)) = numbered.next() {
@@ -385,7 +388,8 @@ impl<'a> Rebuild<'a> {
             let next = numbered.peek().map(|(_, next)| next.as_slice()).unwrap_or_default();
             let Some(operation) = choose(&refs, candidates, next) else { continue };
             replay(&mut refs, &operation);
-            write_operation(&mut self.batch, &operation, &encode_body(&operation)?)?;
+            youngest = youngest.max(operation.time);
+            write_operation(&mut self.batch, &operation, &encode_body(&operation)?, youngest)?;
             self.rebuilt.operations += 1;
             self.spill(BATCH_BYTES)?;
         }

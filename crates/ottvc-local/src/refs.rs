@@ -10,7 +10,8 @@ use ottvc_refs::{Operation, RefError, RefKind, RefName, RefStore, RefTransaction
 use ottvc_store::StoreError;
 use ottvc_store::pack::{Class, RecordKind};
 
-use crate::db::{Batch, Table};
+use crate::batch::Batch;
+use crate::db::Table;
 use crate::rows::Rows;
 use crate::shared::Shared;
 use crate::workspace;
@@ -41,15 +42,21 @@ pub(crate) fn ref_name(key: &[u8]) -> Option<RefName> {
     }
 }
 
-/// Adds the rows of an operation and its edits to a batch.
+/// The row of [`Table::Meta`] that holds the greatest time of any operation.
+pub(crate) const YOUNGEST_KEY: &[u8] = b"youngest";
+
+/// Adds the rows of an operation and its edits to a batch; `youngest` is the greatest time of any
+/// operation, this one included.
 pub(crate) fn write_operation(
-    batch: &mut Batch<'_>,
+    batch: &mut Batch,
     operation: &Operation,
     bytes: &[u8],
+    youngest: i64,
 ) -> Result<(), StoreError> {
     let number = operation.id.to_be_bytes();
     batch.put(Table::Operations, &number, bytes)?;
     batch.put(Table::Writes, &operation.write_id, &number)?;
+    batch.put(Table::Meta, YOUNGEST_KEY, &youngest.to_le_bytes())?;
     for edit in &operation.edits {
         match &edit.new {
             Some(value) => batch.put(Table::Refs, &ref_key(&edit.name), &encode_body(value)?)?,
@@ -81,6 +88,13 @@ impl LocalRefs {
             Ok(false)
         })?;
         Ok(newest)
+    }
+
+    /// The greatest time of any operation; the least there is before the first.
+    fn youngest(&self) -> Result<i64, StoreError> {
+        let Some(row) = self.0.db.get(Table::Meta, YOUNGEST_KEY)? else { return Ok(i64::MIN) };
+        let time = <[u8; 8]>::try_from(&*row).map(i64::from_le_bytes);
+        time.map_err(|_| self.0.bad_row("time"))
     }
 
     /// The operation that a transaction with this id left before, if any.
@@ -119,7 +133,11 @@ impl RefStore for LocalRefs {
         let shared = &*self.0;
         // Held to the end: the refs checked are the refs moved.
         let mut ledger = shared.writing().map_err(failed(ACTION))?;
-        if let Some(operation) = self.earlier(&transaction.write_id)? {
+        let youngest = self.youngest().map_err(failed(ACTION))?;
+        // One younger than all there are repeats none, and most are: their ids are not looked for.
+        if transaction.time <= youngest
+            && let Some(operation) = self.earlier(&transaction.write_id)?
+        {
             return Ok(operation);
         }
         transaction.check(|name| self.lookup(name))?;
@@ -138,7 +156,7 @@ impl RefStore for LocalRefs {
             ledger.append_raw(shared, &mut Rows::default(), Class::Objects, kind, id, &bytes)?;
             ledger.commit(shared, |batch| {
                 saved.map_or(Ok(()), |saved| saved.write(batch))?;
-                write_operation(batch, &operation, &bytes)
+                write_operation(batch, &operation, &bytes, youngest.max(operation.time))
             })
         })();
         if moved.is_err() {

@@ -9,32 +9,29 @@ use ottvc_refs::RefStore;
 use ottvc_store::collect::Pins;
 use ottvc_store::{DamagedThing, ObjectStore, StoreError, WorkspaceStore};
 
-use crate::db::{Db, Open, logs};
 use crate::groups::Groups;
+use crate::index::{Index, REPAIR_WAIT};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::WriterLock;
-use crate::medium::{Disk, Medium};
+use crate::medium::Disk;
 use crate::objects::LocalObjects;
 use crate::packs::PackFiles;
 use crate::readers;
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::refs::LocalRefs;
 use crate::shared::{Shared, Tuning};
+use crate::tools::Toolbox;
 use crate::workspace::LocalWorkspace;
-
-/// How often a reader tries again to open a database that changed under it.
-const READ_TRIES: u32 = 10;
-/// How long it waits between two tries.
-const READ_PAUSE: Duration = Duration::from_millis(20);
-/// How long a reader waits for a writer that may be making the index again.
-const REPAIR_WAIT: Duration = Duration::from_secs(10);
 
 /// What a command wants of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access<'a> {
     /// To read what is there now; waits for nobody, and works in a folder that cannot be written to.
     Read,
+    /// To read what is somebody else's, and leave no trace: neither is a damaged index made again, nor a
+    /// file made that says who reads.
+    Peek,
     /// To write; one process at a time.
     Write {
         /// How long to wait for another writer.
@@ -48,7 +45,6 @@ pub enum Access<'a> {
 #[derive(Debug)]
 pub struct LocalRepo {
     shared: Arc<Shared>,
-    rebuilt: Option<Rebuilt>,
 }
 
 impl LocalRepo {
@@ -79,8 +75,8 @@ impl LocalRepo {
 
     /// Opens the store in `dir` (the `.ottvc` folder itself).
     ///
-    /// A missing or damaged index is made again from packs first; [`LocalRepo::rebuilt`] then says
-    /// what was found.
+    /// A missing or damaged index is made again from packs, at the latest when it is needed;
+    /// [`LocalRepo::rebuilt`] then says what was found.
     ///
     /// # Errors
     /// [`StoreError::NoStore`], [`StoreError::TooNew`] or [`StoreError::BadVersion`] by what `dir`
@@ -99,24 +95,23 @@ impl LocalRepo {
         layout.check_version()?;
         // Before the index is opened: a pack that it names then is not deleted.
         let reading = match access {
-            Access::Read => readers::enter(&layout),
+            Access::Read => readers::enter(&layout, true),
+            Access::Peek => readers::enter(&layout, false),
             Access::Write { .. } => None,
         };
-        let (db, lock, rebuilt) = match access {
-            Access::Read => {
-                let (db, rebuilt) = open_to_read(&layout, &*tuning.medium)?;
-                (db, None, rebuilt)
-            }
+        let (db, lock) = match access {
+            Access::Read => (Index::open_to_read(&layout, &tuning.medium)?, None),
+            Access::Peek => (Index::peek(&layout, &tuning.medium)?, None),
             Access::Write { wait, command } => {
                 let lock = WriterLock::take(&layout, wait, command)?;
                 layout.clear_tmp()?;
-                let (db, rebuilt) = open_or_rebuild(&layout, Open::Write, &*tuning.medium)?;
-                (db, Some(lock), rebuilt)
+                (Index::open_to_write(&layout, &tuning.medium)?, Some(lock))
             }
         };
         let shared = Shared {
             files: PackFiles::new(layout.clone()),
             groups: Groups::default(),
+            tools: Toolbox::default(),
             layout,
             tuning,
             syncs: AtomicU64::new(0),
@@ -131,7 +126,7 @@ impl LocalRepo {
             let ledger = Ledger::resume(&shared)?;
             *shared.ledger() = ledger;
         }
-        let repo = Self { shared: Arc::new(shared), rebuilt };
+        let repo = Self { shared: Arc::new(shared) };
         if repo.shared.lock.is_some() {
             // It is done on the way: what fails now is tried again by the next command, and must not
             // stop this one, which may be there to make room.
@@ -188,9 +183,10 @@ impl LocalRepo {
         Arc::new(LocalWorkspace(Arc::clone(&self.shared)))
     }
 
-    /// What making the index again found, if opening had to.
+    /// What making the index again found, if that was needed so far: damage inside of the database is
+    /// found when something is looked up that is not known without it.
     pub fn rebuilt(&self) -> Option<&Rebuilt> {
-        self.rebuilt.as_ref()
+        self.shared.db.rebuilt()
     }
 
     /// The store's folder.
@@ -202,44 +198,4 @@ impl LocalRepo {
     pub fn syncs(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
     }
-}
-
-/// Opens the database, made again if need be. The caller holds the writer's lock.
-fn open_or_rebuild(
-    layout: &Layout,
-    open: Open,
-    medium: &dyn Medium,
-) -> Result<(Db, Option<Rebuilt>), StoreError> {
-    match Db::open(&layout.db(), open) {
-        Err(StoreError::Index { .. }) => {
-            let rebuilt = rebuild(layout, medium)?;
-            Ok((Db::open(&layout.db(), open)?, Some(rebuilt)))
-        }
-        other => other.map(|db| (db, None)),
-    }
-}
-
-/// Opens the database to read, whatever a writer does to it meanwhile.
-fn open_to_read(layout: &Layout, medium: &dyn Medium) -> Result<(Db, Option<Rebuilt>), StoreError> {
-    let mut broken = None;
-    for _ in 0..READ_TRIES {
-        let before = logs(&layout.db());
-        match Db::open(&layout.db(), Open::Read) {
-            Ok(db) if before.is_subset(&logs(&layout.db())) => return Ok((db, None)),
-            // A writer moved rows out of a log, and dropped it, between our reading the list of tables
-            // and our listing the logs: what was opened may lack rows that were acknowledged.
-            Ok(_) => broken = None,
-            // A writer may have dropped a file between our reading its name and opening it.
-            Err(error @ StoreError::Index { .. }) => broken = Some(error),
-            Err(error) => return Err(error),
-        }
-        std::thread::sleep(READ_PAUSE);
-    }
-    let _lock = match (WriterLock::take(layout, REPAIR_WAIT, "ottvc, opening the index"), broken) {
-        (Ok(lock), _) => lock,
-        (Err(_), Some(broken)) => return Err(broken),
-        (Err(busy), None) => return Err(busy),
-    };
-    layout.clear_tmp()?;
-    open_or_rebuild(layout, Open::Read, medium)
 }

@@ -9,7 +9,8 @@ use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::pack::{Class, Member, PackId, Record, RecordHeader, RecordKind};
 use ottvc_store::{DamagedThing, Encoding, StoreError};
 
-use crate::db::{Batch, Table};
+use crate::batch::Batch;
+use crate::db::Table;
 
 /// Whether an object lies in the index as well as in its pack: history is walked commit by commit,
 /// and everything else costs more space there than it saves time.
@@ -229,7 +230,7 @@ impl Rows {
     }
 
     /// Adds all rows to a database batch.
-    pub(crate) fn write(&self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, batch: &mut Batch) -> Result<(), StoreError> {
         for (id, place) in &self.chunks {
             batch.put(Table::Chunks, id.as_bytes(), &place.encode())?;
         }

@@ -9,14 +9,17 @@ use ottvc_store::StoreError;
 use ottvc_store::collect::Pins;
 use ottvc_store::pack::{MAX_RAW_BYTES, PackId, TARGET_BYTES};
 
-use crate::db::{Batch, Db, Table};
+use crate::batch::Batch;
+use crate::db::Table;
 use crate::groups::Groups;
+use crate::index::Index;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::WriterLock;
 use crate::medium::{Disk, Medium};
 use crate::packs::PackFiles;
 use crate::rows::PackState;
+use crate::tools::Toolbox;
 
 /// What tests change about a store; the default is what everyone else wants.
 #[derive(Clone, Debug)]
@@ -40,17 +43,18 @@ pub(crate) struct Shared {
     pub(crate) tuning: Tuning,
     pub(crate) files: PackFiles,
     pub(crate) groups: Groups,
+    pub(crate) tools: Toolbox,
     /// Barriers' waits for the disk, for tests.
     pub(crate) syncs: AtomicU64,
     /// Batches begun and not ended: their records lie in packs, and no row says so yet.
     pub(crate) open_batches: AtomicUsize,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) pins: Arc<Pins>,
-    pub(crate) db: Db,
+    pub(crate) db: Index,
     /// What tells collectors that this process reads, where it only does.
     #[expect(dead_code, reason = "it is held, not used")]
     pub(crate) reading: Option<File>,
-    /// Dropped last: whoever waits for it opens the database next. `None` when only reading.
+    /// Dropped last: whoever waits for it opens the index next. `None` when only reading.
     pub(crate) lock: Option<WriterLock>,
 }
 
@@ -65,8 +69,8 @@ impl Shared {
     }
 
     /// Writes a batch and waits until it is durable.
-    pub(crate) fn write_synced(&self, batch: Batch<'_>) -> Result<(), StoreError> {
-        batch.write(true)?;
+    pub(crate) fn write_synced(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.db.write(batch, true)?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use ottvc_object::{ChunkId, Hash, Kind, Object};
 use ottvc_store::StoreError;
 use ottvc_store::pack::{
-    Encoder, GroupBuilder, MAX_MEMBER_BYTES, Member, PackId, Record, RecordHeader, RecordKind,
+    Class, Encoder, GROUP_BYTES, GroupBuilder, MAX_MEMBER_BYTES, Member, NODE_GROUP_BYTES, PackId,
+    Record, RecordHeader, RecordKind,
 };
 
 use crate::rows::{Place, Rows};
@@ -17,14 +18,51 @@ use crate::shared::Shared;
 pub(crate) enum Small {
     /// A chunk that lies as it is.
     Chunk(ChunkId),
-    /// A document.
+    /// A document or a tree node.
     Object(Object),
 }
 
+/// Small things that share groups: those of a kind resemble each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Chunks, which go to packs of their own class.
+    Chunks,
+    /// Documents.
+    Documents,
+    /// Tree nodes.
+    Nodes,
+}
+
+impl Sort {
+    /// In the order in which what waits is written: nodes name the rest.
+    pub(crate) const ALL: [Self; 3] = [Self::Chunks, Self::Documents, Self::Nodes];
+
+    pub(crate) fn class(self) -> Class {
+        match self {
+            Self::Chunks => Class::Data,
+            Self::Documents | Self::Nodes => Class::Objects,
+        }
+    }
+
+    /// A group is written once its members are this long together, in bytes.
+    fn target(self) -> usize {
+        match self {
+            Self::Chunks | Self::Documents => GROUP_BYTES,
+            Self::Nodes => NODE_GROUP_BYTES,
+        }
+    }
+}
+
 impl Small {
-    /// Whether an object goes into a group: only documents are many, small and much alike.
-    pub(crate) fn is(object: &Object) -> bool {
-        object.kind() == Kind::Document && object.bytes().len() <= MAX_MEMBER_BYTES
+    /// The sort of an object that goes into a group: documents and tree nodes are many, small and much
+    /// alike, and nothing else is.
+    pub(crate) fn sort_of(object: &Object) -> Option<Sort> {
+        let sort = match object.kind() {
+            Kind::Document => Sort::Documents,
+            Kind::Tree => Sort::Nodes,
+            _ => return None,
+        };
+        (object.bytes().len() <= MAX_MEMBER_BYTES).then_some(sort)
     }
     fn id(&self) -> Hash {
         match self {
@@ -40,12 +78,34 @@ impl Small {
     }
 }
 
-/// Small things of one class that wait for their group to be written.
+/// Small things of one sort that wait for their group to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     group: GroupBuilder,
     things: Vec<Small>,
     ids: HashSet<Hash>,
+}
+
+/// What waits, by sort.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    chunks: Waiting,
+    documents: Waiting,
+    nodes: Waiting,
+}
+
+impl Pools {
+    pub(crate) fn of(&mut self, sort: Sort) -> &mut Waiting {
+        match sort {
+            Sort::Chunks => &mut self.chunks,
+            Sort::Documents => &mut self.documents,
+            Sort::Nodes => &mut self.nodes,
+        }
+    }
+
+    pub(crate) fn holds(&self, id: &Hash) -> bool {
+        [&self.chunks, &self.documents, &self.nodes].iter().any(|waiting| waiting.holds(id))
+    }
 }
 
 /// A group ready to be appended.
@@ -65,16 +125,16 @@ pub(crate) struct Counts {
 }
 
 impl Waiting {
-    pub(crate) fn holds(&self, id: &Hash) -> bool {
+    fn holds(&self, id: &Hash) -> bool {
         self.ids.contains(id)
     }
 
-    /// Takes a thing with these raw bytes; says whether it is time to write the group.
-    pub(crate) fn add(&mut self, thing: Small, raw: &[u8]) -> bool {
+    /// Takes a thing of this sort, with these raw bytes; says whether it is time to write the group.
+    pub(crate) fn add(&mut self, sort: Sort, thing: Small, raw: &[u8]) -> bool {
         self.group.add(thing.kind(), raw);
         self.ids.insert(thing.id());
         self.things.push(thing);
-        self.group.is_full()
+        self.group.member_bytes() >= sort.target()
     }
 
     /// Takes back the thing added last.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use ottvc_store::pack::{Class, RecordKind};
 use ottvc_store::{StoreError, WorkspaceStore};
 
-use crate::db::{Batch, Table};
+use crate::batch::Batch;
+use crate::db::Table;
 use crate::ledger::{CacheRows, Ledger, Staged};
 use crate::rows::Rows;
 use crate::shared::Shared;
@@ -30,7 +31,7 @@ pub(crate) struct Saved<'a> {
 }
 
 impl Saved<'_> {
-    pub(crate) fn write(self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    pub(crate) fn write(self, batch: &mut Batch) -> Result<(), StoreError> {
         if let Some(state) = self.state {
             batch.put(Table::Workspace, STATE_KEY, &state)?;
         }
@@ -75,7 +76,7 @@ fn row_key(key: &[u8]) -> Vec<u8> {
     row
 }
 
-fn write_rows(batch: &mut Batch<'_>, rows: &CacheRows) -> Result<(), StoreError> {
+fn write_rows(batch: &mut Batch, rows: &CacheRows) -> Result<(), StoreError> {
     for (key, value) in rows {
         match value {
             Some(value) => batch.put(Table::Workspace, &row_key(key), value)?,
@@ -113,9 +114,9 @@ impl WorkspaceStore for LocalWorkspace {
 
     fn cache(&self, rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), StoreError> {
         let _ledger = self.0.writing()?;
-        let mut batch = self.0.db.batch();
+        let mut batch = Batch::default();
         write_rows(&mut batch, &rows.to_vec())?;
-        batch.write(false)
+        self.0.db.write(&batch, false)
     }
 
     fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -124,15 +125,13 @@ impl WorkspaceStore for LocalWorkspace {
 
     fn rows(
         &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let start = row_key(prefix);
-        self.0.db.scan(Table::Workspace, &start, &mut |key, value| match key
-            .strip_prefix(start.as_slice())
+        self.0.db.scan(Table::Workspace, &row_key(start), &mut |key, value| match key.split_first()
         {
-            Some(_) => visit(key.get(1..).unwrap_or_default(), value).map(|()| true),
-            None => Ok(false),
+            Some((&ROW_PREFIX, key)) => visit(key, value),
+            _ => Ok(false),
         })
     }
 }

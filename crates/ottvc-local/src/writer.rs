@@ -1,9 +1,10 @@
 //! The object store of a store on disk: writing a batch.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, ContentId, Hash, Kind, Object, ObjectId, Storable};
+use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
 use ottvc_store::pack::{Class, Encoder, MAX_MEMBER_BYTES, RecordKind};
 use ottvc_store::{DamagedThing, EncodedChunk, Encoding, StoreError, StoreWriter, Written};
 
@@ -12,7 +13,7 @@ use crate::db::Table;
 use crate::ledger::Ledger;
 use crate::rows::{ObjectPlace, Place, Rows};
 use crate::shared::Shared;
-use crate::small::{Grouped, Small, Waiting};
+use crate::small::{Grouped, Pools, Small, Sort};
 
 /// One batch. Its records go to packs at once, small things as soon as they make a group; its rows wait
 /// until it is finished, so that no other batch counts on what this one may still drop. Dropped
@@ -22,10 +23,8 @@ pub(crate) struct LocalWriter<'a> {
     shared: &'a Shared,
     rows: Rows,
     written: Written,
-    /// Small chunks, which go to packs of their own class.
-    chunks: Waiting,
-    /// Small objects.
-    objects: Waiting,
+    /// Small things that wait for their groups.
+    pools: Pools,
     encoder: Encoder,
 }
 
@@ -36,32 +35,33 @@ impl<'a> LocalWriter<'a> {
             shared,
             rows: Rows::default(),
             written: Written::default(),
-            chunks: Waiting::default(),
-            objects: Waiting::default(),
+            pools: Pools::default(),
             encoder: Encoder::default(),
         }
-    }
-
-    /// Whether a small thing of this batch waits for its group.
-    fn waits(&self, id: &Hash) -> bool {
-        self.chunks.holds(id) || self.objects.holds(id)
     }
 
     /// Takes a small new thing, and writes the group it fills; after an error it is not taken, and what
     /// was taken before still waits.
     fn group(
         &mut self,
-        ledger: &mut Ledger,
-        class: Class,
+        ledger: MutexGuard<'_, Ledger>,
+        sort: Sort,
         thing: Small,
         raw: &[u8],
     ) -> Result<(), StoreError> {
-        if !self.waiting(class).add(thing, raw) {
+        if !self.pools.of(sort).add(sort, thing, raw) {
             return Ok(());
         }
-        let written = self.write_group(ledger, class);
+        // Other threads look things up while this one compresses.
+        drop(ledger);
+        let grouped = self.pools.of(sort).encode(self.shared, &mut self.encoder);
+        let written = grouped.and_then(|grouped| {
+            grouped.map_or(Ok(()), |grouped| {
+                self.append_group(&mut *self.shared.writing()?, sort, &grouped)
+            })
+        });
         if written.is_err() {
-            self.waiting(class).pop();
+            self.pools.of(sort).pop();
         }
         written
     }
@@ -77,26 +77,26 @@ impl<'a> LocalWriter<'a> {
     }
 
     fn write_groups(&mut self, ledger: &mut Ledger) -> Result<(), StoreError> {
-        Class::ALL.into_iter().try_for_each(|class| self.write_group(ledger, class))
+        Sort::ALL.into_iter().try_for_each(|sort| self.write_group(ledger, sort))
     }
 
-    fn waiting(&mut self, class: Class) -> &mut Waiting {
-        match class {
-            Class::Data => &mut self.chunks,
-            Class::Objects => &mut self.objects,
+    /// Writes what waits of a sort as one record; runs no barrier.
+    fn write_group(&mut self, ledger: &mut Ledger, sort: Sort) -> Result<(), StoreError> {
+        match self.pools.of(sort).encode(self.shared, &mut self.encoder)? {
+            Some(grouped) => self.append_group(ledger, sort, &grouped),
+            None => Ok(()),
         }
     }
 
-    /// Writes what waits for a class of packs as one record; runs no barrier.
-    fn write_group(&mut self, ledger: &mut Ledger, class: Class) -> Result<(), StoreError> {
-        let waiting = match class {
-            Class::Data => &mut self.chunks,
-            Class::Objects => &mut self.objects,
-        };
-        let Some(grouped) = waiting.encode(self.shared, &mut self.encoder)? else { return Ok(()) };
-        let Grouped { header, stored, .. } = &grouped;
-        let at = ledger.append_here(self.shared, class, *header, stored)?;
-        let counts = waiting.written(&grouped, at, &mut self.rows);
+    fn append_group(
+        &mut self,
+        ledger: &mut Ledger,
+        sort: Sort,
+        grouped: &Grouped,
+    ) -> Result<(), StoreError> {
+        let Grouped { header, stored, .. } = grouped;
+        let at = ledger.append_here(self.shared, sort.class(), *header, stored)?;
+        let counts = self.pools.of(sort).written(grouped, at, &mut self.rows);
         self.written.stored_bytes += header.record_len();
         self.written.chunks += counts.chunks;
         self.written.objects += counts.objects;
@@ -106,7 +106,7 @@ impl<'a> LocalWriter<'a> {
 
     /// Whether an object is stored, here or before. One known to be damaged is not.
     fn has_object(&mut self, ledger: &mut Ledger, id: ObjectId) -> Result<bool, StoreError> {
-        let here = self.rows.objects.contains_key(&id) || self.waits(&id.0);
+        let here = self.rows.objects.contains_key(&id) || self.pools.holds(&id.0);
         if here || ledger.finished.objects.contains_key(&id) {
             return Ok(true);
         }
@@ -122,7 +122,7 @@ impl<'a> LocalWriter<'a> {
 
     /// Whether a chunk is stored, here or before. One known to be damaged is not.
     fn has_chunk(&mut self, ledger: &mut Ledger, id: ChunkId) -> Result<bool, StoreError> {
-        let here = self.rows.chunks.contains_key(&id) || self.waits(&id.0);
+        let here = self.rows.chunks.contains_key(&id) || self.pools.holds(&id.0);
         if here || ledger.finished.chunks.contains_key(&id) {
             return Ok(true);
         }
@@ -179,9 +179,9 @@ impl StoreWriter for LocalWriter<'_> {
             Some(content) if !new => self.manifest_of(&ledger, content)? != Some(id),
             _ => false,
         };
-        if new && Small::is(object) {
+        if let (true, Some(sort)) = (new, Small::sort_of(object)) {
             let small = Small::Object(object.clone());
-            self.group(&mut ledger, Class::Objects, small, object.bytes())?;
+            self.group(ledger, sort, small, object.bytes())?;
         } else if new || again {
             let (pack, record) = ledger.append_raw(
                 shared,
@@ -203,7 +203,7 @@ impl StoreWriter for LocalWriter<'_> {
         Ok(new)
     }
 
-    fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError> {
+    fn put_chunk(&mut self, chunk: EncodedChunk<'_>) -> Result<bool, StoreError> {
         let header = chunk.header()?;
         let shared = self.shared;
         let mut ledger = shared.writing()?;
@@ -213,7 +213,7 @@ impl StoreWriter for LocalWriter<'_> {
         }
         self.make_room(&mut ledger, Class::Data)?;
         if chunk.encoding == Encoding::Raw && chunk.bytes.len() <= MAX_MEMBER_BYTES {
-            self.group(&mut ledger, Class::Data, Small::Chunk(chunk.id), &chunk.bytes)?;
+            self.group(ledger, Sort::Chunks, Small::Chunk(chunk.id), &chunk.bytes)?;
             return Ok(true);
         }
         let (pack, record) =

@@ -97,7 +97,8 @@ fn readers_keep_up_with_a_busy_writer() {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(held, operations * 21);
+        // Objects are looked for later, and more may be there by then.
+        assert!(held >= operations * 21 && held % 21 == 0, "{held} with {operations} operations");
     }
     writer.join().unwrap();
     folder.assert_clean();

@@ -11,9 +11,9 @@ use folder::{Folder, PowerLoss, Tantrum};
 use ottvc_local::LocalRepo;
 use ottvc_object::{ContentId, Kind, Object};
 use ottvc_refs::Operation;
-use ottvc_store::collect::{Holder, Live, Publish, Settled, Thing};
-use ottvc_store::pack::RecordHeader;
-use ottvc_store::{EncodedChunk, StoreError};
+use ottvc_store::collect::{Holder, Live, Publish, Settled, Thing, Worn};
+use ottvc_store::pack::{Class, RecordHeader};
+use ottvc_store::{EncodedChunk, Portion, StoreError};
 use ottvc_testkit::objects::{chunk, manifest, noise, object, read, store};
 use ottvc_testkit::refs::{branch_at, edit, transaction};
 
@@ -22,14 +22,14 @@ const FILE: &[u8] = b"a file that is kept by two manifests, one after the other"
 
 /// What a store holds, of which every third thing is to stay.
 struct Stock {
-    chunks: Vec<EncodedChunk>,
+    chunks: Vec<EncodedChunk<'static>>,
     objects: Vec<Object>,
 }
 
 impl Stock {
     fn new() -> Self {
         let chunks = (0..30).map(|seed| chunk(&noise(seed, 20_000))).collect();
-        let mut objects: Vec<_> = (0..60).map(|seed| object(Kind::Tree, seed)).collect();
+        let mut objects: Vec<_> = (0..60).map(|seed| object(Kind::Conflict, seed)).collect();
         // Too long for the index, so that it is read from its pack.
         let mut long = vec![Kind::Document as u8, 1];
         long.extend(noise(99, 100_000));
@@ -62,7 +62,7 @@ impl Stock {
         repo.objects().sync().unwrap();
     }
 
-    fn kept(&self) -> (Vec<&Object>, Vec<&EncodedChunk>) {
+    fn kept(&self) -> (Vec<&Object>, Vec<&EncodedChunk<'static>>) {
         let objects = self.objects.iter().enumerate().filter(|(index, _)| Self::stays(*index));
         let chunks = self.chunks.iter().enumerate().filter(|(index, _)| Self::stays(*index));
         (objects.map(|(_, it)| it).collect(), chunks.map(|(_, it)| it).collect())
@@ -125,7 +125,7 @@ fn collect(repo: &LocalRepo, stock: &Stock) -> Result<(u64, Settled), StoreError
     loop {
         let worn = side.worn(40)?;
         if worn.is_empty() {
-            return Ok((bytes, side.settle(1_000_000)?));
+            return Ok((bytes, side.settle(1_000_000, 0)?));
         }
         for one in worn {
             assert!(side.rewrite(&one)?.gone, "it was whole");
@@ -287,14 +287,14 @@ fn a_reader_from_before_still_reads_and_holds_up_nobody() {
     // All of it, in the view it has had since: what was dropped as well.
     let ids: Vec<_> = stock.chunks.iter().map(|it| it.id).collect();
     assert_eq!(read(&*reader.objects(), &ids).unwrap().len(), 30);
-    let checked = reader.objects().check(&mut |_, _| ()).unwrap();
+    let checked = reader.objects().check(Portion::Everything, &mut |_, _| ()).unwrap();
     assert_eq!(checked.damage, []);
     // Who comes later is not waited for.
     let later = folder.read();
     stock.assert_kept(&later);
     drop(reader);
     let repo = folder.write_small(TARGET);
-    assert_eq!(repo.objects().collectable().settle(0).unwrap().waiting_bytes, 0);
+    assert_eq!(repo.objects().collectable().settle(0, 0).unwrap().waiting_bytes, 0);
     assert_eq!(fs::read_dir(folder.path().join("trash")).unwrap().count(), 0);
     stock.assert_kept(&later);
 }
@@ -367,7 +367,7 @@ fn groups_that_lost_members_are_written_anew() {
         assert!(side.rewrite(&one).unwrap().gone);
     }
     assert!(side.worn(10_000).unwrap().is_empty(), "a rewritten pack is not worn again");
-    side.settle(1200).unwrap();
+    side.settle(1200, 0).unwrap();
     let after = objects.usage().unwrap().pack_bytes;
     assert!(before - after >= dropped.bytes * 9 / 10, "{before} - {after} < {}", dropped.bytes);
     let kept: Vec<_> = chunks.iter().step_by(3).map(|chunk| chunk.id).collect();
@@ -375,4 +375,85 @@ fn groups_that_lost_members_are_written_anew() {
     assert_eq!(objects.get(documents[33].id()).unwrap(), documents[33]);
     drop((collection, objects, repo));
     folder.assert_clean();
+}
+
+/// All that is in the one pack of a class, to be written anew.
+fn whole_pack(folder: &Folder, class: Class, things: Vec<Thing>) -> Worn {
+    let path = folder.pack(class);
+    let pack = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let len = fs::metadata(&path).unwrap().len();
+    Worn { pack, len, dead: 0, damaged: false, things }
+}
+
+#[test]
+fn members_of_a_group_are_found_again_once_their_pack_is_gone() {
+    let folder = Folder::new();
+    // More groups than are remembered unpacked.
+    let raws: Vec<_> = (0..600).map(|seed| noise(seed, 12_000)).collect();
+    let chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
+    let repo = folder.write();
+    store(&*repo.objects(), &[], &chunks);
+    repo.objects().sync().unwrap();
+    let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+    let worn = whole_pack(&folder, Class::Data, ids.iter().copied().map(Thing::Chunk).collect());
+    let objects = repo.objects();
+    let mut seen = 0;
+    let done = objects.read_chunks(&ids, &mut |index, raw| {
+        if index == 0 {
+            assert!(objects.collectable().rewrite(&worn)?.gone);
+            assert_eq!(objects.collectable().settle(0, 0)?.waiting_bytes, 0);
+        }
+        assert_eq!(raw, raws[index]);
+        seen += 1;
+        Ok(())
+    });
+    done.unwrap();
+    assert_eq!(seen, 600);
+}
+
+#[test]
+fn of_two_manifests_of_a_file_each_is_written_anew_once() {
+    let (older, newer) = (manifest(FILE, 100), manifest(FILE, 200));
+    for order in [[&older, &newer], [&newer, &older]] {
+        let folder = Folder::new();
+        let repo = folder.write();
+        store(&*repo.objects(), &[older.clone(), newer.clone()], &[chunk(FILE)]);
+        // The one that counts is the one stored last.
+        repo.objects().sync().unwrap();
+        let things = order.map(|object| Thing::Object(object.id())).to_vec();
+        let worn = whole_pack(&folder, Class::Objects, things);
+        assert!(repo.objects().collectable().rewrite(&worn).unwrap().gone);
+        let pack = folder.pack(Class::Objects);
+        let (_, found) = folder.packs().0.into_iter().find(|(path, _)| *path == pack).unwrap();
+        let ids: Vec<_> = found.records.iter().map(|record| record.header.id).collect();
+        assert_eq!(ids, [older.id().0, newer.id().0], "and the one that counts comes last");
+        drop(repo);
+        folder.assert_clean();
+    }
+}
+
+#[test]
+fn what_was_put_away_is_deleted_after_its_grace() {
+    let (folder, stock) = (Folder::new(), Stock::new());
+    stock.fill(&folder);
+    let unknown = folder.path().join("packs").join(format!("{}.pack", "f".repeat(32)));
+    folder.overwrite(&unknown, b"of a command that died before it was acknowledged");
+    fs::create_dir(folder.path().join("trash/db-1")).unwrap();
+    let repo = folder.write_small(TARGET);
+    store(
+        &*repo.objects(),
+        &[],
+        &(90..96).map(|seed| chunk(&noise(seed, 40_000))).collect::<Vec<_>>(),
+    );
+    repo.objects().sync().unwrap();
+    let objects = repo.objects();
+    let side = objects.collectable();
+    let trash = || fs::read_dir(folder.path().join("trash")).unwrap().count();
+    assert!(!unknown.exists());
+    assert_eq!((side.settle(0, 0).unwrap().waiting_bytes, trash()), (0, 2), "not yet");
+    // Somebody who reads may have known the pack.
+    let reader = folder.read();
+    assert!(side.settle(0, i64::MAX).unwrap().waiting_bytes > 0);
+    drop(reader);
+    assert_eq!((side.settle(0, i64::MAX).unwrap().waiting_bytes, trash()), (0, 0));
 }

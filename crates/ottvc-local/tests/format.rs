@@ -16,7 +16,7 @@ use ottvc_object::tree::{self, Node, Nodes};
 use ottvc_object::value::Document;
 use ottvc_object::{ChunkId, Commit, CommitId, ContentId, Entry, Kind, RepoPath, TreeId};
 use ottvc_store::pack::{Class, Encoder, GroupBuilder, PackHeader, PackId, RecordKind};
-use ottvc_store::{Held, ObjectStore, StoreError};
+use ottvc_store::{Held, ObjectStore, Portion, StoreError};
 use tempfile::TempDir;
 
 const WRITE: Access<'static> = Access::Write { wait: Duration::ZERO, command: "a test" };
@@ -59,7 +59,7 @@ fn content(objects: &dyn ObjectStore, id: ContentId) -> Vec<u8> {
     let ids: Vec<_> = match objects.manifest_of(id).unwrap() {
         Some(manifest) => {
             let manifest = Manifest::from_object(&objects.get(manifest).unwrap()).unwrap();
-            let Layout::Plain { chunks, .. } = manifest.layout;
+            let Layout::Plain { chunks, .. } = manifest.layout else { panic!("tracks") };
             let ChunkList::Inline(chunks) = chunks else { panic!("a long file") };
             chunks.iter().map(|chunk| chunk.id).collect()
         }
@@ -187,7 +187,7 @@ fn a_repository_of_version_1_is_read_as_it_was() {
         assert_eq!((rebuilt.packs, rebuilt.operations, rebuilt.refs), (2, 12, 4));
         assert!(rebuilt.damaged.is_empty(), "{:?}", rebuilt.damaged);
         assert_as_it_was(&repo, NAME);
-        let checked = repo.objects().check(&mut |_, _| {}).unwrap();
+        let checked = repo.objects().check(Portion::Everything, &mut |_, _| {}).unwrap();
         assert!(checked.damage.is_empty(), "{:?}", checked.damage);
         drop(repo);
         let again = LocalRepo::open(dir.path(), Access::Read).unwrap();
@@ -211,7 +211,7 @@ fn a_repository_of_version_1_is_written_on() {
     fs::remove_dir_all(dir.path().join("db")).unwrap();
     let repo = LocalRepo::open(dir.path(), Access::Read).unwrap();
     assert_eq!(repo.objects().get(document.id()).unwrap().kind(), Kind::Document);
-    assert!(repo.objects().check(&mut |_, _| {}).unwrap().damage.is_empty());
+    assert!(repo.objects().check(Portion::Everything, &mut |_, _| {}).unwrap().damage.is_empty());
     let line = format!("document {} {}\n", document.id(), document.bytes().len());
     assert_eq!(told(&repo).replace(&line, ""), before);
     assert_eq!(names(&dir.path().join("packs")).len(), 2, "the packs there were are written on");

@@ -1,5 +1,7 @@
 //! A manifest: how a store keeps one file. Found by content id, replaceable, never history.
 
+pub mod tracks;
+
 use std::ops::Range;
 
 use bincode::{Decode, Encode};
@@ -8,6 +10,8 @@ use crate::codec::{Kind, Object, Storable};
 use crate::error::ObjectError;
 use crate::id::{ChunkId, ContentId, Hash, ManifestId, PageId};
 use crate::tree::sequence::{self, ChunkPosition, Pages, SequenceBuilder};
+
+pub use tracks::TrackLayout;
 
 /// The most chunks a manifest lists itself; longer lists go to pages.
 pub const MAX_INLINE_CHUNKS: usize = 16;
@@ -140,7 +144,7 @@ impl ListBuilder {
     }
 
     /// Returns the manifest of the file with this content that the chunks make; its last pages go to
-    /// `put`, the manifest itself does not.
+    /// `put`, the manifest itself does not. `untracked` says why it is not kept by its tracks, if it has any.
     ///
     /// # Errors
     /// What `put` returns.
@@ -148,20 +152,32 @@ impl ListBuilder {
         self,
         content: ContentId,
         rule: CutRule,
+        untracked: Option<String>,
         put: &mut dyn FnMut(Object) -> Result<(), E>,
     ) -> Result<Manifest, E> {
+        let len = self.bytes;
+        let (chunks, merkle_root) = self.finish_list(put)?;
+        let layout = match untracked {
+            None => Layout::Plain { rule, chunks },
+            Some(why) => Layout::Untracked { why, rule, chunks },
+        };
+        Ok(Manifest { content, len, merkle_root, sha256: None, layout })
+    }
+
+    /// Returns the list and the Merkle root over it; its last pages go to `put`.
+    ///
+    /// # Errors
+    /// What `put` returns.
+    pub fn finish_list<E: From<ObjectError>>(
+        self,
+        put: &mut dyn FnMut(Object) -> Result<(), E>,
+    ) -> Result<(ChunkList, Hash), E> {
         let root = self.paged.map(|paged| paged.finish(put)).transpose()?.flatten();
         let chunks = match root {
             Some(root) => ChunkList::Paged { root: root.id, count: root.count },
             None => ChunkList::Inline(self.inline),
         };
-        Ok(Manifest {
-            content,
-            len: self.bytes,
-            merkle_root: self.merkle.root(),
-            sha256: None,
-            layout: Layout::Plain { rule, chunks },
-        })
+        Ok((chunks, self.merkle.root()))
     }
 }
 
@@ -200,6 +216,36 @@ pub enum Layout {
         /// The chunks.
         chunks: ChunkList,
     },
+    /// The streams of the file's tracks, and what puts them together again.
+    Tracks(TrackLayout),
+    /// As [`Layout::Plain`], for a file with tracks that was not worth keeping by them.
+    Untracked {
+        /// Why: a word (`docs/track-streams.md`), printable ASCII of at most [`tracks::MAX_CODEC_BYTES`].
+        why: String,
+        /// How it was cut.
+        rule: CutRule,
+        /// The chunks.
+        chunks: ChunkList,
+    },
+}
+
+impl Layout {
+    /// The chunks: of the file, or of its streams one after the other.
+    pub fn chunks(&self) -> &ChunkList {
+        match self {
+            Self::Plain { chunks, .. }
+            | Self::Tracks(TrackLayout { chunks, .. })
+            | Self::Untracked { chunks, .. } => chunks,
+        }
+    }
+
+    /// The chunks of the file, if it is kept as it lies.
+    pub fn plain(&self) -> Option<&ChunkList> {
+        match self {
+            Self::Plain { chunks, .. } | Self::Untracked { chunks, .. } => Some(chunks),
+            Self::Tracks(_) => None,
+        }
+    }
 }
 
 /// How a store keeps one file.
@@ -218,6 +264,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Length in bytes of what its chunks tile: the file, or its streams one after the other.
+    pub fn stored_len(&self) -> u64 {
+        match &self.layout {
+            Layout::Plain { .. } | Layout::Untracked { .. } => self.len,
+            // One whose sum is no number was never let in.
+            Layout::Tracks(tracks) => tracks.stored_len().unwrap_or(u64::MAX),
+        }
+    }
+
     /// The manifest of a file that is one chunk. Stores need not keep it: it says nothing that the
     /// chunk does not.
     pub fn lone(chunk: ChunkRef) -> Self {
@@ -239,12 +294,20 @@ impl Storable for Manifest {
     type Id = ManifestId;
 
     fn validate(&self) -> Result<(), ObjectError> {
-        let Layout::Plain { chunks, .. } = &self.layout;
-        match chunks {
+        let sound = match &self.layout {
+            Layout::Plain { .. } => true,
+            Layout::Tracks(tracks) => tracks.is_sound() && tracks.stored_len().is_some(),
+            Layout::Untracked { why, .. } => tracks::is_printable(why, tracks::MAX_CODEC_BYTES),
+        };
+        if !sound {
+            let why = "its streams, or the reason for none, are none that can be".into();
+            return Err(ObjectError::Malformed { what: "manifest", why });
+        }
+        match self.layout.chunks() {
             ChunkList::Inline(list) => {
                 let total: u64 = list.iter().map(|chunk| u64::from(chunk.len)).sum();
                 if list.len() > MAX_INLINE_CHUNKS
-                    || total != self.len
+                    || total != self.stored_len()
                     || list.iter().any(|chunk| chunk.len == 0)
                 {
                     return Err(ObjectError::Malformed {

@@ -4,6 +4,7 @@
 //! cannot reach the repository's own folder. Names that differ only in case have one [`Name::key`],
 //! and a tree has one place per key, so twins cannot be written down.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bincode::{Decode, Encode};
@@ -44,7 +45,15 @@ impl Name {
     }
     /// Returns what a case-insensitive system compares: case folded (Unicode C + F), then NFC.
     pub fn key(&self) -> String {
-        fold(&self.0)
+        self.folded().into_owned()
+    }
+    /// As [`Name::key`], without a copy where the name is its own key.
+    pub fn folded(&self) -> Cow<'_, str> {
+        if self.0.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+            Cow::Borrowed(&self.0)
+        } else {
+            Cow::Owned(fold(&self.0))
+        }
     }
     /// Whether a working copy shows this entry as a metadata document.
     pub fn is_document(&self) -> bool {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use ottvc_object::codec;
 use ottvc_object::commit::{ConflictPlace, MergeRecord, Pin, Provenance};
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
-use ottvc_object::manifest::{ChunkRef, CutRule, ListBuilder, Manifest};
+use ottvc_object::manifest::tracks::{
+    Container, Role, Stream, TrackLayout, TrackRule, TrackStream, Units,
+};
+use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, ListBuilder, Manifest};
 use ottvc_object::tree::sequence::Page;
 use ottvc_object::tree::{self, EMPTY_TREE, Node, Nodes};
 use ottvc_object::value::{Document, Value};
@@ -170,7 +173,7 @@ fn add_manifests(made: &mut Made) {
         };
         chunks.into_iter().try_for_each(|chunk| builder.push(chunk, &mut put)).unwrap();
         let content = ContentId::of(content);
-        let manifest = builder.finish(content, CutRule::DEFAULT, &mut put).unwrap();
+        let manifest = builder.finish(content, CutRule::DEFAULT, None, &mut put).unwrap();
         made.add(name, &manifest);
         (manifest, pages)
     };
@@ -178,13 +181,57 @@ fn add_manifests(made: &mut Made) {
     let chunk = |raw: &[u8], len| ChunkRef { id: ChunkId::of(raw), len };
     let (inline, _) = manifest("manifest inline", b"film", vec![chunk(b"film", 4)]);
     let run = (0..300_u32).map(|n| chunk(format!("chunk {n}").as_bytes(), 1000 + n)).collect();
-    let (_, pages) = manifest("manifest paged", b"run", run);
+    let (paged, pages) = manifest("manifest paged", b"run", run);
     // sha256sum of the four bytes `film`.
     let sha256 = "d0607f7ad2628b2af9158dfba06ce87166e66b15bf68f8f358f9aa27ccb7c321";
     let sha256 = sha256.parse::<ContentId>().unwrap().0;
+    made.add("manifest tracks", &tracked(b"takes", 449_000, &paged, ts_layout));
+    made.add("manifest tracks inline", &tracked(b"take", 7, &inline, text_layout));
+    let untracked =
+        |chunks| Layout::Untracked { why: "glue".into(), rule: CutRule::DEFAULT, chunks };
+    let Layout::Plain { chunks, .. } = inline.layout.clone() else { panic!("not plain") };
+    made.add("manifest untracked", &Manifest { layout: untracked(chunks), ..inline.clone() });
     made.add("manifest sha256", &Manifest { sha256: Some(sha256), ..inline });
     made.objects.insert("page", pages[0].clone());
     made.objects.insert("page inner", pages.last().unwrap().clone());
+}
+
+/// A manifest of a file of `len` bytes over the chunks of another.
+fn tracked(
+    content: &[u8],
+    len: u64,
+    of: &Manifest,
+    layout: fn(ChunkList) -> TrackLayout,
+) -> Manifest {
+    let layout = Layout::Tracks(layout(of.layout.chunks().clone()));
+    Manifest { content: ContentId::of(content), len, layout, ..of.clone() }
+}
+
+fn track(role: Role, units: Units, words: [&str; 2], rate: (u32, u32), len: u64) -> TrackStream {
+    let [codec, language] = words.map(str::to_owned);
+    TrackStream { stream: Stream { role, units, codec, language, rate }, len }
+}
+
+fn ts_layout(chunks: ChunkList) -> TrackLayout {
+    TrackLayout {
+        rule: TrackRule::DEFAULT,
+        container: Container::Ts { packet: 188 },
+        streams: vec![
+            track(Role::Video, Units::Marked, ["h264", ""], (90_000, 1), 300_000),
+            track(Role::Audio, Units::Marked, ["aac", "deu"], (48_000, 1), 44_850),
+            track(Role::Side, Units::Raw, ["", ""], (30_000, 1001), 0),
+        ],
+        glue: 0,
+        map: 0,
+        index: 0,
+        chunks,
+    }
+}
+
+fn text_layout(chunks: ChunkList) -> TrackLayout {
+    let text = track(Role::Text, Units::Raw, ["tx3g", "en-GB"], (1000, 1), 1);
+    let (rule, container) = (TrackRule::DEFAULT, Container::Mp4);
+    TrackLayout { rule, container, streams: vec![text], glue: 1, map: 1, index: 1, chunks }
 }
 
 fn golden() -> serde_json::Value {

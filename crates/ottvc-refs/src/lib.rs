@@ -55,7 +55,8 @@ pub type WriteId = [u8; 16];
 /// Steps over any number of refs, taken together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefTransaction {
-    /// The same id again gives the same answer and moves nothing twice.
+    /// The same id again gives the same answer and moves nothing twice. Whoever asks again gives the
+    /// same time again, too: a transaction younger than every operation repeats none.
     pub write_id: WriteId,
     /// At least one edit; no ref twice.
     pub edits: Vec<RefEdit>,

@@ -4,7 +4,8 @@ use ottvc_object::{CommitId, EditionId};
 use ottvc_refs::{Edition, RefEdit, RefKind, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
-use crate::workspace::{Head, Rows};
+use crate::cache::Rows;
+use crate::workspace::Head;
 use crate::{Repo, RepoError, random_id};
 
 /// The longest class or territory of an edition, in bytes.

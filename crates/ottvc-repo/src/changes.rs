@@ -1,6 +1,6 @@
 //! What differs between two states: metadata by field, media by byte range.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{EMPTY_TREE, PathChange, diff_paths};
@@ -8,7 +8,7 @@ use ottvc_object::value::{Document, Value, diff as diff_values, value_to_json};
 use ottvc_object::{CommitId, ContentId, Entry, FileEntry, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
-use crate::workspace::Rows;
+use crate::cache::Rows;
 use crate::{Repo, RepoError, content};
 
 /// Everything that differs between two states.
@@ -66,7 +66,16 @@ pub struct MediaChange {
     /// How many of the bytes now lie in chunks the old file has too.
     pub shared_bytes: u64,
     /// Where the bytes now lie in chunks the old file has not.
-    pub ranges: Vec<content::ByteSpan>,
+    pub ranges: Vec<content::NewRange>,
+    /// What tracks have in common, where both files are kept by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<Vec<content::TrackShare>>,
+    /// The kind of container, if the file now is kept by its tracks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<&'static str>,
+    /// Why the file now is not kept by its tracks, if it has any and they were looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untracked: Option<String>,
 }
 
 /// A side of a change: its path, its entry, and the document where only the working copy has it.
@@ -151,6 +160,25 @@ impl Repo {
         Ok(changes)
     }
 
+    /// How many paths differ between two trees, a renamed one counting once.
+    pub(crate) fn count_changes(&self, old: TreeId, new: TreeId) -> Result<u64, RepoError> {
+        let (mut count, mut gone, mut came) = (0, HashSet::new(), Vec::new());
+        diff_paths(&self.nodes, old, new, &mut |change| {
+            count += 1;
+            match (change.old, change.new) {
+                (Some((path, _)), None) => {
+                    gone.insert(path.key());
+                }
+                (None, Some((_, named))) if !named.former.is_empty() => came.push(named.former),
+                _ => {}
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        let renamed =
+            came.iter().filter(|former| former.iter().any(|path| gone.remove(&path.key())));
+        Ok(count - renamed.count() as u64)
+    }
+
     /// Compares a tree with the files of the working copy that are tracked.
     fn working_changes(&self, base: TreeId, staged: TreeId) -> Result<Vec<PathChange>, RepoError> {
         let mut changes: HashMap<PathKey, PathChange> = HashMap::new();
@@ -158,18 +186,16 @@ impl Repo {
             changes.insert(change.path.key(), change);
         }
         let mut rows = Rows::new();
-        let mut tracked = Vec::new();
-        self.tracked_below(staged, &RepoPath::root(), &mut |path, named| {
-            tracked.push((path.clone(), named.clone()));
-        })?;
-        for (path, named) in tracked {
+        self.scan(staged, &RepoPath::root(), true, &mut |place| {
+            let Some(named) = place.tracked else { return Ok(()) };
             if matches!(named.entry, Entry::Conflict(_)) {
-                continue;
+                return Ok(());
             }
-            let here = self.look(&path, &mut rows)?;
+            let here = self.look_at(place, &mut rows)?;
             if here.is_some_and(|here| crate::switching::same_file(&named.entry, &here)) {
-                continue;
+                return Ok(());
             }
+            let path = place.tracked_path();
             let new = here.map(|entry| (path.clone(), NamedEntry { entry, ..named.clone() }));
             let change = changes.entry(path.key()).or_insert_with(|| PathChange {
                 path: path.clone(),
@@ -177,7 +203,8 @@ impl Repo {
                 new: None,
             });
             change.new = new;
-        }
+            Ok(())
+        })?;
         self.workspace.cache(&rows)?;
         let mut changes: Vec<PathChange> = changes.into_values().collect();
         changes.retain(|change| {
@@ -267,9 +294,16 @@ impl Repo {
         new: Option<FileEntry>,
         on_disk: Option<&RepoPath>,
     ) -> Result<MediaChange, RepoError> {
+        // It is said in passing: a manifest that cannot be read is for others to complain of. What is
+        // too short to be looked into needs no reading.
+        let kept = new.filter(|file| file.len >= crate::ingest::LEAST_BYTES);
+        let kept = kept.and_then(|file| content::kept(&*self.objects, file.content).ok());
+        let kept = kept.unwrap_or_default();
         let sizes = MediaChange {
             old_bytes: old.map_or(0, |file| file.len),
             new_bytes: new.map_or(0, |file| file.len),
+            container: kept.tracks.map(|tracks| tracks.container),
+            untracked: kept.untracked,
             ..MediaChange::default()
         };
         let Some(new) = new else { return Ok(sizes) };
@@ -287,7 +321,8 @@ impl Repo {
             }
             (Some(_), _) => content::shared_ranges(&*self.objects, old_content, new.content)?,
         };
-        Ok(MediaChange { shared_bytes: shared.bytes, ranges: shared.new_ranges, ..sizes })
+        let content::Shared { bytes: shared_bytes, new_ranges: ranges, tracks } = shared;
+        Ok(MediaChange { shared_bytes, ranges, tracks, ..sizes })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writing a revision's files out to any folder.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ottvc_merge::Side;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::scan::REPO_FOLDER;
 use crate::worktree::Sink;
-use crate::{Progress, Repo, RepoError};
+use crate::{Progress, Repo, RepoError, parallel};
 
 /// What `checkout` wrote.
 #[derive(Clone, Debug, Serialize)]
@@ -132,20 +133,25 @@ impl Repo {
                 return Err(RepoError::LocalChanges { paths: differ });
             }
         }
-        let mut written = 0;
-        for ((path, shown), same) in files.iter().zip(same) {
-            progress.report("writing", written, done.bytes);
-            written += shown.bytes();
-            if same {
-                done.unchanged += 1;
-                continue;
-            }
-            match shown {
-                Shown::Entry(entry) => sink.put(&*self.objects, path, entry)?,
-                Shown::Document(document) => sink.put_document(path, document)?,
-            };
-            done.files += 1;
-        }
+        let todo = files.iter().zip(same).filter(|(_, same)| !same).map(|(file, _)| file);
+        let todo: Vec<_> = todo.collect();
+        done.files = todo.len() as u64;
+        done.unchanged = files.len() as u64 - done.files;
+        let written = AtomicU64::new(0);
+        parallel::map(
+            self.jobs,
+            &todo,
+            || Sink::open(to),
+            |sink, (path, shown)| {
+                match shown {
+                    Shown::Entry(entry) => sink.put(&*self.objects, path, entry)?,
+                    Shown::Document(document) => sink.put_document(path, document)?,
+                };
+                let written = shown.bytes() + written.fetch_add(shown.bytes(), Ordering::Relaxed);
+                progress.report("writing", written, done.bytes);
+                Ok(())
+            },
+        )?;
         Ok(done)
     }
 
@@ -197,12 +203,17 @@ impl Repo {
     ) -> Result<Vec<(RepoPath, Shown)>, RepoError> {
         let mut refused = Vec::new();
         let mut settled = Vec::with_capacity(files.len());
-        for (path, entry) in files {
-            match self.show(&entry, side) {
+        let shown = |(): &mut (), (_, entry): &(RepoPath, Entry)| match self.show(entry, side) {
+            // No reason to stop: all of them are to be named.
+            Err(RepoError::Conflicts { .. }) => Ok(Err(())),
+            other => other.map(Ok),
+        };
+        let shown = parallel::map(self.jobs, &files, || Ok(()), shown)?;
+        for ((path, _), shown) in files.into_iter().zip(shown) {
+            match shown {
                 Ok(Some(shown)) => settled.push((path, shown)),
                 Ok(None) => {}
-                Err(RepoError::Conflicts { .. }) => refused.push(path.to_string()),
-                Err(error) => return Err(error),
+                Err(()) => refused.push(path.to_string()),
             }
         }
         match refused.is_empty() {

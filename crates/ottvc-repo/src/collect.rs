@@ -10,6 +10,7 @@ mod mark;
 mod report;
 mod trash;
 
+use ottvc_object::Kind;
 use ottvc_store::collect::{Collectable, Collection, Dropped, Holder, Publish, Settled, Thing};
 use ottvc_store::{Held, StoreError};
 
@@ -129,29 +130,38 @@ impl Collector {
         Ok(run.finish())
     }
 
-    /// Visits everything held, some at a time.
+    /// Visits everything held, some at a time; commits first. A collection that dies on the way has then
+    /// dropped no tree of a commit that is still there, to be gone back to by its id.
     pub fn each_batch(
         &self,
         visit: &mut dyn FnMut(&[Held]) -> Result<(), RepoError>,
     ) -> Result<(), RepoError> {
-        let (mut batch, mut failed) = (Vec::with_capacity(BATCH), None);
-        let scanned = self.repo.objects.scan(&mut |held| {
-            batch.push(held);
-            if batch.len() < BATCH {
-                return Ok(());
+        for commits in [true, false] {
+            let (mut batch, mut failed) = (Vec::with_capacity(BATCH), None);
+            let scanned = self.repo.objects.scan(&mut |held| {
+                if is_commit(&held) != commits {
+                    return Ok(());
+                }
+                batch.push(held);
+                if batch.len() < BATCH {
+                    return Ok(());
+                }
+                let visited = visit(&batch);
+                batch.clear();
+                visited.map_err(|error| {
+                    failed = Some(error);
+                    StoreError::Stopped("a batch failed".into())
+                })
+            });
+            match failed {
+                Some(error) => return Err(error),
+                None => scanned?,
             }
-            let visited = visit(&batch);
-            batch.clear();
-            visited.map_err(|error| {
-                failed = Some(error);
-                StoreError::Stopped("a batch failed".into())
-            })
-        });
-        match failed {
-            Some(error) => return Err(error),
-            None => scanned?,
+            if !batch.is_empty() {
+                visit(&batch)?;
+            }
         }
-        if batch.is_empty() { Ok(()) } else { visit(&batch) }
+        Ok(())
     }
 
     /// Finds packs with much dead weight, the worst first; some of them, if they are many.
@@ -164,9 +174,10 @@ impl Collector {
         Ok(self.store().rewrite(worn)?)
     }
 
-    /// Gives back what removed packs and `purged` dropped things took.
-    pub fn settle(&self, purged: u64) -> Result<Settled, RepoError> {
-        Ok(self.store().settle(purged)?)
+    /// Gives back what removed packs and `purged` dropped things took, and what was put away whole
+    /// longer ago than the grace.
+    pub fn settle(&self, purged: u64, grace: i64) -> Result<Settled, RepoError> {
+        Ok(self.store().settle(purged, self.repo.now().saturating_sub(grace))?)
     }
 
     /// Bytes of all packs.
@@ -279,6 +290,10 @@ impl Run<'_> {
     pub fn finish(self) -> Swept {
         self.swept
     }
+}
+
+fn is_commit(held: &Held) -> bool {
+    matches!(held, Held::Object { kind: Kind::Commit, .. })
 }
 
 /// What a scan met, and what it takes in packs.

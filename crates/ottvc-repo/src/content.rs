@@ -4,24 +4,33 @@
 //! hashing the whole. How a file is kept may change at any time ([`rechunk`]) without changing what
 //! it is: nothing in history names a manifest.
 
-use std::collections::HashSet;
+mod compare;
+mod tracks;
+
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use ottvc_chunk::{Block, ChunkError, Cutter, Splitter};
-use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, Manifest};
+use ottvc_chunk::ChunkError;
+use ottvc_chunk::track::Source;
+use ottvc_object::manifest::{ChunkList, ChunkRef, Layout, Manifest};
 use ottvc_object::tree::sequence::{ChunkPosition, Page, Pages};
-use ottvc_object::{ChunkId, ContentId, ObjectError, PageId, Storable};
-use ottvc_store::{ObjectStore, StoreError};
+use ottvc_object::{ChunkId, ContentId, ObjectError, ObjectId, PageId, Storable};
+use ottvc_store::{ObjectStore, StoreError, StoreWriter};
 use serde::Serialize;
 
-use crate::ingest::{Ingest, IngestOptions, Ingested};
+use crate::ingest::{Ingest, IngestOptions, Ingested, Media};
+pub(crate) use compare::weigh;
+pub use compare::{
+    Kept, KeptStream, KeptTracks, NewRange, Shared, TimeSpan, TrackShare, kept, shared_ranges,
+    shared_with,
+};
+use tracks::TrackReader;
 
-/// Chunks are asked of the store in groups of about this many bytes.
+/// Chunks are asked of the store this many at a time; it reads them in windows of its own.
+const GROUP_CHUNKS: usize = 1024;
+/// A stream is read in groups of about this many bytes.
 const WINDOW_BYTES: u64 = 8 << 20;
-/// No group has more chunks, however short they are.
-const WINDOW_CHUNKS: usize = 512;
 
 /// Why a file's bytes could not be stored or read back.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +69,7 @@ pub enum ContentError {
     },
     /// The cutting rule has impossible sizes.
     #[error(transparent)]
-    Rule(#[from] ChunkError),
+    Rule(ChunkError),
     /// The object store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +90,32 @@ impl ContentError {
             Self::Rule(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Object(error) => error.code(),
+        }
+    }
+
+    /// Whether it says that one file is not whole, and nothing of others.
+    pub(crate) fn is_about_one_file(&self) -> bool {
+        match self {
+            Self::Store(error) => crate::audit::is_about_one_thing(error),
+            // Read from a store, it may be an error of that.
+            Self::Read { source } => {
+                let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+                inner.is_some_and(Self::is_about_one_file)
+            }
+            Self::NoManifest { .. } | Self::Mismatch { .. } | Self::Object(_) => true,
+            Self::Write { .. } | Self::Thread { .. } | Self::Rule(_) => false,
+        }
+    }
+}
+
+impl From<ChunkError> for ContentError {
+    /// A map or an index that no writer makes is a fault of the file, not of the rule.
+    fn from(error: ChunkError) -> Self {
+        match error {
+            ChunkError::BadMap { why, .. } => {
+                ObjectError::Malformed { what: "manifest", why: why.into() }.into()
+            }
+            error @ ChunkError::BadRule { .. } => Self::Rule(error),
         }
     }
 }
@@ -108,7 +143,59 @@ pub struct ContentReader<'s> {
 /// # Errors
 /// The store's.
 pub fn is_kept(store: &dyn ObjectStore, content: ContentId) -> Result<bool, StoreError> {
-    Ok(store.manifest_of(content)?.is_some() || lone_chunk(store, content)?.is_some())
+    Ok(kept_by(store, content)?.is_some())
+}
+
+/// By what a store keeps a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeptBy {
+    /// Its manifest.
+    Manifest(ObjectId),
+    /// The one chunk it is.
+    Chunk(ChunkRef),
+}
+
+/// Finds by what `store` keeps a file. A manifest that is gone is passed over for the chunk: when the
+/// rule was another, the file may have been cut into several. It is named if there is nothing else.
+pub(crate) fn kept_by(
+    store: &dyn ObjectStore,
+    content: ContentId,
+) -> Result<Option<KeptBy>, StoreError> {
+    let manifest = store.manifest_of(content)?;
+    if let Some(id) = manifest
+        && store.contains(&[id])? == [true]
+    {
+        return Ok(Some(KeptBy::Manifest(id)));
+    }
+    let chunk = lone_chunk(store, content)?.map(KeptBy::Chunk);
+    Ok(chunk.or(manifest.map(KeptBy::Manifest)))
+}
+
+/// Whether `store` has the file whole, as far as the index says: how it is kept, and every chunk of it,
+/// none of them known to be damaged. Reads its manifest and pages, no chunk.
+///
+/// # Errors
+/// The store's as a whole; a manifest that cannot be read only makes the file one it has not.
+pub fn is_whole(store: &dyn ObjectStore, content: ContentId) -> Result<bool, StoreError> {
+    let (mut whole, mut ids) = (true, Vec::with_capacity(GROUP_CHUNKS));
+    let mut ask = |ids: &mut Vec<ChunkId>| {
+        let infos = store.chunk_infos(ids)?;
+        whole &= infos.iter().all(|info| info.is_some_and(|info| !info.damaged));
+        ids.clear();
+        Ok::<_, StoreError>(())
+    };
+    let listed = chunks(store, content, &mut |position| {
+        ids.push(position.chunk.id);
+        if ids.len() == GROUP_CHUNKS { Ok(ask(&mut ids)?) } else { Ok(()) }
+    });
+    match listed {
+        Ok(()) => ask(&mut ids)?,
+        Err(ContentError::Store(error)) if !crate::audit::is_about_one_thing(&error) => {
+            return Err(error);
+        }
+        Err(_) => return Ok(false),
+    }
+    Ok(whole)
 }
 
 /// The one chunk that a file is, if the store has it: content and chunk are named by the same hash.
@@ -124,17 +211,27 @@ pub(crate) fn lone_chunk(
 /// Finds how `store` keeps the file with this content: by a manifest, or as the one chunk it is, which
 /// needs none. Reads the manifest, no chunk.
 ///
+/// A manifest that is gone or damaged is passed over for the chunk: cut by another rule, the file may
+/// have had several before.
+///
 /// # Errors
 /// [`ContentError::NoManifest`] if it does not keep it.
 pub fn open(
     store: &dyn ObjectStore,
     content: ContentId,
 ) -> Result<ContentReader<'_>, ContentError> {
-    let Some(id) = store.manifest_of(content)? else {
-        let chunk = lone_chunk(store, content)?.ok_or(ContentError::NoManifest { content })?;
-        return Ok(ContentReader { store, manifest: Manifest::lone(chunk) });
+    let lone = |chunk| ContentReader { store, manifest: Manifest::lone(chunk) };
+    let id = match kept_by(store, content)?.ok_or(ContentError::NoManifest { content })? {
+        KeptBy::Manifest(id) => id,
+        KeptBy::Chunk(chunk) => return Ok(lone(chunk)),
     };
-    let manifest = Manifest::from_object(&store.get(id)?)?;
+    let object = match store.get(id) {
+        Err(error @ StoreError::Damaged { .. }) => {
+            return lone_chunk(store, content)?.map(lone).ok_or(error.into());
+        }
+        other => other?,
+    };
+    let manifest = Manifest::from_object(&object)?;
     if manifest.content == content {
         Ok(ContentReader { store, manifest })
     } else {
@@ -169,11 +266,11 @@ impl<'s> ContentReader<'s> {
         &self.manifest
     }
     fn list(&self) -> &ChunkList {
-        let Layout::Plain { chunks, .. } = &self.manifest.layout;
-        chunks
+        self.manifest.layout.chunks()
     }
 
-    /// Visits each chunk that has a byte in `range`, in order; reads pages, no chunk.
+    /// Visits each chunk that has a byte in `range` of the file, or of its streams one after the other if
+    /// it is kept by its tracks, in order; reads pages, no chunk.
     ///
     /// # Errors
     /// For pages that cannot be read, or what `visit` returns.
@@ -203,7 +300,7 @@ impl<'s> ContentReader<'s> {
             let offset = offset.saturating_add(len);
             return Err(ObjectError::OutOfRange { offset, len: self.len() }.into());
         };
-        self.pieces(offset..end, &mut |piece| out.write_all(piece))
+        self.pieces(true, offset..end, &mut |piece| out.write_all(piece))
     }
 
     /// Writes the whole file, and checks it against its content id. Memory: one group of chunks.
@@ -212,8 +309,30 @@ impl<'s> ContentReader<'s> {
     /// [`ContentError::Mismatch`] if the bytes, already written then, are not the file; whoever reads
     /// into a place that others see must write aside first. Else the store's, or `out`'s.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), ContentError> {
+        self.check(true, out)
+    }
+
+    /// As [`ContentReader::write_to`], for a place that nobody sees before this returns: bytes that are not
+    /// the file's may be written there. Each byte is hashed once, for the whole, and a second time only
+    /// to name the chunk that is damaged.
+    ///
+    /// # Errors
+    /// As [`ContentReader::write_to`].
+    pub fn write_aside(&self, out: &mut dyn Write) -> Result<(), ContentError> {
+        match self.check(false, out) {
+            Err(mismatch @ ContentError::Mismatch { .. }) => {
+                self.write_to(&mut io::sink())?;
+                // Whole by now, but what was written is not.
+                Err(mismatch)
+            }
+            done => done,
+        }
+    }
+
+    /// Writes the whole file, its chunks checked one by one if `proven`, and checks it against its content id.
+    fn check(&self, proven: bool, out: &mut dyn Write) -> Result<(), ContentError> {
         let mut hasher = blake3::Hasher::new();
-        self.pieces(0..self.len(), &mut |piece| {
+        self.pieces(proven, 0..self.len(), &mut |piece| {
             hasher.update(piece);
             out.write_all(piece)
         })?;
@@ -224,24 +343,25 @@ impl<'s> ContentReader<'s> {
     /// Hands out the bytes of `range`, piece by piece in order.
     fn pieces(
         &self,
+        proven: bool,
         range: Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ContentError> {
+        if let Layout::Tracks(layout) = &self.manifest.layout {
+            return TrackReader::new(self.store, layout, self.len())?.pieces(proven, range, sink);
+        }
         let mut done = range.start;
         let mut window: Vec<ChunkPosition> = Vec::new();
-        let mut bytes = 0;
         self.chunks(range.clone(), &mut |position| {
-            bytes += u64::from(position.chunk.len);
             window.push(position);
-            if bytes < WINDOW_BYTES && window.len() < WINDOW_CHUNKS {
+            if window.len() < GROUP_CHUNKS {
                 return Ok(());
             }
-            bytes = 0;
-            done = self.window(&std::mem::take(&mut window), &range, sink)?;
+            done = self.window(proven, &std::mem::take(&mut window), &range, sink)?;
             Ok(())
         })?;
         if !window.is_empty() {
-            done = self.window(&window, &range, sink)?;
+            done = self.window(proven, &window, &range, sink)?;
         }
         if done < range.end {
             let why = "its chunks are shorter than the file".into();
@@ -253,13 +373,14 @@ impl<'s> ContentReader<'s> {
     /// Reads a group of neighbouring chunks; returns how far they go.
     fn window(
         &self,
+        proven: bool,
         window: &[ChunkPosition],
         range: &Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<u64, ContentError> {
         let ids: Vec<ChunkId> = window.iter().map(|position| position.chunk.id).collect();
         let mut refused = None;
-        let read = self.store.read_chunks(&ids, &mut |index, raw| {
+        let visit = &mut |index: usize, raw: &[u8]| {
             let position =
                 window.get(index).filter(|at| usize::try_from(at.chunk.len) == Ok(raw.len()));
             let Some(position) = position else {
@@ -274,7 +395,11 @@ impl<'s> ContentReader<'s> {
                 refused = Some(error);
                 stopped
             })
-        });
+        };
+        let read = match proven {
+            true => self.store.read_chunks(&ids, visit),
+            false => self.store.read_chunks_unproven(&ids, visit),
+        };
         match (read, refused) {
             (_, Some(source)) => Err(ContentError::Write { source }),
             (Err(error), None) => Err(error.into()),
@@ -298,14 +423,15 @@ impl Read for Stream<'_, '_> {
         if self.used == self.group.len() && self.position < self.file.len() {
             self.group.clear();
             self.used = 0;
+            let most = self.position.saturating_add(WINDOW_BYTES).min(self.file.len());
             // Up to where a chunk ends, so that no chunk is read twice.
-            let last = self.position.saturating_add(WINDOW_BYTES).min(self.file.len()) - 1;
-            let end = self
-                .file
-                .list()
-                .locate(&StorePages(self.file.store), last)
-                .map_err(io::Error::other)?
-                .end();
+            let end = match self.file.manifest.layout.plain() {
+                Some(list) => {
+                    let chunk = list.locate(&StorePages(self.file.store), most - 1);
+                    chunk.map_err(io::Error::other)?.end()
+                }
+                None => most,
+            };
             self.file
                 .read_range(self.position, end.saturating_sub(self.position), &mut self.group)
                 .map_err(io::Error::other)?;
@@ -315,6 +441,35 @@ impl Read for Stream<'_, '_> {
         self.used += read;
         Ok(read)
     }
+}
+
+/// A stored file, looked around in, and read again from its beginning.
+struct Stored<'r, 's>(&'r ContentReader<'s>);
+
+impl Source for Stored<'_, '_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+    fn read_at(&mut self, offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let len = out.len() as u64;
+        self.0.read_range(offset, len, &mut out).map_err(io::Error::other)
+    }
+}
+
+impl<'r, 's> Media for Stored<'r, 's> {
+    type Reader = Stream<'r, 's>;
+
+    fn around(&mut self) -> &mut dyn Source {
+        self
+    }
+    fn begin(&mut self) -> Result<Stream<'r, 's>, ContentError> {
+        Ok(Stream { file: self.0, position: 0, group: Vec::new(), used: 0 })
+    }
+}
+
+/// Whether a stored file is of a kind that has tracks; looks around in it as ingest would.
+pub(crate) fn has_tracks(file: &ContentReader<'_>) -> bool {
+    matches!(ottvc_chunk::track::open(&mut Stored(file)), Ok(Some(_)))
 }
 
 /// Cuts a stored file by another rule and keeps it that way from now on; what it is stays the same.
@@ -328,13 +483,37 @@ pub fn rechunk(
 ) -> Result<Ingested, ContentError> {
     let file = open(store, content)?;
     let mut writer = store.writer()?;
-    let stream = Stream { file: &file, position: 0, group: Vec::new(), used: 0 };
-    let ingested = Ingest::new(store, &mut *writer, options).file(stream, &|_| {})?;
+    let ingested = Ingest::new(store, &mut *writer, options).media(Stored(&file), &|_| {})?;
     if ingested.content != content {
         return Err(ContentError::Mismatch { content, found: ingested.content });
     }
+    if let Some(sha256) = file.manifest.sha256
+        && let Some(id) = store.manifest_of(content)?
+        && let Ok(new) = store.get(id)
+    {
+        // What was learnt of the file holds however it is kept.
+        let new = Manifest { sha256: Some(sha256), ..Manifest::from_object(&new)? };
+        writer.put(&new.to_object()?)?;
+    }
     writer.finish()?;
     Ok(ingested)
+}
+
+/// Stores a file that another store keeps, in a batch of `store`. What reads as another file there is
+/// stored as what it is, which nothing names.
+///
+/// # Errors
+/// As [`open`] for `other`; [`ContentError::Mismatch`] if what it keeps is not the file.
+pub(crate) fn copy(
+    other: &dyn ObjectStore,
+    content: ContentId,
+    store: &dyn ObjectStore,
+    writer: &mut dyn StoreWriter,
+    options: IngestOptions,
+) -> Result<(), ContentError> {
+    let file = open(other, content)?;
+    let found = Ingest::new(store, writer, options).media(Stored(&file), &|_| {})?.content;
+    if found == content { Ok(()) } else { Err(ContentError::Mismatch { content, found }) }
 }
 
 /// A run of bytes in a file.
@@ -344,94 +523,4 @@ pub struct ByteSpan {
     pub offset: u64,
     /// How many bytes it has.
     pub length: u64,
-}
-
-/// What a file has in common with another, by whole chunks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shared {
-    /// How many of its bytes lie in chunks that the other has too.
-    pub bytes: u64,
-    /// Where its other bytes are: in order, neighbours joined.
-    pub new_ranges: Vec<ByteSpan>,
-}
-
-impl Shared {
-    /// What a file of `len` bytes has in common with nothing.
-    pub fn none(len: u64) -> Self {
-        let mut shared = Self::default();
-        shared.add(len, false);
-        shared
-    }
-
-    /// Adds the next `length` bytes.
-    fn add(&mut self, length: u64, known: bool) {
-        let offset = self.len();
-        if known {
-            self.bytes += length;
-            return;
-        }
-        match self.new_ranges.last_mut() {
-            Some(last) if last.offset + last.length == offset => last.length += length,
-            _ if length > 0 => self.new_ranges.push(ByteSpan { offset, length }),
-            _ => {}
-        }
-    }
-
-    /// How many bytes were added so far.
-    fn len(&self) -> u64 {
-        self.new_ranges.iter().fold(self.bytes, |sum, range| sum + range.length)
-    }
-}
-
-/// Says what file `b` has in common with file `a`. Reads chunk lists, no chunk.
-///
-/// # Errors
-/// As [`open`], for either.
-pub fn shared_ranges(
-    store: &dyn ObjectStore,
-    a: ContentId,
-    b: ContentId,
-) -> Result<Shared, ContentError> {
-    let known = chunk_ids(store, a)?;
-    let mut shared = Shared::default();
-    chunks(store, b, &mut |position| {
-        shared.add(u64::from(position.chunk.len), known.contains(&position.chunk.id));
-        Ok(())
-    })?;
-    Ok(shared)
-}
-
-/// Says what a file not stored yet, read from `source` and cut by `rule`, has in common with file
-/// `a`. Stores nothing.
-///
-/// # Errors
-/// As [`open`] for `a`; [`ContentError::Read`] for `source`.
-pub fn shared_with(
-    store: &dyn ObjectStore,
-    a: ContentId,
-    mut source: impl Read,
-    rule: CutRule,
-) -> Result<Shared, ContentError> {
-    let known = chunk_ids(store, a)?;
-    let mut splitter = Splitter::new(Cutter::new(rule)?, 0);
-    let mut block = Block::default();
-    let mut shared = Shared::default();
-    while splitter.next(&mut source, &mut block).map_err(|source| ContentError::Read { source })? {
-        for chunk in block.chunks() {
-            shared.add(chunk.len() as u64, known.contains(&ChunkId::of(chunk)));
-        }
-    }
-    Ok(shared)
-}
-
-fn chunk_ids(
-    store: &dyn ObjectStore,
-    content: ContentId,
-) -> Result<HashSet<ChunkId>, ContentError> {
-    let mut ids = HashSet::new();
-    chunks(store, content, &mut |position| {
-        ids.insert(position.chunk.id);
-        Ok(())
-    })?;
-    Ok(ids)
 }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod branches;
+pub mod cache;
 pub mod changes;
 pub mod checkout;
 pub mod collect;
@@ -17,7 +18,9 @@ pub mod merging;
 pub mod meta;
 pub mod nodes;
 pub mod operations;
+mod parallel;
 pub mod read;
+pub mod rechunk;
 pub mod record;
 pub mod resolving;
 pub mod revision;
@@ -34,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottvc_object::manifest::CutRule;
+use ottvc_object::manifest::tracks::TrackRule;
 use ottvc_refs::{Clock, RefStore};
 use ottvc_store::ObjectStore;
 use ottvc_store::workspace::WorkspaceStore;
@@ -73,6 +77,8 @@ pub struct Parts {
     pub actor: String,
     /// How new files are cut.
     pub rule: CutRule,
+    /// How the streams of new files with tracks are cut; without, such files are cut as all others.
+    pub tracks: Option<TrackRule>,
     /// Threads for hashing and compressing.
     pub jobs: usize,
 }
@@ -87,6 +93,7 @@ pub struct Repo {
     root: PathBuf,
     actor: String,
     rule: CutRule,
+    tracks: Option<TrackRule>,
     jobs: usize,
     nodes: StoreNodes,
 }
@@ -101,9 +108,9 @@ impl Repo {
 
     /// Puts a repository together for a collector, whose own reading must pin nothing.
     pub(crate) fn without_session(parts: Parts) -> Self {
-        let Parts { objects, refs, workspace, clock, root, actor, rule, jobs } = parts;
+        let Parts { objects, refs, workspace, clock, root, actor, rule, tracks, jobs } = parts;
         let nodes = StoreNodes::new(Arc::clone(&objects));
-        Self { objects, refs, workspace, clock, root, actor, rule, jobs, nodes }
+        Self { objects, refs, workspace, clock, root, actor, rule, tracks, jobs, nodes }
     }
     /// The object store.
     pub fn objects(&self) -> &dyn ObjectStore {

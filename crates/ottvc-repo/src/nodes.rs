@@ -10,15 +10,21 @@ use ottvc_store::{ObjectStore, StoreWriter};
 
 use crate::RepoError;
 
-/// How many nodes stay in memory; at a few KiB each.
-const CACHED_NODES: usize = 8192;
+/// How many items of nodes stay in memory; at a few hundred bytes each.
+const CACHED_ITEMS: usize = 1 << 16;
 
 /// Reads tree nodes from an object store; remembers some.
 #[derive(Debug)]
 pub struct StoreNodes {
     objects: Arc<dyn ObjectStore>,
-    cache: Mutex<HashMap<TreeId, Arc<Node>>>,
+    cache: Mutex<Cache>,
     reads: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    nodes: HashMap<TreeId, Arc<Node>>,
+    items: usize,
 }
 
 impl StoreNodes {
@@ -31,14 +37,18 @@ impl StoreNodes {
         self.reads.load(Ordering::Relaxed)
     }
     fn cached(&self, id: TreeId) -> Option<Arc<Node>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).nodes.get(&id).cloned()
     }
     fn remember(&self, id: TreeId, node: &Arc<Node>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHED_NODES {
-            cache.clear();
+        if cache.items >= CACHED_ITEMS {
+            *cache = Cache::default();
         }
-        cache.insert(id, Arc::clone(node));
+        cache.items += 1 + match &**node {
+            Node::Leaf { entries } => entries.len(),
+            Node::Inner { children, .. } => children.len(),
+        };
+        cache.nodes.insert(id, Arc::clone(node));
     }
 }
 
@@ -64,7 +74,14 @@ impl Nodes for StoreNodes {
 #[derive(Debug)]
 pub(crate) struct Batch<'n> {
     below: &'n StoreNodes,
-    new: Mutex<HashMap<ObjectId, Object>>,
+    new: Mutex<New>,
+}
+
+#[derive(Debug, Default)]
+struct New {
+    objects: HashMap<ObjectId, Object>,
+    /// As they came: what is below a folder before the folder, and neighbours together.
+    order: Vec<ObjectId>,
 }
 
 impl<'n> Batch<'n> {
@@ -73,7 +90,11 @@ impl<'n> Batch<'n> {
     }
     /// Takes a new object.
     pub(crate) fn put(&self, object: Object) {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id(), object);
+        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = object.id();
+        if new.objects.insert(id, object).is_none() {
+            new.order.push(id);
+        }
     }
     /// Takes a new value; returns its id.
     pub(crate) fn store<T: Storable>(&self, value: &T) -> Result<T::Id, RepoError> {
@@ -84,11 +105,13 @@ impl<'n> Batch<'n> {
     }
     /// Returns an object, new or old.
     pub(crate) fn get(&self, id: ObjectId) -> Result<Object, RepoError> {
-        let new = self.new.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        match new {
+        match self.fresh(id) {
             Some(object) => Ok(object),
             None => Ok(self.below.objects.get(id)?),
         }
+    }
+    fn fresh(&self, id: ObjectId) -> Option<Object> {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).objects.get(&id).cloned()
     }
     /// Returns a value, new or old.
     pub(crate) fn load<T: Storable>(&self, id: impl Into<ObjectId>) -> Result<T, RepoError> {
@@ -96,18 +119,16 @@ impl<'n> Batch<'n> {
     }
     /// How many objects are new.
     pub(crate) fn len(&self) -> u64 {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).order.len() as u64
     }
     /// Hands the new objects to a writer.
     pub(crate) fn flush(&self, writer: &mut dyn StoreWriter) -> Result<(), RepoError> {
         let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut objects: Vec<Object> = new.drain().map(|(_, object)| object).collect();
-        // In id order, so that the same command writes the same bytes.
-        objects.sort_unstable_by_key(Object::id);
-        for object in &objects {
+        let New { objects, order } = std::mem::take(&mut *new);
+        order.iter().filter_map(|id| objects.get(id)).try_for_each(|object| {
             writer.put(object)?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -115,9 +136,7 @@ impl Nodes for Batch<'_> {
     type Error = RepoError;
 
     fn node(&self, id: TreeId) -> Result<Arc<Node>, RepoError> {
-        let object =
-            self.new.lock().unwrap_or_else(PoisonError::into_inner).get(&id.into()).cloned();
-        match object {
+        match self.fresh(id.into()) {
             Some(object) => Ok(Arc::new(Node::from_object(&object)?)),
             None => self.below.node(id),
         }

@@ -4,7 +4,8 @@ use ottvc_object::tree::EMPTY_TREE;
 use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
 
-use crate::workspace::{Head, Rows};
+use crate::cache::Rows;
+use crate::workspace::Head;
 use crate::{Progress, Repo, RepoError};
 
 /// An operation as lists show it.

@@ -11,7 +11,8 @@ use ottvc_object::{
 use serde::{Serialize, Serializer};
 
 use crate::checkout::Shown;
-use crate::{Repo, RepoError, content};
+use crate::content::{self, Kept};
+use crate::{Repo, RepoError};
 
 /// Writes an id as its hexadecimal text.
 pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(
@@ -83,6 +84,9 @@ pub struct Listed {
     pub path: String,
     /// Whether it is executable.
     pub executable: bool,
+    /// How the store keeps it, for a file that was asked for by its name: folders may hold very many.
+    #[serde(flatten)]
+    pub kept: Kept,
 }
 
 /// A commit as JSON shows it.
@@ -156,7 +160,16 @@ impl Repo {
         } else {
             match lookup_path(&self.nodes, tree, path)? {
                 Some(NamedEntry { entry: Entry::Tree { id, .. }, .. }) => id,
-                Some(named) => return visit(listed(path, &named)),
+                Some(named) => {
+                    let kept = match named.entry {
+                        Entry::File(file) => content::kept(&*self.objects, file.content).ok(),
+                        _ => None,
+                    };
+                    return visit(Listed {
+                        kept: kept.unwrap_or_default(),
+                        ..listed(path, &named)
+                    });
+                }
                 None => return Err(self.no_path_in(tree, path, rev)?),
             }
         };
@@ -274,6 +287,7 @@ fn listed(path: &RepoPath, named: &NamedEntry) -> Listed {
         id,
         path: path.to_string(),
         executable,
+        kept: Kept::default(),
     }
 }
 

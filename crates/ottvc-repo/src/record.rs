@@ -10,9 +10,10 @@ use ottvc_object::{Commit, CommitId, Entry, RepoPath, Signature, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
-use crate::changes::pair_renames;
+use crate::cache::Rows;
 use crate::nodes::Batch;
-use crate::workspace::{Head, Rows, State};
+use crate::stage::Edits;
+use crate::workspace::{Head, State};
 use crate::{Progress, Repo, RepoError, random_id};
 
 /// What a commit should say.
@@ -79,12 +80,10 @@ impl Repo {
         let mut state = self.state()?;
         let parent = self.head_commit_id(&state)?;
         let head_tree = self.head_tree(&state)?;
-        let mut writer = self.objects.writer()?;
         let batch = Batch::new(&self.nodes);
         let mut rows = Rows::new();
         let mut tree = state.staged;
-        let mut taken_in = 0;
-        let mut raw_bytes = 0;
+        let (mut taken_in, mut raw_bytes, mut new_objects) = (0, 0, 0);
         if options.all || !options.only.is_empty() {
             let paths = match options.all {
                 true => vec![RepoPath::root()],
@@ -93,20 +92,16 @@ impl Repo {
             if !options.only.is_empty() && state.merging.is_some() {
                 return Err(RepoError::MergeInProgress { theirs: merging_name(&state) });
             }
-            let staged = self.stage_paths(&state, &paths, options.all, &mut *writer, progress)?;
-            // Documents taken in are read again below, for the conflicts they may hold.
-            raw_bytes = writer.finish()?.raw_bytes;
-            writer = self.objects.writer()?;
-            state.staged = self.apply(state.staged, &staged.edits, &batch)?;
-            self.note_suspects(&mut state, &staged.suspects);
-            rows = staged.rows;
-            taken_in = staged.added.new_bytes;
+            let taken = self.take_in(&mut state, &paths, options.all, &batch, progress)?;
+            self.note_suspects(&mut state, &taken.suspects);
+            (rows, raw_bytes, new_objects) = (taken.rows, taken.written.raw_bytes, taken.nodes);
+            taken_in = taken.added.new_bytes;
             tree = if options.all {
                 state.staged
             } else {
                 // What the paths hold now, on top of the last commit: what was staged for other
                 // paths stays staged.
-                let mut edits = staged.edits;
+                let mut edits = Edits::new();
                 for path in &paths {
                     self.staged_against(head_tree, state.staged, path, &batch, &mut edits)?;
                 }
@@ -159,7 +154,8 @@ impl Repo {
         };
         let command = if draft.merge.is_some() { "merge" } else { "commit" };
         let (id, commit) = self.make_commit(&batch, &state, draft)?;
-        let new_objects = batch.len();
+        new_objects += batch.len();
+        let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
         state.merging = None;
@@ -167,7 +163,7 @@ impl Repo {
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;
         let sums = crate::nodes::totals(&self.nodes, tree)?;
-        let changes = pair_renames(self.tree_changes(head_tree, tree)?);
+        let changed = self.count_changes(head_tree, tree)?;
         Ok(Committed {
             commit: id,
             branch: branch_name(&state),
@@ -176,20 +172,20 @@ impl Repo {
             documents: sums.documents,
             logical_bytes: sums.bytes,
             new_bytes: (raw_bytes + written.raw_bytes).max(taken_in),
-            changed: changes.len() as u64,
+            changed,
             conflicts: commit.conflicts.len() as u64,
             new_objects,
         })
     }
 
-    /// Adds to `edits` what is staged below `path` and differs from `head`, where not there yet.
+    /// Adds to `edits` what is staged at and below `path` and differs from `head`.
     fn staged_against(
         &self,
         head: TreeId,
         staged: TreeId,
         path: &RepoPath,
         batch: &Batch<'_>,
-        edits: &mut crate::stage::Edits,
+        edits: &mut Edits,
     ) -> Result<(), RepoError> {
         diff_paths(batch, head, staged, &mut |change| {
             if change.path.key().0.starts_with(&path.key().0) {

@@ -11,10 +11,9 @@ use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, T
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use crate::cache::{self, Rows};
 use crate::nodes::Batch;
-use crate::scan::push_row;
 use crate::stage::Edits;
-use crate::workspace::{CacheRow, Rows, row_key};
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
 
@@ -377,7 +376,7 @@ impl Repo {
         for edit in edits.values() {
             let before = self.staged_at(staged, &edit.path)?.map(|named| named.entry);
             if let Some(before @ Entry::Document { .. }) = before
-                && let Some(here) = self.look(&edit.path, &mut Rows::new())?
+                && let Some(here) = self.look(&edit.path, &[before], &mut Rows::new())?
                 && here != before
                 // Settled already, but for the state: a crash came between.
                 && edit.new.as_ref().is_none_or(|named| named.entry != here)
@@ -399,21 +398,21 @@ impl Repo {
             match edit.new.as_ref().map(|named| named.entry) {
                 None => {
                     sink.remove(&edit.path)?;
-                    rows.push((row_key(&edit.path), None));
+                    cache::forget(&mut rows, &edit.path);
                 }
                 Some(Entry::Tree { id, .. }) => {
                     sink.remove(&edit.path)?;
                     ottvc_object::tree::walk(&self.nodes, id, &edit.path, &mut |path, named| {
                         if !matches!(named.entry, Entry::Tree { .. } | Entry::Conflict(_)) {
                             let facts = sink.put(&*self.objects, path, &named.entry)?;
-                            push_row(&mut rows, path, &CacheRow::written(facts, named.entry))?;
+                            cache::note_written(&mut rows, path, &facts, (named.entry, true))?;
                         }
                         Ok::<bool, RepoError>(true)
                     })?;
                 }
                 Some(entry) => {
                     let facts = sink.put(&*self.objects, &edit.path, &entry)?;
-                    push_row(&mut rows, &edit.path, &CacheRow::written(facts, entry))?;
+                    cache::note_written(&mut rows, &edit.path, &facts, (entry, true))?;
                 }
             }
         }

@@ -1,20 +1,22 @@
 //! Looking at the working copy: which files are there, and whether they are as staged.
 
-use std::collections::{BTreeMap, HashSet};
+mod places;
+mod rules;
+mod walk;
+
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 
-use ignore::WalkBuilder;
-use ottvc_object::path::PathKey;
 use ottvc_object::tree::lookup_path;
 use ottvc_object::value::Document;
 use ottvc_object::{
     ContentId, Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, Storable, TreeId,
 };
 
-use crate::workspace::{CacheRow, FileFacts, Rows, row_key};
-use crate::worktree::is_temporary;
+use crate::cache::FileFacts;
 use crate::{Repo, RepoError};
+
+pub(crate) use places::Place;
 
 /// Name of the repository's own folder.
 pub const REPO_FOLDER: &str = ".ottvc";
@@ -72,77 +74,6 @@ impl Repo {
         disk
     }
 
-    /// Finds the files at and below `path`, in key order; `None` facts if there is nothing.
-    ///
-    /// Ignored files are left out, except one that `path` itself names; and so are those that a
-    /// command was writing when it died.
-    pub(crate) fn find_files(&self, path: &RepoPath) -> Result<Vec<Found>, RepoError> {
-        let disk = self.disk_path(path);
-        self.refuse_leaving(path)?;
-        let Some(metadata) = lstat(&disk)? else { return Ok(Vec::new()) };
-        if !metadata.is_dir() {
-            return Ok(vec![Found { path: path.clone(), facts: facts(&metadata) }]);
-        }
-        let mut found = Vec::new();
-        let walk = WalkBuilder::new(&disk)
-            .standard_filters(false)
-            .parents(true)
-            .add_custom_ignore_filename(IGNORE_FILE)
-            .follow_links(false)
-            .filter_entry(|entry| entry.file_name() != REPO_FOLDER && entry.file_name() != ".git")
-            .build();
-        for entry in walk {
-            let entry = entry.map_err(|error| RepoError::Io {
-                action: "list",
-                path: disk.clone(),
-                source: std::io::Error::other(error),
-            })?;
-            if entry.file_type().is_none_or(|kind| kind.is_dir()) || is_temporary(entry.file_name())
-            {
-                continue;
-            }
-            let Some(metadata) = lstat(entry.path())? else { continue };
-            let relative = entry.path().strip_prefix(&self.root).unwrap_or(entry.path());
-            if metadata.is_file() || metadata.is_symlink() {
-                found.push(Found { path: path_of(relative)?, facts: facts(&metadata) });
-            }
-        }
-        found.sort_by_cached_key(|file| file.path.key());
-        for pair in found.windows(2) {
-            if let [first, second] = pair
-                && first.path.key() == second.path.key()
-            {
-                return Err(RepoError::Collision {
-                    first: first.path.to_string(),
-                    second: second.path.to_string(),
-                });
-            }
-        }
-        Ok(found)
-    }
-
-    /// Finds the tracked files that a walk left out because they are ignored: once tracked, a file is
-    /// never ignored.
-    pub(crate) fn tracked_but_ignored(
-        &self,
-        found: &[Found],
-        tracked: &BTreeMap<PathKey, (RepoPath, NamedEntry)>,
-    ) -> Result<Vec<Found>, RepoError> {
-        let seen: HashSet<PathKey> = found.iter().map(|file| file.path.key()).collect();
-        let mut ignored = Vec::new();
-        for (key, (path, _)) in tracked {
-            if seen.contains(key) || self.refuse_links_above(path).is_err() {
-                continue;
-            }
-            if let Some(metadata) = lstat(&self.disk_path(path))?
-                && !metadata.is_dir()
-            {
-                ignored.push(Found { path: path.clone(), facts: facts(&metadata) });
-            }
-        }
-        Ok(ignored)
-    }
-
     /// Refuses a path that leads through a symbolic link: it would reach outside the tree.
     pub(crate) fn refuse_links_above(&self, path: &RepoPath) -> Result<(), RepoError> {
         let mut above = RepoPath::root();
@@ -162,36 +93,6 @@ impl Repo {
             RepoError::InTheWay { .. } => RepoError::PathOutside { path: path.to_string() },
             other => other,
         })
-    }
-
-    /// Returns what the working copy has at `path`, reading its content only where the stat cache
-    /// cannot vouch for it. What was learnt goes to `rows`. `None` if no file is there.
-    pub(crate) fn look(
-        &self,
-        path: &RepoPath,
-        rows: &mut Rows,
-    ) -> Result<Option<Entry>, RepoError> {
-        self.refuse_links_above(path)?;
-        match lstat(&self.disk_path(path))? {
-            Some(metadata) if !metadata.is_dir() => {
-                self.look_at(&Found { path: path.clone(), facts: facts(&metadata) }, rows).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// As [`Repo::look`], for a file already found.
-    pub(crate) fn look_at(&self, file: &Found, rows: &mut Rows) -> Result<Entry, RepoError> {
-        if let Some(row) = self.cache_row(&file.path)?
-            && row.vouches(&file.facts)
-        {
-            return Ok(row.entry);
-        }
-        let noted = self.now();
-        let entry = read_entry(&self.disk_path(&file.path), &file.path, &file.facts)?;
-        let row = CacheRow { facts: file.facts.clone(), entry, stored: false, noted };
-        push_row(rows, &file.path, &row)?;
-        Ok(entry)
     }
 
     /// Reads a metadata document of the working copy.
@@ -257,12 +158,6 @@ fn read_json(disk: &Path) -> Result<Document, RepoError> {
     Ok(Document::from_json(&std::fs::read(disk).map_err(io("read", disk))?)?)
 }
 
-/// Adds a cache row to those to be written.
-pub(crate) fn push_row(rows: &mut Rows, path: &RepoPath, row: &CacheRow) -> Result<(), RepoError> {
-    rows.push((row_key(path), Some(ottvc_object::codec::encode_body(row)?)));
-    Ok(())
-}
-
 /// Turns a relative path of the file system into a tree path.
 fn path_of(relative: &Path) -> Result<RepoPath, RepoError> {
     let mut parts = Vec::new();
@@ -310,8 +205,8 @@ pub(crate) fn link_target(disk: &Path) -> Result<Vec<u8>, RepoError> {
 pub(crate) fn facts(metadata: &Metadata) -> FileFacts {
     let since = |time: std::io::Result<std::time::SystemTime>| match time {
         Ok(time) => match time.duration_since(std::time::UNIX_EPOCH) {
-            Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
-            Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
+            Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |it| -it),
         },
         Err(_) => 0,
     };
@@ -327,14 +222,15 @@ pub(crate) fn facts(metadata: &Metadata) -> FileFacts {
 }
 
 #[cfg(unix)]
-fn unix_facts(metadata: &Metadata) -> (i128, u64, bool) {
+fn unix_facts(metadata: &Metadata) -> (i64, u64, bool) {
     use std::os::unix::fs::MetadataExt;
-    let changed = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+    let changed =
+        metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec());
     (changed, metadata.ino(), metadata.mode() & 0o100 != 0)
 }
 
 #[cfg(not(unix))]
-fn unix_facts(_: &Metadata) -> (i128, u64, bool) {
+fn unix_facts(_: &Metadata) -> (i64, u64, bool) {
     (0, 0, false)
 }
 

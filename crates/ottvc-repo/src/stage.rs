@@ -1,6 +1,7 @@
 //! Staging: `add`, `rm`, `mv`. What is staged is a tree, and a commit records it.
 
 mod ahead;
+mod taking;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,16 +9,14 @@ use std::path::Path;
 use ottvc_object::entry::MAX_FORMER_PATHS;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, edit_paths, walk};
-use ottvc_object::{Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, TreeId};
-use ottvc_store::StoreWriter;
+use ottvc_object::{Entry, Name, NamedEntry, RepoPath, TreeId};
 use serde::Serialize;
 
-use crate::ingest::{Ingest, IngestOptions, Ingested};
+use crate::cache::{self, Rows};
 use crate::nodes::Batch;
-use crate::scan::{Found, io, link_target, lstat, mode_of, push_row};
-use crate::workspace::{CacheRow, Rows, State, row_key};
+use crate::scan::{io, lstat};
+use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
-use ahead::{Ahead, Content, Ready};
 
 /// Changes to a tree, by place.
 pub(crate) type Edits = BTreeMap<PathKey, PathEdit>;
@@ -41,15 +40,6 @@ pub struct Added {
     pub stored_bytes: u64,
 }
 
-/// Everything one staging step learnt, before it is saved.
-#[derive(Debug, Default)]
-pub(crate) struct Staged {
-    pub(crate) edits: Edits,
-    pub(crate) rows: Rows,
-    pub(crate) suspects: Vec<RepoPath>,
-    pub(crate) added: Added,
-}
-
 impl Repo {
     /// Stores the content of files at and below `paths` and stages them; tracked files that are gone
     /// are staged as removed. Safe to interrupt: what was stored is found when it runs again.
@@ -64,15 +54,14 @@ impl Repo {
     ) -> Result<Added, RepoError> {
         let mut state = self.state()?;
         let paths = self.repo_paths(from, paths)?;
-        let mut writer = self.objects.writer()?;
-        let staged = self.stage_paths(&state, &paths, false, &mut *writer, progress)?;
         let batch = Batch::new(&self.nodes);
-        state.staged = self.apply(state.staged, &staged.edits, &batch)?;
-        self.note_suspects(&mut state, &staged.suspects);
+        let taken = self.take_in(&mut state, &paths, false, &batch, progress)?;
+        self.note_suspects(&mut state, &taken.suspects);
+        let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
-        let written = writer.finish()?;
-        self.save_state(&state, &staged.rows)?;
-        Ok(Added { stored_bytes: written.stored_bytes, ..staged.added })
+        let nodes = writer.finish()?;
+        self.save_state(&state, &taken.rows)?;
+        Ok(Added { stored_bytes: taken.written.stored_bytes + nodes.stored_bytes, ..taken.added })
     }
 
     /// Turns paths a user gave into tree paths, each once.
@@ -109,128 +98,6 @@ impl Repo {
             Ok(())
         })?;
         Ok(root)
-    }
-
-    /// Reads what lies at and below `paths`, stores content that is new, and says how the staged
-    /// tree would change. With `tracked_only`, files not staged so far are passed over.
-    pub(crate) fn stage_paths(
-        &self,
-        state: &State,
-        paths: &[RepoPath],
-        tracked_only: bool,
-        writer: &mut dyn StoreWriter,
-        progress: &dyn Progress,
-    ) -> Result<Staged, RepoError> {
-        let mut staged = Staged::default();
-        let mut files: BTreeMap<PathKey, (Found, Option<NamedEntry>)> = BTreeMap::new();
-        for path in paths {
-            let mut found = self.find_files(path)?;
-            let mut tracked = BTreeMap::new();
-            self.tracked_below(state.staged, path, &mut |path, named| {
-                tracked.insert(path.key(), (path.clone(), named.clone()));
-            })?;
-            found.extend(self.tracked_but_ignored(&found, &tracked)?);
-            if found.is_empty() && tracked.is_empty() && !path.is_root() {
-                return Err(self.no_path(path, "the working copy"));
-            }
-            for file in found {
-                let old = tracked.remove(&file.path.key());
-                if tracked_only && old.is_none() {
-                    continue;
-                }
-                // Naming a folder settles no conflict; naming the very file does.
-                let conflicted = old
-                    .as_ref()
-                    .is_some_and(|(_, named)| matches!(named.entry, Entry::Conflict(_)));
-                if conflicted && file.path != *path {
-                    continue;
-                }
-                if let Some((before, _)) = &old
-                    && *before != file.path
-                    && self.has_name(before)?
-                {
-                    return Err(RepoError::Collision {
-                        first: before.to_string(),
-                        second: file.path.to_string(),
-                    });
-                }
-                files.insert(file.path.key(), (file, old.map(|(_, named)| named)));
-            }
-            for (key, (gone, named)) in tracked {
-                // A conflict may have no file; only naming it settles it.
-                if matches!(named.entry, Entry::Conflict(_)) && gone != *path {
-                    continue;
-                }
-                staged.rows.push((row_key(&gone), None));
-                staged.added.removed += 1;
-                staged.edits.insert(key, PathEdit { path: gone, new: None });
-            }
-        }
-        self.store_files(files, writer, progress, &mut staged)?;
-        Ok(staged)
-    }
-
-    /// Stores the content of files and notes the edits they make.
-    fn store_files(
-        &self,
-        files: BTreeMap<PathKey, (Found, Option<NamedEntry>)>,
-        writer: &mut dyn StoreWriter,
-        progress: &dyn Progress,
-        staged: &mut Staged,
-    ) -> Result<(), RepoError> {
-        let total: u64 = files.values().map(|(file, _)| file.facts.len).sum();
-        let options = IngestOptions { rule: self.rule, jobs: self.jobs };
-        // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
-        let trusts_cache = !self.objects.is_damaged();
-        let mut known = Vec::with_capacity(files.len());
-        for (file, old) in files.values() {
-            let row = self.cache_row(&file.path)?;
-            let row = row.filter(|row| trusts_cache && row.stored && row.vouches(&file.facts));
-            // What is staged is there. Anything else the store had once, and may have collected.
-            let staged_so = |entry| old.as_ref().is_some_and(|old| old.entry == entry);
-            known.push(match row {
-                Some(row) if staged_so(row.entry) || self.is_stored(row.entry)? => Some(row.entry),
-                _ => None,
-            });
-        }
-        let short = files.values().zip(&known).filter_map(|((file, _), known)| {
-            (known.is_none() && ahead::is_short(file)).then_some(file)
-        });
-        let mut store = Storing { repo: self, writer, options, staged, progress, done: 0, total };
-        let mut edits = Vec::new();
-        std::thread::scope(|scope| {
-            let mut ahead = Ahead::start(scope, self, &store.options, short)?;
-            for ((key, (file, old)), known) in files.iter().zip(&known) {
-                let entry = match known {
-                    Some(entry) => *entry,
-                    None => store.file(file, &mut ahead)?,
-                };
-                store.count(file);
-                let named = NamedEntry {
-                    former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
-                    ..crate::worktree::named(&file.path, entry)?
-                };
-                if old.as_ref() != Some(&named) {
-                    let edit = PathEdit { path: file.path.clone(), new: Some(named) };
-                    edits.push((key.clone(), edit));
-                }
-            }
-            Ok::<(), RepoError>(())
-        })?;
-        staged.edits.extend(edits);
-        Ok(())
-    }
-
-    /// Whether the store has what an entry names.
-    fn is_stored(&self, entry: Entry) -> Result<bool, RepoError> {
-        match entry {
-            Entry::File(file) => match self.objects.manifest_of(file.content)? {
-                Some(id) => Ok(self.objects.contains(&[id])? == [true]),
-                None => Ok(crate::content::is_kept(&*self.objects, file.content)?),
-            },
-            Entry::Document { id, .. } => Ok(self.objects.contains(&[id.into()])? == [true]),
-            Entry::Tree { .. } | Entry::Conflict(_) => Ok(false),
-        }
     }
 
     /// Visits the entries staged at and below `path` that are no folders.
@@ -321,8 +188,9 @@ impl Repo {
             let mut changed = Vec::new();
             for (path, named) in &gone {
                 let committed = self.staged_at(head_tree, path)?.map(|named| named.entry);
-                let here = self.look(path, &mut rows)?;
-                if committed != Some(named.entry) || here.is_some_and(|here| here != named.entry) {
+                // What is gone from disk was removed by whoever deleted it.
+                let Some(here) = self.look(path, &[named.entry], &mut rows)? else { continue };
+                if committed != Some(named.entry) || here != named.entry {
                     changed.push(path.to_string());
                 }
             }
@@ -332,7 +200,7 @@ impl Repo {
         }
         let mut edits = Edits::new();
         for (path, _) in &gone {
-            rows.push((row_key(path), None));
+            cache::forget(&mut rows, path);
             edits.insert(path.key(), PathEdit { path: path.clone(), new: None });
         }
         self.save_edits(&mut state, &edits, &rows)?;
@@ -418,7 +286,7 @@ impl Repo {
             for name in path.names().iter().skip(old.names().len()) {
                 target = target.join(name);
             }
-            rows.push((row_key(&path), None));
+            cache::forget(&mut rows, &path);
             edits.entry(path.key()).or_insert(PathEdit { path: path.clone(), new: None });
             let mut former = named.former.clone();
             former.push(path.clone());
@@ -442,91 +310,5 @@ impl Repo {
         }
         self.save_edits(&mut state, &edits, &rows)?;
         Ok(renamed)
-    }
-}
-
-/// One pass of storing files, in order.
-struct Storing<'a> {
-    repo: &'a Repo,
-    writer: &'a mut dyn StoreWriter,
-    options: IngestOptions,
-    staged: &'a mut Staged,
-    progress: &'a dyn Progress,
-    /// Bytes of the files before this one, of all.
-    done: u64,
-    total: u64,
-}
-
-impl Storing<'_> {
-    /// Counts a file that is stored.
-    fn count(&mut self, file: &Found) {
-        self.staged.added.files += 1;
-        self.staged.added.logical_bytes += file.facts.len;
-        self.done += file.facts.len;
-        self.progress.report("adding", self.done, self.total);
-    }
-
-    /// Stores one file that the cache does not vouch for, remembers what it held and returns its entry.
-    fn file(&mut self, file: &Found, ahead: &mut Ahead<'_>) -> Result<Entry, RepoError> {
-        let ready = if ahead::is_short(file) { ahead.next().transpose()? } else { None };
-        let (noted, entry) = match ready {
-            Some(Ready { noted, content: Content::Document(object, has_conflict) }) => {
-                if has_conflict {
-                    self.staged.suspects.push(file.path.clone());
-                }
-                let len = object.bytes().len() as u64;
-                self.staged.added.read_bytes += file.facts.len;
-                if self.writer.put(&object)? {
-                    self.staged.added.new_bytes += len;
-                }
-                (noted, Entry::Document { id: object.id().into(), len })
-            }
-            Some(Ready { noted, content: Content::File(prepared) }) => {
-                let ingested = self.ingest().put(prepared)?;
-                (noted, self.entry(file, &ingested))
-            }
-            Some(Ready { content: Content::Long, .. }) | None => {
-                let noted = self.repo.now();
-                (noted, self.long(file)?)
-            }
-        };
-        let row = CacheRow { facts: file.facts.clone(), entry, stored: true, noted };
-        push_row(&mut self.staged.rows, &file.path, &row)?;
-        Ok(entry)
-    }
-
-    fn ingest(&mut self) -> Ingest<'_> {
-        Ingest::new(&*self.repo.objects, self.writer, self.options.clone())
-    }
-
-    /// Stores a file of any length, or a link, from where it lies.
-    fn long(&mut self, file: &Found) -> Result<Entry, RepoError> {
-        let disk = self.repo.disk_path(&file.path);
-        let (progress, base, total) = (self.progress, self.done, self.total);
-        let report = move |bytes| progress.report("adding", base + bytes, total);
-        if file.facts.symlink {
-            let target = link_target(&disk)?;
-            let ingested = self.ingest().file(target.as_slice(), &report)?;
-            return Ok(Entry::File(FileEntry {
-                content: ingested.content,
-                len: ingested.len,
-                mode: FileMode::Symlink,
-            }));
-        }
-        let source = std::fs::File::open(&disk).map_err(io("open", &disk))?;
-        let ingested = self.ingest().file(source, &report)?;
-        Ok(self.entry(file, &ingested))
-    }
-
-    /// Counts what storing bytes did, and returns the entry for them.
-    fn entry(&mut self, file: &Found, ingested: &Ingested) -> Entry {
-        self.staged.added.read_bytes += ingested.len;
-        self.staged.added.new_chunks += ingested.new_chunks;
-        self.staged.added.new_bytes += ingested.new_bytes;
-        Entry::File(FileEntry {
-            content: ingested.content,
-            len: ingested.len,
-            mode: mode_of(&file.facts),
-        })
     }
 }

@@ -1,14 +1,11 @@
 //! How the working copy stands: staged, changed, untracked, in conflict.
 
-use std::collections::BTreeMap;
-
-use ottvc_object::path::PathKey;
-use ottvc_object::{Entry, NamedEntry, RepoPath};
+use ottvc_object::{Entry, RepoPath};
 use serde::Serialize;
 
+use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::{branch_name, place_text};
-use crate::workspace::{Rows, row_key};
 use crate::{Progress, Repo, RepoError};
 
 /// How the working copy stands.
@@ -53,45 +50,42 @@ impl Repo {
         let state = self.state()?;
         let head = self.head_commit_id(&state)?;
         let staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
-        let mut tracked: BTreeMap<PathKey, (RepoPath, NamedEntry)> = BTreeMap::new();
-        self.tracked_below(state.staged, &RepoPath::root(), &mut |path, named| {
-            tracked.insert(path.key(), (path.clone(), named.clone()));
-        })?;
-        let mut found = self.find_files(&RepoPath::root())?;
-        found.extend(self.tracked_but_ignored(&found, &tracked)?);
-        let total = found.len() as u64;
         let (mut changed, mut untracked, mut rows) = (Vec::new(), Vec::new(), Rows::new());
-        for (index, file) in found.iter().enumerate() {
-            progress.report("looking", index as u64, total);
-            let Some((path, named)) = tracked.remove(&file.path.key()) else {
-                untracked.push(file.path.to_string());
-                continue;
+        let mut looked = 0_u64;
+        self.scan(state.staged, &RepoPath::root(), false, &mut |place| {
+            if looked.is_multiple_of(64) {
+                progress.report("looking", looked, place.whole.map_or(0, |(files, _)| files));
+            }
+            looked += 1;
+            let Some(named) = place.tracked else {
+                untracked.push(place.path());
+                return Ok(());
             };
             if matches!(named.entry, Entry::Conflict(_)) {
-                continue;
+                return Ok(());
             }
-            let here = self.look_at(file, &mut rows)?;
-            if path != file.path {
-                changed.push(StatusRow {
-                    path: file.path.to_string(),
-                    change: "renamed",
-                    kind: here.word(),
-                    from: Some(path.to_string()),
-                });
-            } else if !crate::switching::same_file(&named.entry, &here) {
-                let kind = here.word();
-                let path = path.to_string();
-                changed.push(StatusRow { path, change: "modified", kind, from: None });
-            }
-        }
-        for (path, named) in tracked.into_values() {
-            if !matches!(named.entry, Entry::Conflict(_)) {
-                rows.push((row_key(&path), None));
-                let kind = named.entry.word();
-                let path = path.to_string();
-                changed.push(StatusRow { path, change: "removed", kind, from: None });
-            }
-        }
+            let here = self.look_at(place, &mut rows)?;
+            let kind = here.unwrap_or(named.entry).word();
+            let (change, from) = match here {
+                None => {
+                    cache::forget(&mut rows, &place.tracked_path());
+                    ("removed", None)
+                }
+                Some(_) if place.is_moved() => ("renamed", Some(place.tracked_path().to_string())),
+                Some(here) if !crate::switching::same_file(&named.entry, &here) => {
+                    ("modified", None)
+                }
+                Some(_) => return Ok(()),
+            };
+            let path = if here.is_some() { place.path() } else { place.tracked_path() };
+            let row = StatusRow { path: path.to_string(), change, kind, from };
+            changed.push(((here.is_none(), path.key()), row));
+            Ok(())
+        })?;
+        changed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let changed: Vec<StatusRow> = changed.into_iter().map(|(_, row)| row).collect();
+        untracked.sort_by_cached_key(RepoPath::key);
+        let untracked = untracked.iter().map(RepoPath::to_string).collect();
         self.workspace.cache(&rows)?;
         let batch = Batch::new(&self.nodes);
         let conflicts: Vec<String> = self

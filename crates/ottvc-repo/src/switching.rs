@@ -9,11 +9,12 @@ use ottvc_object::{Entry, RepoPath, TreeId};
 use ottvc_refs::{RefName, RefValue};
 use serde::Serialize;
 
+use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::entry_conflict;
-use crate::scan::{lstat, push_row};
+use crate::scan::lstat;
 use crate::stage::Edits;
-use crate::workspace::{CacheRow, Head, Rows, State, row_key};
+use crate::workspace::{Head, State};
 use crate::worktree::Sink;
 use crate::{Progress, Repo, RepoError};
 
@@ -160,7 +161,9 @@ impl Repo {
         for change in changes.values() {
             let batch = Batch::new(&self.nodes);
             for (path, _) in change.old.iter().chain(&change.new) {
-                if let Some(here) = self.look_unless_blocked(path, rows)?
+                let expected: Vec<Entry> =
+                    [entry_of(&change.old), entry_of(&change.new)].into_iter().flatten().collect();
+                if let Some(here) = self.look_unless_blocked(path, &expected, rows)?
                     && !self.holds(&batch, entry_of(&change.old), here)?
                     && !self.holds(&batch, entry_of(&change.new), here)?
                 {
@@ -170,9 +173,9 @@ impl Repo {
             let Some((path, _)) = &change.new else { continue };
             // A folder where the file should be: only what goes may be in it.
             if lstat(&self.disk_path(path))?.is_some_and(|it| it.is_dir()) {
-                for file in self.find_files(path)? {
-                    if !goes(&file.path.key()) {
-                        lost.push(file.path.to_string());
+                for file in self.files_below(path)? {
+                    if !goes(&file.key()) {
+                        lost.push(file.to_string());
                     }
                 }
             }
@@ -197,9 +200,10 @@ impl Repo {
     fn look_unless_blocked(
         &self,
         path: &RepoPath,
+        expected: &[Entry],
         rows: &mut Rows,
     ) -> Result<Option<Entry>, RepoError> {
-        match self.look(path, rows) {
+        match self.look(path, expected, rows) {
             Err(RepoError::InTheWay { .. }) => Ok(None),
             other => other,
         }
@@ -244,7 +248,7 @@ impl Repo {
                 && change.new.as_ref().is_none_or(|(new, _)| new != path)
             {
                 sink.remove(path)?;
-                updated.rows.push((row_key(path), None));
+                cache::forget(&mut updated.rows, path);
                 updated.removed += 1;
             }
         }
@@ -266,12 +270,14 @@ impl Repo {
                     }
                 },
             };
-            let mut scratch = Rows::new();
-            if self.look_unless_blocked(path, &mut scratch)?.is_some_and(|it| it == entry) {
+            let expected: Vec<Entry> = entry_of(&change.old).into_iter().chain([entry]).collect();
+            let here = self.look_unless_blocked(path, &expected, &mut Rows::new())?;
+            if here.is_some_and(|here| here == entry) {
                 continue;
             }
             let facts = sink.put(&*self.objects, path, &entry)?;
-            push_row(&mut updated.rows, path, &CacheRow::written(facts, entry))?;
+            let staged = entry == named.entry;
+            cache::note_written(&mut updated.rows, path, &facts, (entry, staged))?;
             updated.written += 1;
         }
         Ok(updated)

@@ -8,13 +8,14 @@
 
 mod affected;
 mod findings;
+mod repair;
 mod structure;
 
 use std::io;
 
-use ottvc_object::manifest::{Layout, MerkleAccumulator};
+use ottvc_object::manifest::MerkleAccumulator;
 use ottvc_object::{ChunkId, ContentId};
-use ottvc_store::{DamagedThing, StoreError};
+use ottvc_store::{DamagedThing, Portion, Round, StoreError};
 use serde::Serialize;
 
 use crate::audit::{
@@ -24,10 +25,48 @@ use crate::content::{self, ContentError};
 use crate::{Progress, Repo, RepoError, random_id};
 use affected::Places;
 use findings::{Bad, Findings, Key};
+pub use repair::{Repair, Repaired};
 use structure::Structure;
 
 /// How many chunks a sample asks for at a time.
 const SAMPLE_GROUP: usize = 256;
+
+/// How much to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading {
+    /// Every byte of every pack, and every file is rebuilt.
+    Everything,
+    /// All structure, and that many percent of the chunks, chosen by chance.
+    Sample(f64),
+    /// About that many bytes of packs, from where the last such check stopped; structure when all
+    /// packs have been read, or to name damage.
+    Budget(u64),
+    /// All structure, and no chunk.
+    Structure,
+}
+
+/// How far round the checks with a budget are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RoundReport {
+    /// When the round began, in UTC milliseconds since 1970.
+    pub began_ms: i64,
+    /// Packs read this time.
+    pub packs: u64,
+    /// Bytes of the packs that were read since it began.
+    pub done_bytes: u64,
+    /// Bytes of all packs there are.
+    pub total_bytes: u64,
+    /// Whether that is all of them: the next check begins a new round.
+    pub complete: bool,
+}
+
+impl From<Round> for RoundReport {
+    fn from(round: Round) -> Self {
+        let complete = round.is_complete();
+        let Round { began: began_ms, packs, done_bytes, total_bytes } = round;
+        Self { began_ms, packs, done_bytes, total_bytes, complete }
+    }
+}
 
 /// What was checked, and what was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +82,12 @@ pub struct VerifyReport {
     /// The part of all chunks that was read, in percent, where not all were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<f64>,
+    /// How far round the checks are, where this was one with a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<RoundReport>,
+    /// What was repaired; the lists say what is left then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repaired>,
     /// What is there and not what it should be.
     pub damaged: Vec<Finding>,
     /// What is named and not there.
@@ -56,8 +101,8 @@ pub struct VerifyReport {
 pub struct Finding {
     /// Its id, or the content id of a file; `None` where nobody can tell what the bytes were.
     pub id: Option<String>,
-    /// `chunk`, `file`, or a kind of object; `pack` for bytes that nobody can name, `state` for what
-    /// the working copy remembers.
+    /// `chunk`, `file`, or a kind of object; `pack` or `index` for bytes that nobody can name, `state`
+    /// for what the working copy remembers.
     pub kind: &'static str,
     /// Whose versions of what need it, as `REV:PATH`: branches and tags, else `(working copy)`, else
     /// the newest commit that has it there. A folder ends in `/`; a commit itself is `REV` alone.
@@ -82,17 +127,19 @@ fn checked_percent(percent: f64) -> Result<f64, RepoError> {
 }
 
 impl Repo {
-    /// Checks everything, or with `sample` all structure and that many percent of the chunks, chosen
-    /// by chance.
+    /// Checks as much as `reading` says.
     ///
     /// # Errors
     /// Where the store as a whole fails; damage is no error, it is in the report.
     pub fn verify(
         &self,
-        sample: Option<f64>,
+        reading: Reading,
         progress: &dyn Progress,
     ) -> Result<VerifyReport, RepoError> {
-        let sample = sample.map(checked_percent).transpose()?;
+        let sample = match reading {
+            Reading::Sample(percent) => Some(checked_percent(percent)?),
+            _ => None,
+        };
         let mut findings = Findings::default();
         let mut report = VerifyReport {
             objects: 0,
@@ -100,12 +147,38 @@ impl Repo {
             bytes: 0,
             files: 0,
             sample,
+            round: None,
+            repair: None,
             damaged: Vec::new(),
             missing: Vec::new(),
             clean: false,
         };
-        if sample.is_none() {
-            self.check_bytes(&mut report, &mut findings, progress)?;
+        let portion = match reading {
+            Reading::Everything => Some(Portion::Everything),
+            Reading::Budget(bytes) => Some(Portion::Oldest { bytes, now: self.now() }),
+            Reading::Sample(_) | Reading::Structure => None,
+        };
+        if let Some(portion) = portion {
+            self.check_bytes(portion, &mut report, &mut findings, progress)?;
+        }
+        // Where everything was read just now, it is as it was found.
+        let known = match reading {
+            Reading::Everything => Vec::new(),
+            _ => self.objects.known_damage()?,
+        };
+        for thing in known {
+            let (id, kind) = match thing {
+                DamagedThing::Object(id) => (id.0, "object"),
+                DamagedThing::Chunk(id) => (id.0, "chunk"),
+            };
+            let why = "an earlier check found it so".to_owned();
+            findings.note(Key::Held(id), Bad::damaged(kind, why, None));
+        }
+        let goes_on = report.round.is_some_and(|round| !round.complete);
+        if goes_on && findings.is_empty() {
+            (report.damaged, report.missing) = findings.unnamed();
+            report.clean = report.damaged.is_empty();
+            return Ok(report);
         }
         let mut graph = Graph::scan(&*self.objects)?;
         if let Some(percent) = sample {
@@ -127,11 +200,13 @@ impl Repo {
         let mut structure = Structure::new(findings, progress, graph.len());
         graph.grow(&*self.objects, &roots, &mut structure)?;
         let (mut findings, known) = structure.finish(&graph);
-        if sample.is_some() {
+        if portion.is_none() {
             report.objects = known.objects;
         }
-        report.files =
-            self.check_files(&graph, &known, sample.is_none(), &mut findings, progress)?;
+        let rebuild = reading == Reading::Everything;
+        report.files = self.check_files(&graph, &known, rebuild, &mut findings, progress)?;
+        // So that the same bytes, added again, are stored again.
+        self.objects.note_damage(findings.unreadable())?;
 
         let places = Places { graph: &graph, heads: &heads, working: &working, known: &known };
         let affected = match findings.is_empty() {
@@ -143,16 +218,18 @@ impl Repo {
         Ok(VerifyReport { damaged, missing, ..report })
     }
 
-    /// Has the store read and hash every byte.
+    /// Has the store read and hash every byte of a portion.
     fn check_bytes(
         &self,
+        portion: Portion,
         report: &mut VerifyReport,
         findings: &mut Findings,
         progress: &dyn Progress,
     ) -> Result<(), RepoError> {
-        let checked = self
-            .objects
-            .check(&mut |done, total| progress.report("reading every byte", done, total))?;
+        let checked = self.objects.check(portion, &mut |done, total| {
+            progress.report("reading every byte", done, total);
+        })?;
+        report.round = checked.round.map(RoundReport::from);
         (report.objects, report.chunks, report.bytes) =
             (checked.objects, checked.chunks, checked.bytes);
         for damage in checked.damage {
@@ -164,7 +241,11 @@ impl Repo {
                 Some(DamagedThing::Chunk(id)) => {
                     findings.note(Key::Held(id.0), Bad::damaged("chunk", damage.why, place));
                 }
-                None => findings.note_unnamed("pack", damage.why, place),
+                None => {
+                    let in_index = place.as_ref().is_some_and(|place| place.starts_with("db,"));
+                    let kind = if in_index { "index" } else { "pack" };
+                    findings.note_unnamed(kind, damage.why, place);
+                }
             }
         }
         Ok(())
@@ -282,7 +363,7 @@ impl Repo {
             Ok(())
         })?;
         let manifest = file.manifest();
-        let Layout::Plain { chunks, .. } = &manifest.layout;
+        let chunks = manifest.layout.chunks();
         let malformed = |why: &str| {
             let why = why.to_owned();
             Err(ottvc_object::ObjectError::Malformed { what: "manifest", why }.into())
@@ -290,7 +371,7 @@ impl Repo {
         if merkle.root() != manifest.merkle_root {
             return malformed("its root is not over its chunks");
         }
-        if bytes != manifest.len || count != chunks.count() {
+        if bytes != manifest.stored_len() || count != chunks.count() {
             return malformed("its chunks do not tile the file");
         }
         // A single chunk is the file, and was hashed as a chunk already.

@@ -1,11 +1,12 @@
-//! What the working copy remembers: where it stands, what is staged, and facts about its files.
+//! What the working copy remembers: where it stands, and what is staged.
 
 use bincode::{Decode, Encode};
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::tree::EMPTY_TREE;
-use ottvc_object::{CommitId, EditionId, Entry, RepoPath, TreeId};
+use ottvc_object::{CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::{RefName, RefTransaction, RefValue};
 
+use crate::cache::Rows;
 use crate::{Repo, RepoError};
 
 /// Where the working copy stands.
@@ -47,62 +48,6 @@ pub struct State {
     pub merging: Option<Merging>,
     /// Entries that may hold conflicts: sorted, without duplicates.
     pub suspects: Vec<RepoPath>,
-}
-
-/// What is known about a file on disk: its facts when it was read, and what it held.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct FileFacts {
-    /// Length in bytes.
-    pub len: u64,
-    /// Last modification, nanoseconds since 1970.
-    pub modified: i128,
-    /// Last change of the inode, nanoseconds since 1970; 0 where the system has none.
-    pub changed: i128,
-    /// Inode number; 0 where the system has none.
-    pub inode: u64,
-    /// Whether the executable bit is set.
-    pub executable: bool,
-    /// Whether it is a symbolic link.
-    pub symlink: bool,
-}
-
-/// One row of the stat cache.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct CacheRow {
-    /// The file's facts.
-    pub facts: FileFacts,
-    /// What it held.
-    pub entry: Entry,
-    /// Whether the store has that content.
-    pub stored: bool,
-    /// When this was written down, in UTC milliseconds since 1970.
-    pub noted: i64,
-}
-
-/// How long after its last modification a file must have been looked at for the look to count: a
-/// write within one tick of the file system's clock leaves no trace in the facts.
-const TICK_MS: i64 = 40;
-
-impl CacheRow {
-    /// A row for a file this process has just put in place: what it holds is known, so it vouches
-    /// for the file from the start.
-    pub(crate) fn written(facts: FileFacts, entry: Entry) -> Self {
-        let modified_ms = i64::try_from(facts.modified / 1_000_000).unwrap_or(i64::MAX);
-        Self { facts, entry, stored: true, noted: modified_ms.saturating_add(TICK_MS + 1) }
-    }
-    /// Whether a file with these facts surely still holds what the row says.
-    pub(crate) fn vouches(&self, facts: &FileFacts) -> bool {
-        let modified_ms = i64::try_from(self.facts.modified / 1_000_000).unwrap_or(i64::MAX);
-        self.facts == *facts && modified_ms.saturating_add(TICK_MS) < self.noted
-    }
-}
-
-/// Cache rows to write: key, and the row or `None` to remove it.
-pub(crate) type Rows = Vec<(Vec<u8>, Option<Vec<u8>>)>;
-
-/// The cache key of a path.
-pub(crate) fn row_key(path: &RepoPath) -> Vec<u8> {
-    path.to_string().into_bytes()
 }
 
 /// The bytes of a state, with the edition of the branch it is on.
@@ -180,12 +125,6 @@ impl Repo {
             }
         }
         Ok(())
-    }
-
-    /// Returns the cache row of a path; a row that cannot be read is no row.
-    pub(crate) fn cache_row(&self, path: &RepoPath) -> Result<Option<CacheRow>, RepoError> {
-        let bytes = self.workspace.row(&row_key(path))?;
-        Ok(bytes.and_then(|bytes| decode_body(&bytes, "cache row").ok()))
     }
 
     /// Returns the commit the working copy stands on, if its branch has one.

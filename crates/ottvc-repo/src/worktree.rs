@@ -4,19 +4,23 @@
 //! written under a temporary name and renamed into place, so a reader sees the old or the new one.
 //! Folders that hold nothing any more are removed.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, OpenOptions};
 use ottvc_object::value::Document;
 use ottvc_object::{Entry, FileEntry, FileMode, Name, NamedEntry, RepoPath, Storable};
 use ottvc_store::ObjectStore;
+use ottvc_store::behind::{Behind, Buffers, Plainly, Put};
 
+use crate::cache::FileFacts;
 use crate::content::{self, ContentError};
-use crate::workspace::FileFacts;
 use crate::{RepoError, random_id, scan};
 
 /// How a temporary file's name begins. Such files are no part of a working copy.
@@ -24,11 +28,14 @@ const TEMPORARY: &str = ".ottvc-tmp-";
 /// The longest target of a symbolic link, in bytes.
 const MAX_LINK_BYTES: u64 = 4096;
 
-/// A folder that files are written into.
+/// A folder that files are written into, by one thread.
 #[derive(Debug)]
 pub struct Sink {
     root: Dir,
     disk: PathBuf,
+    /// The folder last written into: files come sorted, so that the next one often goes there too.
+    last: RefCell<Option<(Vec<Name>, Arc<Dir>)>>,
+    buffers: Buffers,
 }
 
 impl Sink {
@@ -40,7 +47,8 @@ impl Sink {
         std::fs::create_dir_all(disk).map_err(scan::io("make folder", disk))?;
         let root = Dir::open_ambient_dir(disk, cap_std::ambient_authority())
             .map_err(scan::io("open folder", disk))?;
-        Ok(Self { root, disk: disk.to_owned() })
+        let (last, buffers) = (RefCell::default(), Buffers::default());
+        Ok(Self { root, disk: disk.to_owned(), last, buffers })
     }
 
     fn disk_path(&self, path: &RepoPath) -> PathBuf {
@@ -50,11 +58,22 @@ impl Sink {
     }
 
     /// Opens the folder that `path` is in, following no link; `None` if it is not there.
-    fn folder(&self, path: &RepoPath, make: bool) -> Result<Option<Dir>, RepoError> {
+    fn folder(&self, path: &RepoPath, make: bool) -> Result<Option<Arc<Dir>>, RepoError> {
+        let above = path.names().split_last().map_or_else(Default::default, |(_, above)| above);
+        if let Some((names, dir)) = &*self.last.borrow()
+            && names == above
+        {
+            return Ok(Some(Arc::clone(dir)));
+        }
+        let dir = self.open_folder(above, make)?.map(Arc::new);
+        *self.last.borrow_mut() = dir.clone().map(|dir| (above.to_vec(), dir));
+        Ok(dir)
+    }
+
+    fn open_folder(&self, names: &[Name], make: bool) -> Result<Option<Dir>, RepoError> {
         let mut at = self.root.try_clone().map_err(scan::io("open folder", self.disk.as_path()))?;
         let mut disk = self.disk.clone();
-        let above = path.names().len().saturating_sub(1);
-        for name in path.names().iter().take(above) {
+        for name in names {
             disk.push(name.as_str());
             if make {
                 match at.create_dir(name.as_str()) {
@@ -105,7 +124,7 @@ impl Sink {
             Entry::File(FileEntry { content, mode, .. }) => {
                 let reader = content::open(objects, *content)?;
                 self.put_file(path, *mode == FileMode::Executable, &mut |file| {
-                    reader.write_to(file).map_err(|error| match error {
+                    reader.write_aside(file).map_err(|error| match error {
                         ContentError::Write { source } => {
                             scan::io("write", self.disk_path(path))(source)
                         }
@@ -163,13 +182,14 @@ impl Sink {
             options.write(true).create_new(true);
             options
         };
-        let file =
-            folder.open_with(&temporary, &options).map_err(scan::io("write", disk.as_path()))?;
-        let mut file = BufWriter::with_capacity(1 << 16, file);
-        let filled = fill(&mut file)
-            .and_then(|()| file.flush().map_err(scan::io("write", disk.as_path())))
+        let file = folder.open_with(&temporary, &options);
+        let file = Arc::new(file.map_err(scan::io("write", disk.as_path()))?.into_std());
+        let plainly: Arc<dyn Put> = Arc::new(Plainly);
+        let mut out = Behind::new(&file, 0, &plainly, &self.buffers);
+        let filled = fill(&mut out)
+            .and_then(|()| out.flush().map_err(scan::io("write", disk.as_path())))
             .and_then(|()| {
-                set_executable(file.get_ref(), executable)
+                set_executable(&file, executable)
                     .map_err(scan::io("set the mode of", disk.as_path()))
             })
             .and_then(|()| {
@@ -217,7 +237,7 @@ impl Sink {
     }
 
     /// Opens the folder of `path` and picks a temporary name in it.
-    fn place(&self, path: &RepoPath) -> Result<(Dir, Name, String), RepoError> {
+    fn place(&self, path: &RepoPath) -> Result<(Arc<Dir>, Name, String), RepoError> {
         let name = path
             .name()
             .ok_or(RepoError::WrongKind { path: path.to_string(), wanted: "path of a file" })?;
@@ -246,11 +266,14 @@ impl Sink {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(scan::io("remove", self.disk_path(path))(error)),
         }
+        // It may be about to go.
+        self.last.take();
         let mut above = path.parent();
         while let Some(path) = above.filter(|path| !path.is_root()) {
             let (Some(name), Some(folder)) = (path.name(), self.folder(&path, false)?) else {
                 break;
             };
+            self.last.take();
             if folder.remove_dir(name.as_str()).is_err() {
                 break;
             }
@@ -314,8 +337,10 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 }
 
 #[cfg(unix)]
-fn set_executable(file: &cap_std::fs::File, executable: bool) -> std::io::Result<()> {
-    use cap_std::fs::{Permissions, PermissionsExt};
+fn set_executable(file: &File, executable: bool) -> std::io::Result<()> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     if executable {
         let mode = file.metadata()?.permissions().mode();
         // Executable for those who may read it, as git does.
@@ -325,7 +350,7 @@ fn set_executable(file: &cap_std::fs::File, executable: bool) -> std::io::Result
 }
 
 #[cfg(not(unix))]
-fn set_executable(_: &cap_std::fs::File, _: bool) -> std::io::Result<()> {
+fn set_executable(_: &File, _: bool) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use common::holey::Holey;
 use common::{Lab, noise};
-use ottvc_object::manifest::{ChunkList, Layout, Manifest};
+use ottvc_object::manifest::{ChunkList, Manifest};
 use ottvc_object::tree::sequence::Page;
 use ottvc_object::tree::{EMPTY_TREE, Node};
 use ottvc_object::{ChunkId, Commit, CommitId, Entry, Kind, Object, ObjectId, RepoPath, Storable};
@@ -92,9 +92,7 @@ fn reached(store: &MemoryStore, head: CommitId) -> BTreeMap<[u8; 32], u64> {
                 }
             },
             Kind::Manifest => {
-                let Layout::Plain { chunks: list, .. } =
-                    Manifest::from_object(&object).unwrap().layout;
-                match list {
+                match Manifest::from_object(&object).unwrap().layout.chunks().clone() {
                     ChunkList::Inline(list) => chunks = list,
                     ChunkList::Paged { root, .. } => waiting.push(root.into()),
                 }
@@ -442,7 +440,7 @@ fn superseded_manifests_are_reached_by_nothing() {
         panic!()
     };
     let rule = ottvc_object::manifest::CutRule::FastCdc { min: 64, avg: 256, max: 1024 };
-    let options = ottvc_repo::ingest::IngestOptions { rule, jobs: 1 };
+    let options = ottvc_repo::ingest::IngestOptions { rule, tracks: None, jobs: 1 };
     let content = file.a.id.unwrap().parse().unwrap();
     ottvc_repo::content::rechunk(&*lab.store, content, options).unwrap();
     let report = dedupe(&lab, GroupBy::Branch);

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, Manifest, merkle_root};
 use ottvc_object::tree::Node;
 use ottvc_object::{
-    ChunkId, Commit, CommitId, ContentId, EditionId, Entry, FileEntry, FileMode, Name, NamedEntry,
-    Object, Signature, Storable,
+    ChunkId, Commit, CommitId, ContentId, EditionId, Entry, FileEntry, FileMode, Kind, Name,
+    NamedEntry, Object, Signature, Storable,
 };
 use ottvc_refs::memory::MemoryRefs;
 use ottvc_refs::{Clock, RefEdit, RefName, RefStore, RefTransaction, RefValue};
@@ -198,6 +198,7 @@ impl World {
             root: "/nowhere".into(),
             actor: "Ada".into(),
             rule: CutRule::default(),
+            tracks: None,
             jobs: 1,
         })
     }
@@ -333,6 +334,13 @@ impl World {
         (reached, missing)
     }
 
+    /// In the order in which a collection goes through it.
+    fn held_commits_first(&self) -> Vec<Held> {
+        let mut held = self.held();
+        held.sort_by_key(|held| !matches!(held, Held::Object { kind: Kind::Commit, .. }));
+        held
+    }
+
     fn held(&self) -> Vec<Held> {
         let mut all = Vec::new();
         self.store
@@ -378,7 +386,7 @@ fn play(pins: Pins, steps: &[Step]) -> Result<(), String> {
                 {
                     published = some.publish().is_ok();
                     if published {
-                        waiting = world.held();
+                        waiting = world.held_commits_first();
                     } else {
                         run = None;
                     }

@@ -1,13 +1,20 @@
 //! Files in and out of a store: every byte comes back, by any range, however it was cut.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
-use std::cell::Cell;
-use std::io::{self, Read, Write};
+mod common;
 
-use ottvc_object::manifest::{ChunkList, CutRule, Layout, Manifest};
+use std::cell::Cell;
+use std::io::{self, Cursor, Read, Write};
+use std::sync::Arc;
+
+use common::Lab;
+use common::holey::Holey;
+use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, Manifest, merkle_root};
 use ottvc_object::{ChunkId, ContentId, Object, ObjectError, Storable};
-use ottvc_repo::content::{self, ByteSpan, ContentError};
+use ottvc_repo::Silent;
+use ottvc_repo::content::{self, ContentError, NewRange};
 use ottvc_repo::ingest::{Ingest, IngestOptions, Ingested};
+use ottvc_repo::verify::Reading;
 use ottvc_store::memory::MemoryStore;
 use ottvc_store::{DamagedThing, EncodedChunk, ObjectStore, StoreError, StoreWriter, Written};
 use proptest::prelude::*;
@@ -23,7 +30,7 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 fn options(rule: CutRule, jobs: usize) -> IngestOptions {
-    IngestOptions { rule, jobs }
+    IngestOptions { rule, tracks: None, jobs }
 }
 
 fn add(store: &MemoryStore, bytes: &[u8], options: IngestOptions) -> Ingested {
@@ -100,7 +107,9 @@ fn long_files_come_back_whoever_works_on_them() {
         if rule == CutRule::DEFAULT {
             seen.push((cuts, manifest(&store, added.content)));
         } else {
-            let Layout::Plain { chunks, .. } = manifest(&store, added.content).layout;
+            let Layout::Plain { chunks, .. } = manifest(&store, added.content).layout else {
+                panic!()
+            };
             assert!(matches!(chunks, ChunkList::Paged { count, .. } if count == added.chunks));
         }
     }
@@ -142,13 +151,17 @@ fn an_edit_stores_its_neighbourhood() {
     assert!((5000..12_000).contains(&added.new_bytes), "{added:?}");
     let shared = content::shared_ranges(&store, ContentId::of(&bytes), added.content).unwrap();
     assert_eq!(shared.bytes + added.new_bytes, added.len);
-    let [ByteSpan { offset, length }] = *shared.new_ranges else { panic!("{shared:?}") };
+    let [NewRange { offset, length, new_bytes: None }] = *shared.new_ranges else {
+        panic!("{shared:?}")
+    };
     assert_eq!(length, added.new_bytes);
     assert!(offset <= 3 << 20 && offset + length >= (3 << 20) + 5000, "{shared:?}");
     // The same answer before it is stored.
-    let unstored = content::shared_with(&store, ContentId::of(&bytes), &*edited, SMALL).unwrap();
+    let unstored =
+        content::shared_with(&store, ContentId::of(&bytes), Cursor::new(&edited), SMALL).unwrap();
     assert_eq!(unstored, shared);
-    let nothing = content::shared_with(&store, ContentId::of(&bytes), &*noise(5, 9999), SMALL);
+    let nothing =
+        content::shared_with(&store, ContentId::of(&bytes), Cursor::new(noise(5, 9999)), SMALL);
     assert_eq!(nothing.unwrap(), content::Shared::none(9999));
     let same = content::shared_ranges(&store, added.content, added.content).unwrap();
     assert_eq!((same.bytes, same.new_ranges), (added.len, Vec::new()));
@@ -287,7 +300,7 @@ impl StoreWriter for FailingBatch {
     fn put(&mut self, _: &Object) -> Result<bool, StoreError> {
         Ok(true)
     }
-    fn put_chunk(&mut self, _: EncodedChunk) -> Result<bool, StoreError> {
+    fn put_chunk(&mut self, _: EncodedChunk<'_>) -> Result<bool, StoreError> {
         self.0 = self.0.checked_sub(1).ok_or(StoreError::ReadOnly)?;
         Ok(true)
     }
@@ -323,6 +336,26 @@ fn failures_end_the_pipeline() {
 }
 
 #[test]
+fn a_file_written_aside_is_proven_by_the_whole_and_blames_a_chunk() {
+    let holey = Holey::default();
+    let bytes = noise(11, 100_000);
+    let content = add(&holey.inner, &bytes, options(SMALL, 1)).content;
+    let write = || {
+        let mut out = Vec::new();
+        content::open(&holey, content)?.write_aside(&mut out).map(|()| out)
+    };
+    assert!(write().unwrap() == bytes);
+    let (_, id) = cuts(&holey.inner, content)[7];
+    holey.spoil(id.0);
+    let error = write().unwrap_err();
+    assert!(matches!(error, ContentError::Mismatch { found, .. } if found != content), "{error}");
+    holey.lose(id.0);
+    let error = write().unwrap_err();
+    let named = |it: &ContentError| matches!(it, ContentError::Store(StoreError::NoChunk { id: named }) if *named == id);
+    assert!(named(&error), "{error}");
+}
+
+#[test]
 fn one_ingest_stores_many_files() {
     let store = MemoryStore::default();
     let mut writer = store.writer().unwrap();
@@ -335,4 +368,61 @@ fn one_ingest_stores_many_files() {
     for (file, content) in files.iter().zip(contents) {
         assert!(read(&store, content).unwrap() == *file);
     }
+}
+
+#[test]
+fn a_manifest_that_is_gone_does_not_hide_the_one_chunk_that_a_file_is() {
+    let store = Holey::default();
+    let bytes = noise(3, 200);
+    let content = add(&store.inner, &bytes, options(SMALL, 1)).content;
+    assert_eq!(store.manifest_of(content).unwrap(), None, "a file of one chunk needs none");
+    // As it was cut by another rule, before that was collected.
+    let stale = Manifest {
+        content,
+        len: 200,
+        merkle_root: merkle_root([ChunkId([1; 32]), ChunkId([2; 32])]),
+        sha256: None,
+        layout: Layout::Plain {
+            rule: SMALL,
+            chunks: ChunkList::Inline(vec![
+                ChunkRef { id: ChunkId([1; 32]), len: 100 },
+                ChunkRef { id: ChunkId([2; 32]), len: 100 },
+            ]),
+        },
+    };
+    let stale = stale.to_object().unwrap();
+    let mut writer = store.writer().unwrap();
+    writer.put(&stale).unwrap();
+    writer.finish().unwrap();
+    store.lose(stale.id().0);
+    assert_eq!(store.manifest_of(content).unwrap(), Some(stale.id()));
+    let mut read = Vec::new();
+    content::open(&store, content).unwrap().write_to(&mut read).unwrap();
+    assert_eq!(read, bytes);
+    assert!(content::is_whole(&store, content).unwrap());
+
+    let inner = store.inner.clone();
+    let lab = Lab::over(Arc::new(store), inner);
+    lab.write("short.mov", &bytes).commit("short");
+    assert!(lab.repo.verify(Reading::Everything, &Silent).unwrap().clean);
+    assert_eq!(lab.cat("main", "short.mov"), bytes);
+    // The file is marked as the chunk, and the row that names nothing stops no collection.
+    let collected = lab.collector().mark(0, &Silent).unwrap();
+    assert!(lab.collector().sweep(collected, true, &Silent).is_ok());
+}
+
+#[test]
+fn a_file_is_whole_while_every_chunk_of_it_is() {
+    let store = Holey::default();
+    let content = add(&store.inner, &noise(4, 30_000), options(SMALL, 1)).content;
+    assert!(content::is_whole(&store, content).unwrap());
+    assert!(!content::is_whole(&store, ContentId([9; 32])).unwrap());
+    let chunk = cuts(&store.inner, content)[7].1;
+    store.inner.damage(DamagedThing::Chunk(chunk));
+    assert!(!content::is_whole(&store, content).unwrap(), "a chunk is damaged");
+
+    let store = Holey::default();
+    add(&store.inner, &noise(4, 30_000), options(SMALL, 1));
+    store.lose(chunk.0);
+    assert!(!content::is_whole(&store, content).unwrap(), "a chunk is gone");
 }

@@ -96,7 +96,7 @@ fn a_sha256_is_computed_once_and_kept_beside_the_manifest() {
     let second = list(&lab, FixityFormat::Sha256sum);
     assert!(second.learnt.is_empty());
     assert_eq!(listed(&second), listed(&first));
-    assert!(lab.repo.verify(None, &Silent).unwrap().clean);
+    assert!(lab.repo.verify(ottvc_repo::verify::Reading::Everything, &Silent).unwrap().clean);
     assert_eq!(lab.cat("HEAD", "feature.mp4"), noise(1, 60_000));
 }
 

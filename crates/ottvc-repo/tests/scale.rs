@@ -3,9 +3,16 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use common::Lab;
+use ottvc_refs::Clock;
+use ottvc_refs::memory::MemoryRefs;
 use ottvc_repo::record::CommitOptions;
-use ottvc_repo::{Silent, StoreNodes};
+use ottvc_repo::{Parts, Repo, Silent, StoreNodes};
+use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
+use ottvc_store::{StoreError, WorkspaceStore};
 
 fn path(index: usize) -> String {
     format!("titles/{:03}/{index:06}.meta.json", index % 100)
@@ -66,4 +73,113 @@ fn a_commit_of_one_document_writes_a_handful_of_nodes_whatever_the_tree() {
     let (few, many) = (reads_of_ten_changes(&small, 1_000), reads_of_ten_changes(&large, 100_000));
     assert!(few <= 2 * 10 * 5 && many <= 2 * 10 * 5, "{few} and {many} nodes read");
     assert!(many <= 2 * few, "{few} and {many} nodes read");
+}
+
+/// Taken in by one command, the tree is edited several times on the way.
+#[test]
+fn a_library_taken_in_piece_by_piece_has_the_tree_it_has_in_one_go() {
+    const COUNT: usize = 20_000;
+    let (whole, pieces) = (library(COUNT), Lab::new());
+    for index in 0..COUNT {
+        let text = format!(r#"{{"title": "Title {index}", "year": {}}}"#, index % 90);
+        pieces.write(&path(index), text);
+    }
+    for folder in 0..100 {
+        let folder = format!("titles/{folder:03}");
+        pieces.repo.add(pieces.repo.root(), &[folder], &Silent).unwrap();
+    }
+    let staged = |lab: &Lab| lab.repo.state().unwrap().staged;
+    assert_eq!(staged(&whole), staged(&pieces));
+}
+
+/// Counts what is asked of a working copy's memory.
+#[derive(Debug, Default)]
+struct Counting {
+    inner: MemoryWorkspace,
+    single: AtomicU64,
+    passes: AtomicU64,
+    written: AtomicU64,
+}
+
+type Row = (Vec<u8>, Option<Vec<u8>>);
+
+impl WorkspaceStore for Counting {
+    fn load(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.load()
+    }
+    fn save(&self, state: &[u8], rows: &[Row]) -> Result<(), StoreError> {
+        self.written.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        self.inner.save(state, rows)
+    }
+    fn cache(&self, rows: &[Row]) -> Result<(), StoreError> {
+        self.written.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        self.inner.cache(rows)
+    }
+    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.single.fetch_add(1, Ordering::Relaxed);
+        self.inner.row(key)
+    }
+    fn rows(
+        &self,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.passes.fetch_add(1, Ordering::Relaxed);
+        self.inner.rows(start, visit)
+    }
+}
+
+/// Years after any file was written.
+#[derive(Debug)]
+struct Later;
+
+impl Clock for Later {
+    fn now(&self) -> i64 {
+        4_000_000_000_000
+    }
+}
+
+#[test]
+fn a_scan_reads_rows_in_a_few_passes_and_writes_those_that_changed() {
+    const COUNT: usize = 10_000;
+    let lab = Lab::new();
+    for index in 0..COUNT {
+        lab.write(&path(index), format!(r#"{{"title": "Title {index}"}}"#));
+    }
+    let rows = Arc::new(Counting::default());
+    let repo = Repo::new(Parts {
+        objects: Arc::new(MemoryStore::default()),
+        refs: Arc::new(MemoryRefs::default()),
+        workspace: rows.clone(),
+        clock: Arc::new(Later),
+        root: lab.repo.root().to_owned(),
+        actor: "Ada <ada@example.org>".into(),
+        rule: common::SMALL,
+        tracks: None,
+        jobs: 2,
+    });
+    let counts = || {
+        let count = |of: &AtomicU64| of.swap(0, Ordering::Relaxed);
+        (count(&rows.single), count(&rows.passes), count(&rows.written))
+    };
+    let all = |message: &str| CommitOptions {
+        message: Some(message.into()),
+        all: true,
+        ..CommitOptions::default()
+    };
+    repo.add(repo.root(), &[".".to_owned()], &Silent).unwrap();
+    repo.record(repo.root(), &all("all"), &Silent).unwrap();
+    assert_eq!(counts().2, COUNT as u64);
+
+    let status = repo.status(&Silent).unwrap();
+    assert!(status.clean && status.untracked.is_empty());
+    let (single, passes, written) = counts();
+    assert_eq!((single, written), (0, 0));
+    assert!(passes < 12, "{passes} passes over rows");
+
+    lab.write(&path(77), r#"{"title": "Changed"}"#);
+    repo.record(repo.root(), &all("one"), &Silent).unwrap();
+    let (single, passes, written) = counts();
+    assert_eq!((single, written), (0, 1));
+    assert!(passes < 12, "{passes} passes over rows");
 }

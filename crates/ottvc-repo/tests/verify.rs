@@ -16,6 +16,7 @@ use ottvc_object::{
 use ottvc_refs::{RefEdit, RefName, RefTransaction, RefValue};
 use ottvc_repo::checkout::CheckoutOptions;
 use ottvc_repo::merging::MergeRequest;
+use ottvc_repo::verify::Reading;
 use ottvc_repo::verify::{Finding, VerifyReport};
 use ottvc_repo::{RepoError, Silent, content};
 use ottvc_store::pack::Encoder;
@@ -48,7 +49,7 @@ fn fill(lab: &Lab) {
 }
 
 fn verify(lab: &Lab) -> VerifyReport {
-    lab.repo.verify(None, &Silent).unwrap()
+    lab.repo.verify(Reading::Everything, &Silent).unwrap()
 }
 
 fn tree_of(lab: &Lab, rev: &str) -> TreeId {
@@ -140,9 +141,9 @@ fn a_damaged_chunk_names_every_file_that_has_it() {
     let json = serde_json::to_value(finding).unwrap();
     assert_eq!(json["affects"], serde_json::json!(places));
     // Adding the same bytes again mends it.
+    let raw = noise(1, 60_000);
     let again = Encoder::default().chunk(
-        &noise(1, 60_000)
-            [..usize::try_from(chunks_of(&lab, "main", "film/feature.mp4")[0].len).unwrap()],
+        &raw[..usize::try_from(chunks_of(&lab, "main", "film/feature.mp4")[0].len).unwrap()],
     );
     let mut writer = lab.store.writer().unwrap();
     assert!(writer.put_chunk(again.unwrap()).unwrap());
@@ -216,7 +217,8 @@ fn what_is_only_staged_is_named_as_the_working_copy() {
 #[test]
 fn damage_that_affects_nothing_is_still_damage() {
     let lab = film_lab();
-    let chunk = Encoder::default().chunk(&noise(7, 1_000)).unwrap();
+    let raw = noise(7, 1_000);
+    let chunk = Encoder::default().chunk(&raw).unwrap();
     let id = chunk.id;
     let mut writer = lab.store.writer().unwrap();
     writer.put_chunk(chunk).unwrap();
@@ -462,7 +464,7 @@ fn a_sample_reads_some_chunks_and_all_structure() {
     let lab = film_lab();
     let all = verify(&lab).chunks;
     let before = lab.store.counts().chunks_read;
-    let report = lab.repo.verify(Some(10.0), &Silent).unwrap();
+    let report = lab.repo.verify(Reading::Sample(10.0), &Silent).unwrap();
     assert!(report.clean && (1..all).contains(&report.chunks), "{report:#?}");
     assert_eq!(lab.store.counts().chunks_read - before, report.chunks);
     assert_eq!((report.sample, report.files), (Some(10.0), 0));
@@ -470,16 +472,16 @@ fn a_sample_reads_some_chunks_and_all_structure() {
     let chunks = chunks_of(&lab, "main", "film/trailer.mp4");
     lab.store.damage(DamagedThing::Chunk(chunks[0].id));
     lab.store.damage(DamagedThing::Chunk(chunks[1].id));
-    let report = lab.repo.verify(Some(100.0), &Silent).unwrap();
+    let report = lab.repo.verify(Reading::Sample(100.0), &Silent).unwrap();
     assert_eq!((report.damaged.len(), report.chunks), (2, all - 2), "{report:#?}");
     assert_eq!(report.damaged[0].affects.len(), 3);
 
     lab.store.damage(DamagedThing::Object(tree_of(&lab, "main").into()));
-    let report = lab.repo.verify(Some(0.001), &Silent).unwrap();
+    let report = lab.repo.verify(Reading::Sample(0.001), &Silent).unwrap();
     assert!(report.damaged.iter().any(|finding| finding.kind == "tree"), "{report:#?}");
 
     for percent in [0.0, -1.0, 100.1, f64::NAN, f64::INFINITY] {
-        let error = lab.repo.verify(Some(percent), &Silent).unwrap_err();
+        let error = lab.repo.verify(Reading::Sample(percent), &Silent).unwrap_err();
         assert!(matches!(error, RepoError::BadArgument { .. }), "{percent}");
     }
 }

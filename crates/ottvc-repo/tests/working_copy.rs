@@ -88,7 +88,7 @@ fn a_better_cut_changes_no_commit() {
     };
     let other = CutRule::FastCdc { min: 1024, avg: 8192, max: 32_768 };
     let manifest = lab.repo.objects().manifest_of(file.content).unwrap();
-    let options = IngestOptions { rule: other, jobs: 2 };
+    let options = IngestOptions { rule: other, tracks: None, jobs: 2 };
     content::rechunk(lab.repo.objects(), file.content, options).unwrap();
     assert_ne!(lab.repo.objects().manifest_of(file.content).unwrap(), manifest);
     assert_eq!(lab.head("main"), before.commit.to_string());
@@ -409,4 +409,73 @@ fn settling_again_what_the_file_shows_already_succeeds() {
     lab.finish();
     assert_eq!(lab.field("main", "a.meta.json", "/x").as_deref(), Some("3"));
     assert!(lab.is_clean());
+}
+
+#[test]
+fn the_nearest_rules_decide_and_what_is_tracked_is_never_ignored() {
+    let lab = Lab::new();
+    lab.write("old.log", "tracked").write("cache/kept.txt", "tracked").commit("one");
+    lab.write(".ottvcignore", "*.log\ncache/\n").write("sub/.ottvcignore", "!keep.log\n");
+    lab.write("new.log", "x").write("cache/new.txt", "x");
+    lab.write("sub/keep.log", "x").write("sub/other.log", "x");
+    let untracked = [".ottvcignore", "sub/.ottvcignore", "sub/keep.log"];
+    assert_eq!(lab.repo.status(&Silent).unwrap().untracked, untracked);
+    lab.write("old.log", "tracked, changed").delete("cache/kept.txt");
+    let changed = lab.repo.status(&Silent).unwrap().changed;
+    let changed: Vec<_> = changed.iter().map(|row| (row.path.as_str(), row.change)).collect();
+    assert_eq!(changed, [("old.log", "modified"), ("cache/kept.txt", "removed")]);
+    lab.commit("two");
+    assert_eq!(lab.paths("main"), [untracked[0], "old.log", untracked[1], untracked[2]]);
+}
+
+#[test]
+fn a_commit_of_all_finds_what_is_gone_and_what_is_called_by_another_case() {
+    let lab = Lab::new();
+    lab.write("Films/A.mp4", "a").write("Films/b.txt", "b").write("Gone/c.txt", "c");
+    lab.write("d", "d").commit("one");
+    std::fs::rename(lab.disk("Films/A.mp4"), lab.disk("Films/a.mp4")).unwrap();
+    lab.delete("Films/b.txt").delete("Gone/c.txt").delete("d").write("d/e", "untracked");
+    let options = CommitOptions { all: true, message: Some("two".into()), ..Default::default() };
+    let done = lab.repo.record(lab.repo.root(), &options, &Silent).unwrap();
+    assert_eq!((done.changed, done.files), (4, 1));
+    assert_eq!(lab.paths("main"), ["Films/a.mp4"]);
+    assert_eq!(lab.repo.status(&Silent).unwrap().untracked, ["d/e"]);
+}
+
+#[test]
+fn a_folder_and_a_file_can_change_places() {
+    let lab = Lab::new();
+    lab.write("a/x", "x").write("a/y/z", "z").write("b", "b").commit("one");
+    for path in ["a/x", "a/y/z", "b"] {
+        lab.delete(path);
+    }
+    std::fs::remove_dir_all(lab.disk("a")).unwrap();
+    lab.write("a", "file").write("b/c", "c").commit("two");
+    assert_eq!(lab.paths("main"), ["a", "b/c"]);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_file_named_beside_its_folder_counts_once() {
+    let lab = Lab::new();
+    lab.write("a/x", "x").write("a.y", "y");
+    let paths = ["a/x", "a", "a.y"].map(str::to_owned);
+    let added = lab.repo.add(lab.repo.root(), &paths, &Silent).unwrap();
+    assert_eq!((added.files, added.logical_bytes), (2, 2));
+}
+
+/// Where the system tells them apart, two folders of one key would be one folder elsewhere.
+#[test]
+fn folders_that_differ_in_case_are_refused_unless_one_holds_nothing() {
+    let lab = Lab::new();
+    lab.write("Film/a", "a").write("z", "z");
+    std::fs::create_dir_all(lab.disk("film/empty")).unwrap();
+    if std::fs::read_dir(lab.disk(".")).unwrap().count() < 3 {
+        return;
+    }
+    lab.commit("one");
+    assert_eq!(lab.paths("main"), ["Film/a", "z"]);
+    lab.write("film/b", "b");
+    let both = lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent);
+    assert!(matches!(both, Err(RepoError::Collision { .. })));
 }

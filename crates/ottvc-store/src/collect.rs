@@ -63,7 +63,7 @@ pub struct Trashed {
     pub bytes: u64,
 }
 
-/// A pack with much dead weight, and all that is still wanted of it.
+/// A pack that is damaged or has much dead weight, and all that is still wanted of it.
 #[derive(Clone, Debug)]
 pub struct Worn {
     /// Its name.
@@ -72,6 +72,8 @@ pub struct Worn {
     pub len: u64,
     /// How many of its bytes nobody needs.
     pub dead: u64,
+    /// Whether a check found it damaged: what can be read is to be moved out of it.
+    pub damaged: bool,
     /// What the index says is in it, in the order it lies there.
     pub things: Vec<Thing>,
 }
@@ -125,12 +127,14 @@ pub trait Collectable: Debug + Send + Sync {
     /// has published what lives, over everything.
     fn purge(&self, things: &[Thing]) -> Result<Dropped, StoreError>;
 
-    /// Finds packs with much dead weight, those still appended to and then the worst first, with at most `most` things in all.
+    /// Finds packs that are known to be damaged, and packs with much dead weight, those still appended
+    /// to and then the worst first, with at most `most` things in all.
     fn worn(&self, most: usize) -> Result<Vec<Worn>, StoreError>;
 
     /// Writes what is wanted of a pack anew, makes that durable, and removes the pack.
     fn rewrite(&self, worn: &Worn) -> Result<Rewritten, StoreError>;
 
-    /// Gives back what removed packs took, and what `purged` dropped things took in the index.
-    fn settle(&self, purged: u64) -> Result<Settled, StoreError>;
+    /// Gives back what removed packs took, and what `purged` dropped things took in the index; also
+    /// what was put away whole, for nobody needed it, and has lain there since `due`.
+    fn settle(&self, purged: u64, due: i64) -> Result<Settled, StoreError>;
 }

@@ -6,12 +6,15 @@
 //! block; a backend over a network keeps its own runtime and runs a batch's requests side by side.
 //! Refs, and what nobody reaches any more, are known elsewhere; `collect` is how it is removed.
 
+pub mod behind;
 pub mod collect;
 pub mod error;
+pub mod hints;
 pub mod memory;
 pub mod pack;
 pub mod workspace;
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectError, ObjectId};
@@ -33,18 +36,23 @@ pub enum Encoding {
 
 /// A chunk ready to be stored: hashed, and compressed where that helps.
 #[derive(Clone, Debug)]
-pub struct EncodedChunk {
+pub struct EncodedChunk<'a> {
     /// BLAKE3 of its raw bytes.
     pub id: ChunkId,
     /// Length of its raw bytes, at least 1.
     pub raw_len: u32,
     /// How `bytes` spell them.
     pub encoding: Encoding,
-    /// The bytes to store.
-    pub bytes: Vec<u8>,
+    /// The bytes to store; borrowed, so that media goes from where it was read to its pack.
+    pub bytes: Cow<'a, [u8]>,
 }
 
-impl EncodedChunk {
+impl EncodedChunk<'_> {
+    /// The same, with bytes of its own.
+    pub fn into_owned(self) -> EncodedChunk<'static> {
+        EncodedChunk { bytes: Cow::Owned(self.bytes.into_owned()), ..self }
+    }
+
     /// Returns the header of its record, if its lengths are ones a pack can hold.
     ///
     /// # Errors
@@ -163,6 +171,43 @@ pub struct Checked {
     pub bytes: u64,
     /// Every damaged place.
     pub damage: Vec<Damage>,
+    /// How far round the checks of parts are, if this was one.
+    pub round: Option<Round>,
+}
+
+/// How much of a store to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// All of it.
+    Everything,
+    /// The packs whose last check lies longest ago, as many as come to `bytes`, and at least one. Each
+    /// goes on where the last stopped, until every pack was read and a new round begins.
+    Oldest {
+        /// The budget.
+        bytes: u64,
+        /// The time, in UTC milliseconds since 1970.
+        now: i64,
+    },
+}
+
+/// How far round the checks of parts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// When the round began, in UTC milliseconds since 1970.
+    pub began: i64,
+    /// Packs read this time.
+    pub packs: u64,
+    /// Bytes of the packs that were read since it began.
+    pub done_bytes: u64,
+    /// Bytes of all packs there are now.
+    pub total_bytes: u64,
+}
+
+impl Round {
+    /// Whether every pack was read since it began.
+    pub fn is_complete(&self) -> bool {
+        self.done_bytes == self.total_bytes
+    }
 }
 
 /// Keeps objects and chunks and gives them back. Done when it passes `testkit::objects`.
@@ -194,6 +239,37 @@ pub trait ObjectStore: Debug + Send + Sync {
         visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// As [`ObjectStore::read_chunks`], for whoever hashes all of them together, and gives none of them out
+    /// before that agrees: a store may leave out checking each, so that bytes are not hashed twice. Where
+    /// they do not agree, [`ObjectStore::read_chunks`] names the chunk that is damaged.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::read_chunks`].
+    fn read_chunks_unproven(
+        &self,
+        ids: &[ChunkId],
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.read_chunks(ids, visit)
+    }
+
+    /// As [`ObjectStore::read_chunks`], or as [`ObjectStore::read_chunks_unproven`] if they are not to be
+    /// `proven`, in the order that suits the store.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::read_chunks`].
+    fn read_chunks_unordered(
+        &self,
+        ids: &[ChunkId],
+        proven: bool,
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match proven {
+            true => self.read_chunks(ids, visit),
+            false => self.read_chunks_unproven(ids, visit),
+        }
+    }
+
     /// Returns the id of the manifest that a file with this content is kept by, if the store has it.
     /// It is the one stored last.
     fn manifest_of(&self, content: ContentId) -> Result<Option<ObjectId>, StoreError>;
@@ -214,9 +290,21 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// Returns the sizes of the whole store.
     fn usage(&self) -> Result<Usage, StoreError>;
 
-    /// Reads every byte of every pack, checks it against ids and checksums, and the index against
-    /// the packs. `progress` hears how many bytes are done, of how many.
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError>;
+    /// Reads every byte of the packs of a portion, checks it against ids and checksums, and what the
+    /// index says of those packs. What is damaged is remembered, until it is stored again or found
+    /// whole. `progress` hears how many bytes are done, of how many.
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError>;
+
+    /// What is known to read as damaged: checks found it so, or [`ObjectStore::note_damage`] said so,
+    /// and it was not stored again.
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError>;
+
+    /// Remembers things that were met and read as damaged, as a check remembers what it finds.
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError>;
 
     /// Whether anything held is known to read as damaged, since a check found it so, and was not
     /// stored again. While it is, whoever remembers that content is stored must not rely on it.
@@ -242,7 +330,7 @@ pub trait StoreWriter: Debug {
 
     /// Stores a chunk; says whether it is new. A short one that lies as it is may be packed together
     /// with its neighbours, which is better than what it could be packed into alone.
-    fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError>;
+    fn put_chunk(&mut self, chunk: EncodedChunk<'_>) -> Result<bool, StoreError>;
 
     /// Ends the batch: its content is found from now on, and durable at the next barrier.
     fn finish(self: Box<Self>) -> Result<Written, StoreError>;

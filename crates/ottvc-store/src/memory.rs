@@ -10,8 +10,8 @@ use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
 use crate::collect::{Collectable, Dropped, Pins, Rewritten, Settled, Thing, Trashed, Worn};
 use crate::pack::{Decoder, RecordHeader};
 use crate::{
-    Checked, ChunkInfo, Damage, DamagedThing, EncodedChunk, Held, ObjectStore, StoreError,
-    StoreWriter, Usage, WorkspaceStore, Written,
+    Checked, ChunkInfo, Damage, DamagedThing, EncodedChunk, Held, ObjectStore, Portion, Round,
+    StoreError, StoreWriter, Usage, WorkspaceStore, Written,
 };
 
 /// How often a memory store was asked for something, since it was made.
@@ -41,7 +41,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Everything {
     objects: BTreeMap<ObjectId, Object>,
-    chunks: HashMap<ChunkId, EncodedChunk>,
+    chunks: HashMap<ChunkId, EncodedChunk<'static>>,
     manifests: HashMap<ContentId, ObjectId>,
     /// Things that read as damaged; storing one again heals it.
     damaged: Vec<DamagedThing>,
@@ -133,7 +133,7 @@ impl ObjectStore for MemoryStore {
 
     fn chunk_infos(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkInfo>>, StoreError> {
         let held = self.held();
-        let info = |chunk: &EncodedChunk| ChunkInfo {
+        let info = |chunk: &EncodedChunk<'_>| ChunkInfo {
             raw_len: chunk.raw_len,
             damaged: held.damaged.contains(&DamagedThing::Chunk(chunk.id)),
         };
@@ -211,14 +211,26 @@ impl ObjectStore for MemoryStore {
         Ok(Usage { pack_bytes, packs: u64::from(pack_bytes > 0) })
     }
 
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
-        let bytes = self.usage()?.pack_bytes;
+    /// Of a portion it checks everything as well: there is nothing to read.
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError> {
+        let Usage { pack_bytes: bytes, packs } = self.usage()?;
         let held = self.held();
+        let round = match portion {
+            Portion::Everything => None,
+            Portion::Oldest { now, .. } => {
+                Some(Round { began: now, packs, done_bytes: bytes, total_bytes: bytes })
+            }
+        };
         let mut checked = Checked {
             objects: held.objects.len() as u64,
             chunks: held.chunks.len() as u64,
             bytes,
             damage: Vec::new(),
+            round,
         };
         for thing in &held.damaged {
             let why = "its bytes do not hash to its id".to_owned();
@@ -226,6 +238,20 @@ impl ObjectStore for MemoryStore {
         }
         progress(bytes, bytes);
         Ok(checked)
+    }
+
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError> {
+        Ok(self.held().damaged.clone())
+    }
+
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError> {
+        let mut held = self.held();
+        for thing in things {
+            if !held.damaged.contains(thing) {
+                held.damaged.push(*thing);
+            }
+        }
+        Ok(())
     }
 
     fn is_damaged(&self) -> bool {
@@ -320,7 +346,7 @@ impl Collectable for MemoryStore {
         Ok(Rewritten::default())
     }
 
-    fn settle(&self, _: u64) -> Result<Settled, StoreError> {
+    fn settle(&self, _: u64, _: i64) -> Result<Settled, StoreError> {
         Ok(Settled::default())
     }
 }
@@ -331,7 +357,7 @@ struct MemoryWriter<'a> {
     store: &'a MemoryStore,
     objects: Vec<(Object, Option<ContentId>)>,
     new: HashSet<ObjectId>,
-    chunks: HashMap<ChunkId, EncodedChunk>,
+    chunks: HashMap<ChunkId, EncodedChunk<'static>>,
 }
 
 impl StoreWriter for MemoryWriter<'_> {
@@ -351,7 +377,7 @@ impl StoreWriter for MemoryWriter<'_> {
         Ok(!known)
     }
 
-    fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError> {
+    fn put_chunk(&mut self, chunk: EncodedChunk<'_>) -> Result<bool, StoreError> {
         chunk.header()?;
         let mut held = self.store.held();
         held.make_way(&self.store.pins, Thing::Chunk(chunk.id));
@@ -360,7 +386,7 @@ impl StoreWriter for MemoryWriter<'_> {
         if known || self.chunks.contains_key(&chunk.id) {
             return Ok(false);
         }
-        self.chunks.insert(chunk.id, chunk);
+        self.chunks.insert(chunk.id, chunk.into_owned());
         Ok(true)
     }
 
@@ -440,15 +466,14 @@ impl WorkspaceStore for MemoryWorkspace {
 
     fn rows(
         &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let found: Vec<_> = {
-            let held = self.held();
-            let from = held.rows.range(prefix.to_vec()..);
-            let under = from.take_while(|(key, _)| key.starts_with(prefix));
-            under.map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
-        found.iter().try_for_each(|(key, value)| visit(key, value))
+        for (key, value) in self.held().rows.range(start.to_vec()..) {
+            if !visit(key, value)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }

@@ -17,7 +17,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use footer::{decode_footer, encode_footer};
-pub use group::{GroupBuilder, MAX_MEMBER_BYTES, Member, decode_group};
+pub use group::{
+    GROUP_BYTES, GroupBuilder, MAX_MEMBER_BYTES, Member, NODE_GROUP_BYTES, decode_group,
+};
 pub use payload::{Decoder, Encoder};
 pub use record::{Record, RecordHeader, RecordKind};
 pub use scan::{Gap, Scan, scan};

@@ -30,10 +30,10 @@ pub trait WorkspaceStore: Debug + Send + Sync {
     /// Returns the cache row under `key`.
     fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Visits the cache rows whose keys start with `prefix`, in key order.
+    /// Visits the cache rows from key `start` on, in key order, until `visit` says no more.
     fn rows(
         &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError>;
 }

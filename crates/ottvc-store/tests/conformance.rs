@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
-use ottvc_store::{DamagedThing, ObjectStore, StoreError};
+use ottvc_store::{DamagedThing, ObjectStore, Portion, StoreError};
 use ottvc_testkit::collect::collect;
 use ottvc_testkit::objects::{chunk, objects, store};
 use ottvc_testkit::workspace::workspace;
@@ -32,7 +32,10 @@ fn a_damaged_chunk_in_memory_heals_when_it_is_stored_again() {
     memory.damage(thing);
     let read = memory.read_chunks(&[chunk.id], &mut |_, _| Ok(()));
     assert!(matches!(read, Err(StoreError::DamagedChunk { .. })));
-    assert_eq!(memory.check(&mut |_, _| ()).unwrap().damage[0].what, Some(thing));
+    assert_eq!(
+        memory.check(Portion::Everything, &mut |_, _| ()).unwrap().damage[0].what,
+        Some(thing)
+    );
     store(&memory, &[], std::slice::from_ref(&chunk));
     memory.read_chunks(&[chunk.id], &mut |_, _| Ok(())).unwrap();
 }

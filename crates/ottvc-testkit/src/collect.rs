@@ -71,7 +71,8 @@ fn without_a_collection_nothing_goes(store: &dyn ObjectStore) {
 }
 
 fn what_lives_stays(store: &dyn ObjectStore) {
-    let (kept, lost) = (object(Kind::Tree, 1), object(Kind::Tree, 2));
+    // Of a kind that has records of its own.
+    let (kept, lost) = (object(Kind::Conflict, 1), object(Kind::Conflict, 2));
     let (kept_chunk, lost_chunk) = (chunk(&noise(1, 20_000)), chunk(&noise(2, 20_000)));
     self::store(store, &[kept.clone(), lost.clone()], &[kept_chunk.clone(), lost_chunk.clone()]);
     store.sync().unwrap();

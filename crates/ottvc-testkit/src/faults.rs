@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_refs::{Operation, RefError, RefName, RefStore, RefTransaction, RefValue};
 use ottvc_store::{
-    Checked, ChunkInfo, Collectable, EncodedChunk, Held, ObjectStore, StoreError, StoreWriter,
-    Usage, WorkspaceStore, Written,
+    Checked, ChunkInfo, Collectable, DamagedThing, EncodedChunk, Held, ObjectStore, Portion,
+    StoreError, StoreWriter, Usage, WorkspaceStore, Written,
 };
 
 /// When to fail; shared by the stores that are to fail together.
@@ -81,6 +81,14 @@ impl ObjectStore for FaultyObjects {
     ) -> Result<(), StoreError> {
         self.inner.read_chunks(ids, visit)
     }
+
+    fn read_chunks_unproven(
+        &self,
+        ids: &[ChunkId],
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.inner.read_chunks_unproven(ids, visit)
+    }
     fn manifest_of(&self, content: ContentId) -> Result<Option<ObjectId>, StoreError> {
         self.inner.manifest_of(content)
     }
@@ -101,8 +109,18 @@ impl ObjectStore for FaultyObjects {
     fn usage(&self) -> Result<Usage, StoreError> {
         self.inner.usage()
     }
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
-        self.inner.check(progress)
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError> {
+        self.inner.check(portion, progress)
+    }
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError> {
+        self.inner.known_damage()
+    }
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError> {
+        self.inner.note_damage(things)
     }
     fn is_damaged(&self) -> bool {
         self.inner.is_damaged()
@@ -125,7 +143,7 @@ impl StoreWriter for FaultyWriter<'_> {
         self.faults.step("put an object in")?;
         self.inner.put(object)
     }
-    fn put_chunk(&mut self, chunk: EncodedChunk) -> Result<bool, StoreError> {
+    fn put_chunk(&mut self, chunk: EncodedChunk<'_>) -> Result<bool, StoreError> {
         self.faults.step("put a chunk in")?;
         self.inner.put_chunk(chunk)
     }
@@ -195,9 +213,9 @@ impl WorkspaceStore for FaultyWorkspace {
     }
     fn rows(
         &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        start: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        self.inner.rows(prefix, visit)
+        self.inner.rows(start, visit)
     }
 }

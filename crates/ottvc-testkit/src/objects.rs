@@ -8,7 +8,9 @@ use std::sync::Arc;
 use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, Manifest, merkle_root};
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
 use ottvc_store::pack::Encoder;
-use ottvc_store::{ChunkInfo, EncodedChunk, Encoding, Held, ObjectStore, StoreError, Written};
+use ottvc_store::{
+    ChunkInfo, EncodedChunk, Encoding, Held, ObjectStore, Portion, StoreError, Written,
+};
 
 /// Makes an empty store.
 pub type MakeObjects<'a> = &'a dyn Fn() -> Arc<dyn ObjectStore>;
@@ -54,8 +56,8 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// The chunk with these raw bytes, compressed where that helps.
-pub fn chunk(raw: &[u8]) -> EncodedChunk {
-    Encoder::default().chunk(raw).unwrap()
+pub fn chunk(raw: &[u8]) -> EncodedChunk<'static> {
+    Encoder::default().chunk(raw).unwrap().into_owned()
 }
 
 /// A manifest of a file that is one chunk with these bytes; `average` only makes it another manifest
@@ -77,7 +79,7 @@ pub fn manifest(raw: &[u8], average: u32) -> Object {
 }
 
 /// Stores objects and chunks in one batch.
-pub fn store(store: &dyn ObjectStore, objects: &[Object], chunks: &[EncodedChunk]) -> Written {
+pub fn store(store: &dyn ObjectStore, objects: &[Object], chunks: &[EncodedChunk<'_>]) -> Written {
     let mut writer = store.writer().unwrap();
     for chunk in chunks {
         writer.put_chunk(chunk.clone()).unwrap();
@@ -321,7 +323,7 @@ fn prefixes_find_ids(store: &dyn ObjectStore) {
 fn chunks_that_no_pack_can_hold_are_refused(store: &dyn ObjectStore) {
     let good = chunk(b"a chunk");
     for bad in [
-        EncodedChunk { raw_len: 0, bytes: Vec::new(), ..good.clone() },
+        EncodedChunk { raw_len: 0, bytes: Vec::new().into(), ..good.clone() },
         EncodedChunk { raw_len: 3, ..good.clone() },
         EncodedChunk { raw_len: 1 << 30, ..good.clone() },
         EncodedChunk { encoding: Encoding::Zstd, ..good.clone() },
@@ -338,7 +340,8 @@ fn a_healthy_store_checks_clean(store: &dyn ObjectStore) {
     self::store(store, &objects, &chunks);
     store.sync().unwrap();
     let mut last = (0, 0);
-    let checked = store.check(&mut |done, total| last = (done, total)).unwrap();
+    let checked =
+        store.check(Portion::Everything, &mut |done, total| last = (done, total)).unwrap();
     assert_eq!((checked.objects, checked.chunks), (7, 5));
     assert_eq!(checked.damage, []);
     assert_eq!(checked.bytes, store.usage().unwrap().pack_bytes);

@@ -13,7 +13,7 @@ pub type MakeWorkspace<'a> = &'a dyn Fn() -> Arc<dyn WorkspaceStore>;
 pub fn workspace(make: MakeWorkspace<'_>) {
     a_state_is_what_was_saved_last(&*make());
     rows_come_and_go(&*make());
-    rows_are_visited_by_prefix_in_key_order(&*make());
+    rows_are_visited_in_key_order_until_told(&*make());
 }
 
 fn row(key: &[u8], value: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -47,20 +47,22 @@ fn rows_come_and_go(workspace: &dyn WorkspaceStore) {
     assert_eq!(workspace.load().unwrap().as_deref(), Some(&b"state"[..]));
 }
 
-fn rows_are_visited_by_prefix_in_key_order(workspace: &dyn WorkspaceStore) {
+fn rows_are_visited_in_key_order_until_told(workspace: &dyn WorkspaceStore) {
     let keys: [&[u8]; 7] = [b"", b"a", b"a/b", b"a/c", b"b", b"\xff", b"\xff\xff"];
     let rows: Vec<_> = keys.iter().rev().map(|key| row(key, Some(key))).collect();
     workspace.save(b"state", &rows).unwrap();
-    for prefix in [&b""[..], b"a", b"a/", b"c", b"\xff"] {
+    for (start, most) in
+        [(&b""[..], 9), (b"", 3), (b"a", 1), (b"a/", 2), (b"c", 9), (b"\xff\xff\xff", 9)]
+    {
         let mut found = Vec::new();
-        let visited = workspace.rows(prefix, &mut |key, value| {
+        let visited = workspace.rows(start, &mut |key, value| {
             assert_eq!(key, value);
             found.push(key.to_vec());
-            Ok(())
+            Ok(found.len() < most)
         });
         visited.unwrap();
-        let expected: Vec<_> =
-            keys.iter().filter(|key| key.starts_with(prefix)).map(|key| key.to_vec()).collect();
+        let from = keys.iter().filter(|key| **key >= start);
+        let expected: Vec<_> = from.take(most).map(|key| key.to_vec()).collect();
         assert_eq!(found, expected);
     }
     let stopped = workspace.rows(b"", &mut |_, _| Err(StoreError::Stopped("enough".into())));

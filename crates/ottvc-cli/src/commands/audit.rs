@@ -1,5 +1,5 @@
-//! `audit`: who holds which bytes, and why two things share what they share. Hash lists and proofs are in
-//! `fixity` and `proof`.
+//! `audit`: who holds which bytes, and why two things share what they share. Hash lists and proofs are
+//! in `fixity` and `proof`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use ottvc_repo::audit::{
@@ -12,6 +12,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{self, DIM, GOOD, ID, NAME, TITLE, paint};
+use crate::tracks;
 
 /// How many ranges or paths people see; JSON has them all.
 const SHOWN: usize = 12;
@@ -38,6 +39,9 @@ enum Action {
         what_if_delete: Vec<String>,
     },
     /// Why two files or editions share what they share
+    ///
+    /// Files by byte range; those that are kept by their tracks track by track,
+    /// and by time.
     Explain {
         /// A revision, or REV:PATH
         #[arg(value_name = "A")]
@@ -166,11 +170,13 @@ fn explain_files(out: &mut Out, share: &FileShare) -> Result<(), CliError> {
     let (a, b) = (&share.a, &share.b);
     for side in [a, b] {
         let id = side.id.as_deref().map(show::short).unwrap_or_default();
+        let kept = tracks::kept(&side.kept).map(|words| format!("  {}", paint(DIM, words)));
         out.line(format!(
-            "{}  {}  {}",
+            "{}  {}  {}{}",
             paint(TITLE, &side.name),
             show::size(side.bytes),
-            paint(ID, id)
+            paint(ID, id),
+            kept.unwrap_or_default()
         ))?;
     }
     out.line("")?;
@@ -185,6 +191,10 @@ fn explain_files(out: &mut Out, share: &FileShare) -> Result<(), CliError> {
         a.name,
         show::size(share.new_bytes)
     ))?;
+    if let Some(tracks) = &share.tracks {
+        tracks::print(out, "  ", tracks)?;
+        return common(out, &share.common);
+    }
     for range in share.shared.iter().take(SHOWN) {
         out.line(format!(
             "  {} shared, at {} in the first and {} in the second",
@@ -197,7 +207,7 @@ fn explain_files(out: &mut Out, share: &FileShare) -> Result<(), CliError> {
     for range in share.new.iter().take(SHOWN) {
         out.line(format!(
             "  {} new, at {} in the second",
-            format_args!("{:>10}", show::size(range.length)),
+            format_args!("{:>10}", show::size(range.new_bytes.unwrap_or(range.length))),
             show::size(range.offset)
         ))?;
     }

@@ -102,7 +102,7 @@ pub(crate) fn gc(context: &Context, out: &mut Out, args: &Gc) -> Result<Exit, Cl
         drop(collector);
         rewrite(context, &mut packs, &mut sizes)?;
         let collector = context.collector(Need::Write("gc"))?;
-        let settled = collector.settle(swept.purged.things())?;
+        let settled = collector.settle(swept.purged.things(), args.grace)?;
         sizes.after = collector.pack_bytes()?;
         sizes.waiting = settled.waiting_bytes;
         sizes.index = settled.index_bytes;

@@ -58,6 +58,9 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Commit) -> Result<Exit
         false => Some(args.message.join("\n\n")),
         true => ask_message(context, &args)?,
     };
+    if message.as_ref().is_some_and(|message| message.trim().is_empty()) {
+        return Err(CliError::NoMessage);
+    }
     let opened = context.open(Need::Write("commit"))?;
     let options = CommitOptions {
         message,

@@ -113,7 +113,7 @@ fn list(context: &Context, out: &mut Out) -> Result<(), CliError> {
         .collect();
     context.answer(out, &json!({ "settings": rows, "actor": settings.actor() }), |out| {
         for key in &KEYS {
-            let name = show::pad(key.name, 11);
+            let name = show::pad(key.name, 13);
             out.line(match settings.get(key.name) {
                 Some((value, origin)) => format!(
                     "{}  {value}  {}",

@@ -1,4 +1,5 @@
-//! `diff`: what differs between two states, documents by field and media by byte range.
+//! `diff`: what differs between two states, documents by field, media by byte range or by track and
+//! time.
 
 use clap::Args;
 use ottvc_object::RepoPath;
@@ -10,11 +11,13 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{self, BAD, DIM, GOOD, ID, TITLE, WARN, paint};
+use crate::tracks;
 
 /// How many byte ranges of a file people see; JSON has them all.
 const SHOWN_RANGES: usize = 8;
 
-/// Show what differs: documents by field, media by the byte ranges that are new.
+/// Show what differs: documents by field, media by the byte ranges that are new, or by the tracks and
+/// times that are, if it is kept by its tracks.
 ///
 /// Without revisions, the working copy against the last commit; with one, the working copy against
 /// that; with two, the second against the first. What is no revision is a path.
@@ -107,10 +110,8 @@ pub(crate) fn print(out: &mut Out, changes: &Changes, stat: bool) -> Result<(), 
         for field in &change.fields {
             print_field(out, field)?;
         }
-        if let Some(media) = &change.media
-            && change.change != "added"
-        {
-            print_ranges(out, media)?;
+        if let Some(media) = &change.media {
+            print_media(out, change, media)?;
         }
     }
     Ok(())
@@ -170,11 +171,24 @@ fn print_field(out: &mut Out, change: &FieldChange) -> Result<(), CliError> {
     }
 }
 
+/// What is new in a file that was there before, and why it is not told track by track if it might be.
+fn print_media(out: &mut Out, change: &Change, media: &MediaChange) -> Result<(), CliError> {
+    match &media.tracks {
+        Some(tracks) => tracks::print(out, "    ", tracks)?,
+        None if change.change == "added" => {}
+        None => print_ranges(out, media)?,
+    }
+    match &media.untracked {
+        Some(why) => out.line(paint(DIM, format!("    {}", tracks::untracked(why)))),
+        None => Ok(()),
+    }
+}
+
 fn print_ranges(out: &mut Out, media: &MediaChange) -> Result<(), CliError> {
     for range in media.ranges.iter().take(SHOWN_RANGES) {
         out.line(format!(
             "    {} at {}",
-            paint(GOOD, format!("{} new", show::size(range.length))),
+            paint(GOOD, format!("{} new", show::size(range.new_bytes.unwrap_or(range.length)))),
             show::size(range.offset)
         ))?;
     }

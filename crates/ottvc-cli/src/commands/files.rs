@@ -17,6 +17,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{self, DIM, ID, TITLE, WARN, paint};
+use crate::tracks;
 
 /// A side of a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -189,7 +190,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// List what a revision holds: kind, size, id, path. The id of a file is its BLAKE3: what `b3sum`
-/// prints.
+/// prints. Of one file, also the tracks it is kept by, or why it is not.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
     /// The revision, or a path in it [default: HEAD]
@@ -220,6 +221,7 @@ pub(crate) fn ls(context: &Context, out: &mut Out, args: &Ls) -> Result<Exit, Cl
                 paint(DIM, show::pad(entry.kind, 8)),
                 paint(ID, show::short(&entry.id))
             ))?;
+            tracks::print_kept(out, "    ", &entry.kept)?;
         }
         Ok(())
     })?;

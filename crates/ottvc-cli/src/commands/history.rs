@@ -30,6 +30,9 @@ pub(crate) struct Log {
     /// Draw the lines of history
     #[arg(long)]
     graph: bool,
+    /// One line for each commit: its id, names and the first line of its message
+    #[arg(long)]
+    oneline: bool,
     /// At most N commits
     #[arg(short = 'n', long = "limit", value_name = "N")]
     limit: Option<usize>,
@@ -72,7 +75,10 @@ pub(crate) fn log(context: &Context, out: &mut Out, args: &Log) -> Result<Exit, 
         let drawn = lanes
             .as_mut()
             .map(|lanes| lanes.draw(&entry.id, parents.get(&entry.id).unwrap_or(own)));
-        print_entry(out, entry, &names, drawn)?;
+        match args.oneline {
+            true => print_short(out, entry, &names, drawn)?,
+            false => print_entry(out, entry, &names, drawn)?,
+        }
     }
     Ok(Exit::Ok)
 }
@@ -171,6 +177,25 @@ fn print_entry(
         out.line(paint(DIM, row))?;
     }
     Ok(())
+}
+
+/// Writes a commit on one line, after the lines of history that lead to it.
+fn print_short(
+    out: &mut Out,
+    entry: &Logged,
+    names: &Names,
+    drawn: Option<crate::graph::Drawn>,
+) -> Result<(), CliError> {
+    let Logged { id, commit } = entry;
+    let labels = names.get(id).map(|labels| format!("({}) ", shown_labels(labels)));
+    let message = show::first_line(&commit.message);
+    let line = format!("{} {}{message}", paint(ID, id.short()), labels.unwrap_or_default());
+    let Some(drawn) = drawn else { return out.line(line) };
+    for row in drawn.before {
+        out.line(paint(DIM, row))?;
+    }
+    out.line(format!("{} {line}", drawn.node.replace('*', &paint(TITLE, "*"))))?;
+    drawn.after.into_iter().try_for_each(|row| out.line(paint(DIM, row)))
 }
 
 fn shown_labels(labels: &[Label]) -> String {

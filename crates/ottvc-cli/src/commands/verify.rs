@@ -1,11 +1,12 @@
 //! `verify` and `doctor`: is every byte sound, and is the machine fit to keep them so.
 
-use std::path::Path;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ottvc_local::{Access, LocalRepo};
 use ottvc_repo::scan::REPO_FOLDER;
-use ottvc_repo::verify::{Finding, VerifyReport};
+use ottvc_repo::verify::{Finding, Reading, RoundReport, VerifyReport};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::problem::Problem;
+use crate::progress::Meter;
 use crate::show::{self, BAD, DIM, GOOD, TITLE, WARN, paint};
 
 /// How many findings, and places of one, people see; JSON has them all.
@@ -27,6 +29,37 @@ pub(crate) struct Verify {
     /// Check all structure, but read only this part of the chunks, chosen by chance
     #[arg(long, value_name = "N%", value_parser = parse_percent)]
     sample: Option<f64>,
+    /// Read about this much, such as 10GiB, and go on from there the next time: what was checked longest
+    /// ago comes first. Structure is followed whenever all packs have been read
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "sample")]
+    budget: Option<u64>,
+    /// Take what is damaged or missing from another repository on this machine, which is only read. The
+    /// status is 10 if anything is left
+    #[arg(long, value_name = "PATH")]
+    repair_from: Option<PathBuf>,
+}
+
+/// Reads a number of bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("", 1),
+        ("B", 1),
+        ("kB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let wrong = || "write a number and a unit: MiB, GiB, TiB, or MB, GB, TB".to_owned();
+    let text = text.trim();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.strip_suffix(unit).unwrap_or_default();
+    let number: u64 = digits.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+    let same = |(name, _): &&(&str, u64)| name.eq_ignore_ascii_case(unit.trim());
+    let (_, bytes) = UNITS.iter().find(same).ok_or_else(wrong)?;
+    number.checked_mul(*bytes).ok_or_else(wrong)
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -35,16 +68,46 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn verify(context: &Context, out: &mut Out, args: &Verify) -> Result<Exit, CliError> {
-    let repo = context.open(Need::Read)?.repo;
+    let reading = match (args.sample, args.budget) {
+        (Some(percent), _) => Reading::Sample(percent),
+        (None, Some(bytes)) => Reading::Budget(bytes),
+        (None, None) => Reading::Everything,
+    };
+    let other = args.repair_from.as_deref().map(|path| context.peek(path)).transpose()?;
     let report = {
         let progress = context.progress();
-        repo.verify(args.sample, &progress)?
+        let report = context.open(Need::Read)?.repo.verify(reading, &progress)?;
+        match other {
+            Some(other) if !report.clean => repair(context, report, reading, &other, &progress)?,
+            _ => report,
+        }
     };
     context.answer(out, &report, |out| match (report.clean, context.quiet) {
         (true, true) => Ok(()),
         _ => print(out, &report),
     })?;
     Ok(if report.clean { Exit::Ok } else { Exit::Damage })
+}
+
+/// Takes from the other what was found, and looks again.
+fn repair(
+    context: &Context,
+    report: VerifyReport,
+    reading: Reading,
+    other: &LocalRepo,
+    progress: &Meter,
+) -> Result<VerifyReport, CliError> {
+    let done = {
+        let repo = context.open(Need::Write("verify --repair-from"))?.repo;
+        repo.repair(&report, &*other.objects(), progress)?
+    };
+    let again = match reading {
+        Reading::Everything => Reading::Everything,
+        // Another part would be read; what this one found damaged is remembered until it is mended.
+        _ => Reading::Structure,
+    };
+    let after = context.open(Need::Read)?.repo.verify(again, progress)?;
+    Ok(done.conclude(report, after))
 }
 
 fn print(out: &mut Out, report: &VerifyReport) -> Result<(), CliError> {
@@ -57,25 +120,58 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<(), CliError> {
         show::size(report.bytes),
         part.unwrap_or_default()
     ))?;
+    if let Some(round) = &report.round {
+        print_round(out, round)?;
+    }
+    if let Some(repair) = &report.repair {
+        for finding in repair.repaired.iter().take(SHOWN) {
+            print_finding(out, paint(GOOD, "repaired"), finding)?;
+        }
+        more(out, repair.repaired.len(), "more repaired")?;
+    }
     for (word, findings) in [("damaged", &report.damaged), ("missing", &report.missing)] {
         for finding in findings.iter().take(SHOWN) {
-            print_finding(out, word, finding)?;
+            print_finding(out, paint(BAD, word), finding)?;
         }
         more(out, findings.len(), "more such findings")?;
     }
     if report.clean {
-        return out.line(paint(GOOD, "everything is sound"));
+        let sound = match &report.round {
+            Some(round) if !round.complete => "everything read is sound",
+            _ => "everything is sound",
+        };
+        return out.line(paint(GOOD, sound));
     }
     out.line("")?;
-    out.line(format!(
-        "{} add the affected files again, if you still have them: the same bytes mend them",
-        paint(TITLE, "next:")
-    ))
+    let next = match &report.repair {
+        None => {
+            "add the affected files again, if you still have them: the same bytes mend them; or take \
+             them from another repository with --repair-from"
+        }
+        Some(_) => {
+            "the other repository has none of these whole; try another, or add the files again"
+        }
+    };
+    out.line(format!("{} {next}", paint(TITLE, "next:")))
 }
 
-fn print_finding(out: &mut Out, word: &str, finding: &Finding) -> Result<(), CliError> {
-    let id = finding.id.as_deref().map(show::short).unwrap_or("?");
-    out.line(format!("{} {} {id}: {}", paint(BAD, word), finding.kind, finding.why))?;
+/// Says how far round the checks are.
+fn print_round(out: &mut Out, round: &RoundReport) -> Result<(), CliError> {
+    let began = show::local(round.began_ms);
+    let packs = show::count(round.packs, "pack", "packs");
+    out.line(match round.complete {
+        true => format!("read {packs}: all have been read since {began}"),
+        false => format!(
+            "read {packs}: {} of {} have been read since {began}",
+            show::size(round.done_bytes),
+            show::size(round.total_bytes)
+        ),
+    })
+}
+
+fn print_finding(out: &mut Out, word: impl Display, finding: &Finding) -> Result<(), CliError> {
+    let id = finding.id.as_deref().map(|id| format!(" {}", show::short(id)));
+    out.line(format!("{word} {}{}: {}", finding.kind, id.unwrap_or_default(), finding.why))?;
     if let Some(place) = &finding.place {
         out.line(paint(DIM, format!("    in {place}")))?;
     }
@@ -134,7 +230,7 @@ pub(crate) fn doctor(context: &Context, out: &mut Out, args: &Doctor) -> Result<
     let store = root.join(REPO_FOLDER);
     let mut checks = Vec::new();
     if args.repair {
-        checks.push(repair(context, &store)?);
+        checks.push(remake(context, &store)?);
     }
     checks.push(settings(&root));
     checks.extend(opens(&store));
@@ -160,7 +256,7 @@ pub(crate) fn doctor(context: &Context, out: &mut Out, args: &Doctor) -> Result<
     Ok(if healthy { Exit::Ok } else { Exit::Findings })
 }
 
-fn repair(context: &Context, store: &Path) -> Result<Check, CliError> {
+fn remake(context: &Context, store: &Path) -> Result<Check, CliError> {
     let wait = context.config()?.lock_wait()?;
     let rebuilt = LocalRepo::rebuild(store, wait, "ottvc doctor --repair")?;
     let detail = format!(
@@ -293,4 +389,27 @@ fn letter_case(store: &Path) -> Check {
         Err(_) => "tells names apart by case",
     };
     Check::of("file system", Ok(detail.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_a_number_and_a_unit() {
+        let sizes = [
+            ("1", 1),
+            ("10GiB", 10 << 30),
+            ("10 gib", 10 << 30),
+            ("3MB", 3_000_000),
+            ("7kB", 7000),
+            ("2TiB", 2 << 40),
+        ];
+        for (text, bytes) in sizes {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "0", "GiB", "-1", "1.5GiB", "1X", "99999999999TiB", "1G iB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
 }

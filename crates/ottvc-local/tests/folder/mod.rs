@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use ottvc_local::{Access, Disk, LocalRepo, Medium, Tuning};
 use ottvc_store::pack::{Class, PackId, Scan, scan};
-use ottvc_store::{Damage, Held, ObjectStore};
+use ottvc_store::{Damage, Held, ObjectStore, Portion};
 use tempfile::TempDir;
 
 pub const WRITE: Access<'static> = Access::Write { wait: Duration::ZERO, command: "a test" };
@@ -90,8 +91,24 @@ impl Folder {
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
 
+    /// Every file, by path, with its bytes.
+    pub fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let (mut found, mut waiting) = (BTreeMap::new(), vec![self.path().to_path_buf()]);
+        while let Some(folder) = waiting.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else {
+                    found.insert(path.clone(), fs::read(path).unwrap());
+                }
+            }
+        }
+        found
+    }
+
     pub fn damage(&self) -> Vec<Damage> {
-        self.read().objects().check(&mut |_, _| ()).unwrap().damage
+        self.read().objects().check(Portion::Everything, &mut |_, _| ()).unwrap().damage
     }
     pub fn assert_clean(&self) {
         assert_eq!(self.damage(), []);
@@ -176,7 +193,10 @@ impl PowerLoss {
     pub fn lose(&self) -> usize {
         let mut writes = self.0.lock().unwrap();
         for (file, offset, len) in &*writes {
-            file.write_all_at(&vec![0; *len], *offset).unwrap();
+            // One that writes past the cache takes whole pages only.
+            let file =
+                File::options().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            file.unwrap().write_all_at(&vec![0; *len], *offset).unwrap();
         }
         std::mem::take(&mut *writes).len()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, Layout, ListBuilder, merkle_root};
+use ottvc_object::manifest::{ChunkList, ChunkRef, CutRule, ListBuilder, merkle_root};
 use ottvc_object::tree::sequence::{
     ChunkPosition, Page, PageRef, SequenceBuilder, for_each_chunk, locate,
 };
@@ -197,10 +197,10 @@ fn lists_are_inline_while_short() {
             builder.push(*chunk, &mut put).unwrap();
         }
         let content = ContentId::of(b"any");
-        let manifest = builder.finish(content, CutRule::DEFAULT, &mut put).unwrap();
+        let manifest = builder.finish(content, CutRule::DEFAULT, None, &mut put).unwrap();
         manifest.validate().unwrap();
         assert_eq!(manifest.merkle_root, merkle_root(list.iter().map(|chunk| chunk.id)));
-        let Layout::Plain { chunks, .. } = manifest.layout;
+        let chunks = manifest.layout.chunks();
         assert_eq!(chunks.count(), count);
         assert_eq!(matches!(chunks, ChunkList::Inline(_)), count <= 16);
         let (mut start, mut index) = (0, 0);

@@ -1,7 +1,8 @@
 //! Why two files or two editions share what they share.
 //!
 //! Bytes are shared by whole chunks: two files that have a run of bytes in common are cut alike
-//! inside it, wherever it lies in each. Metadata documents are shared whole or not at all.
+//! inside it, wherever it lies in each; files that are kept by their tracks, track by track. Metadata
+//! documents are shared whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +10,7 @@ use ottvc_object::tree::{lookup_path, walk};
 use ottvc_object::{ChunkId, CommitId, ContentId, DocumentId, Entry, NamedEntry, RepoPath};
 use serde::Serialize;
 
-use crate::content::{self, ByteSpan, ContentError};
+use crate::content::{self, ByteSpan, Kept, NewRange, TrackShare};
 use crate::revision::Revision;
 use crate::{Repo, RepoError};
 
@@ -39,6 +40,9 @@ pub struct Compared {
     pub bytes: u64,
     /// Content id of a file, id of a document; `None` for a folder.
     pub id: Option<String>,
+    /// How it is kept, for a file.
+    #[serde(flatten)]
+    pub kept: Kept,
 }
 
 /// A run of bytes that both files have.
@@ -65,10 +69,15 @@ pub struct FileShare {
     pub shared_bytes: u64,
     /// Its other bytes.
     pub new_bytes: u64,
-    /// Where the shared bytes are, in order of the second file; neighbouring chunks are one run.
+    /// Where the shared bytes are, in order of the second file; neighbouring chunks are one run. None
+    /// are told where one of the files is kept by its tracks: a piece for every frame would say
+    /// nothing.
     pub shared: Vec<SharedRange>,
     /// Where the new bytes are in the second file.
-    pub new: Vec<ByteSpan>,
+    pub new: Vec<NewRange>,
+    /// What their tracks have in common, where both are kept by them and they are not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<Vec<TrackShare>>,
     /// Best common ancestors of the two commits: where what they share may come from.
     pub common: Vec<String>,
 }
@@ -127,7 +136,7 @@ struct Found {
 
 impl Repo {
     /// Explains what `b` shares with `a`: each `REV`, a whole edition, or `REV:PATH`. Reads chunk
-    /// lists, no chunk.
+    /// lists, and of files that are kept by their tracks what says where those lie; no other chunk.
     ///
     /// # Errors
     /// [`RepoError::NoPath`], [`RepoError::WrongKind`] for a file and a folder, or a conflict.
@@ -165,8 +174,18 @@ impl Repo {
                 Entry::Conflict(_) => (0, None),
             },
         };
-        let compared =
-            Compared { name: given.to_owned(), commit: id.to_string(), bytes, id: shown };
+        // It is said in passing: what cannot be read fails where it is needed.
+        let kept = match named.as_ref().map(|named| named.entry) {
+            Some(Entry::File(file)) => content::kept(&*self.objects, file.content).ok(),
+            _ => None,
+        };
+        let compared = Compared {
+            name: given.to_owned(),
+            commit: id.to_string(),
+            bytes,
+            id: shown,
+            kept: kept.unwrap_or_default(),
+        };
         Ok(Found { compared, commit: id, named, path })
     }
 
@@ -177,31 +196,33 @@ impl Repo {
         common: Vec<String>,
     ) -> Result<FileShare, RepoError> {
         let entries = (a.named.as_ref().map(|it| it.entry), b.named.as_ref().map(|it| it.entry));
-        let runs = match entries {
+        let len = b.compared.bytes;
+        let found: Common = match entries {
             (Some(Entry::File(from)), Some(Entry::File(to))) => {
-                self.runs(from.content, to.content, to.len)?
+                let by_tracks = [&a, &b].iter().any(|side| side.compared.kept.tracks.is_some());
+                match by_tracks && from.content != to.content {
+                    true => {
+                        content::shared_ranges(&*self.objects, from.content, to.content)?.into()
+                    }
+                    false => self.runs(from.content, to.content, to.len)?.into(),
+                }
             }
-            (Some(Entry::Document { id: from, .. }), Some(Entry::Document { id: to, len })) => {
-                let mut runs = Runs::default();
-                runs.add((from == to).then_some(0), len);
-                runs
+            (Some(Entry::Document { id: from, .. }), Some(Entry::Document { id: to, .. })) => {
+                Runs::whole((from == to).then_some(0), len).into()
             }
             (Some(Entry::Conflict(_)), _) => return Err(wrong_kind(a, "settled file")),
             (_, Some(Entry::Conflict(_))) => return Err(wrong_kind(b, "settled file")),
             // A file and a document are kept in different ways and share nothing.
-            _ => {
-                let mut runs = Runs::default();
-                runs.add(None, b.compared.bytes);
-                runs
-            }
+            _ => Runs::whole(None, len).into(),
         };
-        let shared_bytes = runs.shared.iter().map(|range| range.length).sum();
+        let Common { shared_bytes, shared, new, tracks } = found;
         Ok(FileShare {
             same: a.compared.id == b.compared.id,
-            new_bytes: b.compared.bytes.saturating_sub(shared_bytes),
+            new_bytes: len.saturating_sub(shared_bytes),
             shared_bytes,
-            shared: runs.shared,
-            new: runs.new,
+            shared,
+            new,
+            tracks,
             a: a.compared,
             b: b.compared,
             common,
@@ -210,11 +231,10 @@ impl Repo {
 
     /// Finds the runs of file `b` that file `a` has.
     fn runs(&self, a: ContentId, b: ContentId, len: u64) -> Result<Runs, RepoError> {
-        let mut runs = Runs::default();
         if a == b {
-            runs.add(Some(0), len);
-            return Ok(runs);
+            return Ok(Runs::whole(Some(0), len));
         }
+        let mut runs = Runs::default();
         // Every place of every chunk of `a`, ascending: one that is repeated continues any of them.
         let mut places: HashMap<ChunkId, Vec<u64>> = HashMap::new();
         content::chunks(&*self.objects, a, &mut |position| {
@@ -351,15 +371,14 @@ impl Repo {
         row: &mut PathShare,
     ) -> Result<(), RepoError> {
         let mut bytes: HashMap<usize, u64> = HashMap::new();
-        content::chunks(&*self.objects, content, &mut |position| {
-            let len = u64::from(position.chunk.len);
-            if let Some(files) = owners.chunks.get(&position.chunk.id) {
+        let known = |id: &ChunkId| owners.chunks.contains_key(id);
+        content::weigh(&*self.objects, content, &known, &mut |id, len| {
+            if let Some(files) = owners.chunks.get(&id) {
                 row.shared_bytes += len;
                 for file in files {
                     *bytes.entry(*file).or_default() += len;
                 }
             }
-            Ok::<(), ContentError>(())
         })?;
         let named = bytes.into_iter().filter_map(|(file, bytes)| {
             owners.paths.get(file).map(|path| SharedWith { path: path.clone(), bytes })
@@ -393,6 +412,28 @@ struct Owners {
     chunks: HashMap<ChunkId, Vec<usize>>,
 }
 
+/// What two files have in common.
+struct Common {
+    shared_bytes: u64,
+    shared: Vec<SharedRange>,
+    new: Vec<NewRange>,
+    tracks: Option<Vec<TrackShare>>,
+}
+
+impl From<Runs> for Common {
+    fn from(Runs { shared, new, .. }: Runs) -> Self {
+        let shared_bytes = shared.iter().map(|range| range.length).sum();
+        let new = new.into_iter().map(NewRange::from).collect();
+        Self { shared_bytes, shared, new, tracks: None }
+    }
+}
+
+impl From<content::Shared> for Common {
+    fn from(content::Shared { bytes, new_ranges: new, tracks }: content::Shared) -> Self {
+        Self { shared_bytes: bytes, shared: Vec::new(), new, tracks }
+    }
+}
+
 /// Runs of a file, grown chunk by chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Runs {
@@ -402,6 +443,13 @@ struct Runs {
 }
 
 impl Runs {
+    /// The one run that a file of `len` bytes is, which the other file has at `place`, if at all.
+    fn whole(place: Option<u64>, len: u64) -> Self {
+        let mut runs = Self::default();
+        runs.add(place, len);
+        runs
+    }
+
     /// Where the other file would have to have the next chunk for the last run to go on.
     fn next_in_a(&self) -> Option<u64> {
         let last = self.shared.last()?;

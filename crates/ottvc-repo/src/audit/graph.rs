@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use ottvc_object::manifest::ChunkRef;
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::{ChunkId, ContentId, Hash, Kind, ObjectError, ObjectId};
 use ottvc_store::{Held, ObjectStore, StoreError};
@@ -14,6 +13,7 @@ use ottvc_store::{Held, ObjectStore, StoreError};
 use crate::RepoError;
 use crate::audit::links::{Link, Opened};
 use crate::audit::marks::Seen;
+use crate::content::{KeptBy, kept_by};
 
 /// The place of a thing in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -270,15 +270,10 @@ impl Graph {
     ) -> Result<(), RepoError> {
         let thing = self.thing(at);
         match thing.what {
-            What::File => match objects.manifest_of(ContentId(thing.id))? {
-                Some(id) => links.push(Link::Object(id, Kind::Manifest)),
-                // A file of one chunk is that chunk.
-                None => match self.find(&thing.id).map(|at| self.thing(at)) {
-                    Some(Thing { id, what: What::Chunk, raw: len, held: true, .. }) => {
-                        links.push(Link::Chunk(ChunkRef { id: ChunkId(id), len }));
-                    }
-                    _ => watch.fault(&thing, Fault::Missing)?,
-                },
+            What::File => match kept_by(objects, ContentId(thing.id))? {
+                Some(KeptBy::Manifest(id)) => links.push(Link::Object(id, Kind::Manifest)),
+                Some(KeptBy::Chunk(chunk)) => links.push(Link::Chunk(chunk)),
+                None => watch.fault(&thing, Fault::Missing)?,
             },
             _ if !thing.held => watch.fault(&thing, Fault::Missing)?,
             What::Chunk => {}

@@ -6,7 +6,7 @@
 //! describes the media, and what keeps them is an entry of some tree.
 
 use ottvc_object::conflict::Conflict;
-use ottvc_object::manifest::{ChunkList, ChunkRef, Layout, Manifest};
+use ottvc_object::manifest::{ChunkList, ChunkRef, Manifest};
 use ottvc_object::tree::Node;
 use ottvc_object::tree::sequence::Page;
 use ottvc_object::value::Document;
@@ -52,7 +52,7 @@ pub(crate) enum Opened {
     Tree(Node),
     Commit(Box<Commit>),
     Conflict(Conflict<Entry>),
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Page(Page),
 }
 
@@ -70,7 +70,7 @@ impl Opened {
             Kind::Tree => Self::Tree(Node::from_object(object)?),
             Kind::Commit => Self::Commit(Box::new(Commit::from_object(object)?)),
             Kind::Conflict => Self::Conflict(Conflict::from_object(object)?),
-            Kind::Manifest => Self::Manifest(Manifest::from_object(object)?),
+            Kind::Manifest => Self::Manifest(Box::new(Manifest::from_object(object)?)),
             Kind::Page => Self::Page(Page::from_object(object)?),
         })
     }
@@ -95,7 +95,7 @@ impl Opened {
             Self::Conflict(conflict) => {
                 each_entry(conflict, &mut |entry| links.push(Link::entry(entry)));
             }
-            Self::Manifest(Manifest { layout: Layout::Plain { chunks, .. }, .. }) => match chunks {
+            Self::Manifest(manifest) => match manifest.layout.chunks() {
                 ChunkList::Inline(chunks) => links.extend(chunks.iter().copied().map(Link::Chunk)),
                 ChunkList::Paged { root, .. } => {
                     links.push(Link::Object((*root).into(), Kind::Page));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ottvc_object::manifest::{Layout, Manifest, merkle_proof};
+use ottvc_object::manifest::{Manifest, merkle_proof};
 use ottvc_object::tree::sequence::{ChunkPosition, Page, Pages};
 use ottvc_object::tree::{EMPTY_TREE, Node, Nodes, lookup};
 use ottvc_object::{
@@ -245,7 +245,17 @@ impl Repo {
     ) -> Result<Option<FilePart>, RepoError> {
         let reader = content::open(&*self.objects, file.content)?;
         let manifest = reader.manifest();
-        let Layout::Plain { chunks: list, .. } = &manifest.layout;
+        let Some(list) = manifest.layout.plain() else {
+            // Chunks of its streams are no pieces of the file: what is proved is the whole.
+            return match range {
+                None => Ok(None),
+                Some(_) => Err(RepoError::BadArgument {
+                    given: file.content.to_string(),
+                    wanted: "file that is kept as it lies, of which a part can be proved",
+                    why: "it is kept by its tracks; leave out the range".into(),
+                }),
+            };
+        };
         let bytes = match range {
             Some(range) => {
                 let (offset, len) = range.within(manifest.len)?;

@@ -8,7 +8,7 @@ use ottvc_store::{Held, StoreError};
 
 use super::{Collector, thing_of};
 use crate::audit::{Link, Opened, commit_link, is_about_one_thing, working_links};
-use crate::content::{self, ContentError};
+use crate::content::{self, ContentError, KeptBy};
 use crate::{Progress, RepoError};
 
 /// How many operations are asked for at a time.
@@ -91,6 +91,10 @@ impl Collector {
             Ok(())
         })?;
         for (manifest, holder) in new {
+            // A row may name a manifest that is gone, beside the one chunk that the file is kept as.
+            if self.repo.objects.contains(&[manifest])? != [true] {
+                continue;
+            }
             let roots = vec![Link::Object(manifest, Kind::Manifest)];
             self.walk(&mut marked.live, roots, holder, Holes::Fail, None)?;
         }
@@ -185,12 +189,10 @@ impl Collector {
         let mut links = Vec::new();
         match link {
             Link::Chunk(_) => {}
-            Link::File(content) => match self.repo.objects.manifest_of(content)? {
-                Some(id) => links.push(Link::Object(id, Kind::Manifest)),
-                None => match content::lone_chunk(&*self.repo.objects, content)? {
-                    Some(chunk) => links.push(Link::Chunk(chunk)),
-                    None => return Err(ContentError::NoManifest { content }.into()),
-                },
+            Link::File(content) => match content::kept_by(&*self.repo.objects, content)? {
+                Some(KeptBy::Manifest(id)) => links.push(Link::Object(id, Kind::Manifest)),
+                Some(KeptBy::Chunk(chunk)) => links.push(Link::Chunk(chunk)),
+                None => return Err(ContentError::NoManifest { content }.into()),
             },
             Link::Object(id, _) => {
                 Opened::of(&self.repo.objects.get(id)?)?.links(&mut links);

@@ -1,11 +1,12 @@
 //! Looking into the trash, and taking things out of it.
 
-use ottvc_object::{ChunkId, Commit, Kind, Storable};
+use ottvc_object::{Commit, Kind, Storable};
 use ottvc_store::collect::{Thing, Trashed};
 use serde::Serialize;
 
 use super::Collector;
 use crate::audit::{Link, Opened, is_about_one_thing};
+use crate::content::{KeptBy, kept_by};
 use crate::record::first_line;
 use crate::{Repo, RepoError};
 
@@ -106,10 +107,10 @@ impl Collector {
                 let named = match link {
                     Link::Chunk(chunk) => Thing::Chunk(chunk.id),
                     Link::Object(id, _) => Thing::Object(id),
-                    Link::File(content) => match self.repo.objects.manifest_of(content)? {
-                        Some(id) => Thing::Object(id),
-                        // A file of one chunk is that chunk.
-                        None => Thing::Chunk(ChunkId(content.0)),
+                    Link::File(content) => match kept_by(&*self.repo.objects, content)? {
+                        Some(KeptBy::Manifest(id)) => Thing::Object(id),
+                        Some(KeptBy::Chunk(chunk)) => Thing::Chunk(chunk.id),
+                        None => continue,
                     },
                 };
                 if seen.insert(named) {

@@ -383,7 +383,7 @@ impl<'r> TreeMerge<'r> {
         let mut text = serde_json::to_string_pretty(&value_to_json(&value)).unwrap_or_default();
         text.push('\n');
         let mut writer = self.repo.objects.writer()?;
-        let options = IngestOptions { rule: self.repo.rule, jobs: 1 };
+        let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
         let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
             .file(text.as_bytes(), &|_| {})?;
         writer.finish()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ottvc_object::{Hash, ObjectId};
-use ottvc_store::StoreError;
+use ottvc_store::{DamagedThing, StoreError};
 
 use super::affected::Affected;
 use super::{Finding, chain, is_about_one_thing};
@@ -60,6 +60,8 @@ pub(super) struct Findings {
     bad: BTreeMap<Key, Bad>,
     /// What nobody can name.
     unnamed: Vec<Finding>,
+    /// What was met and did not read.
+    unreadable: Vec<DamagedThing>,
 }
 
 impl Findings {
@@ -83,6 +85,11 @@ impl Findings {
         kind: &'static str,
         error: StoreError,
     ) -> Result<(), RepoError> {
+        match error {
+            StoreError::Damaged { id, .. } => self.unreadable.push(DamagedThing::Object(id)),
+            StoreError::DamagedChunk { id, .. } => self.unreadable.push(DamagedThing::Chunk(id)),
+            _ => {}
+        }
         let bad = match error {
             StoreError::NoChunk { .. } | StoreError::NotFound { .. } => Bad::missing(kind),
             StoreError::Damaged { place, .. } | StoreError::DamagedChunk { place, .. } => {
@@ -121,6 +128,16 @@ impl Findings {
     /// Everything that was, in order.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.bad.keys().copied()
+    }
+
+    /// What was met and did not read.
+    pub(super) fn unreadable(&self) -> &[DamagedThing] {
+        &self.unreadable
+    }
+
+    /// Returns what is damaged and what is missing where nothing found has a name.
+    pub(super) fn unnamed(self) -> (Vec<Finding>, Vec<Finding>) {
+        (self.unnamed, Vec::new())
     }
 
     /// Returns what is damaged and what is missing, each by kind and id.

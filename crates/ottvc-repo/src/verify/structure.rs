@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use ottvc_object::manifest::{ChunkList, ChunkRef, Layout, Manifest};
+use ottvc_object::manifest::{ChunkList, ChunkRef};
 use ottvc_object::tree::sequence::Page;
 use ottvc_object::tree::{Child, Node};
 use ottvc_object::{ContentId, DocumentId, Entry, FileEntry, Hash, Totals, TreeId};
@@ -219,8 +219,8 @@ impl Watch for Structure<'_> {
             Opened::Conflict(conflict) => {
                 each_entry(conflict, &mut |entry| self.entry(graph, by, entry));
             }
-            Opened::Manifest(Manifest { layout: Layout::Plain { chunks, .. }, .. }) => {
-                if let ChunkList::Inline(chunks) = chunks {
+            Opened::Manifest(manifest) => {
+                if let ChunkList::Inline(chunks) = manifest.layout.chunks() {
                     self.chunks(graph, by, chunks);
                 }
             }

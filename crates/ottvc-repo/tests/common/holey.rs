@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 use ottvc_store::memory::MemoryStore;
 use ottvc_store::{
-    Checked, ChunkInfo, Collectable, Held, ObjectStore, StoreError, StoreWriter, Usage,
+    Checked, ChunkInfo, Collectable, DamagedThing, Held, ObjectStore, Portion, StoreError,
+    StoreWriter, Usage,
 };
 
 /// A store from which some things are gone.
@@ -16,6 +17,8 @@ use ottvc_store::{
 pub(crate) struct Holey {
     pub(crate) inner: Arc<MemoryStore>,
     gone: Mutex<HashSet<[u8; 32]>>,
+    /// Chunks that read as others where nobody asks whether they are whole.
+    spoilt: Mutex<HashSet<[u8; 32]>>,
     /// Bytes in packs beside records.
     pub(crate) overhead: AtomicI64,
 }
@@ -23,6 +26,9 @@ pub(crate) struct Holey {
 impl Holey {
     pub(crate) fn lose(&self, id: [u8; 32]) {
         self.gone.lock().unwrap().insert(id);
+    }
+    pub(crate) fn spoil(&self, id: [u8; 32]) {
+        self.spoilt.lock().unwrap().insert(id);
     }
     fn lost(&self, id: &[u8; 32]) -> bool {
         self.gone.lock().unwrap().contains(id)
@@ -57,6 +63,17 @@ impl ObjectStore for Holey {
         self.inner.read_chunks(&ids[..there], visit)?;
         ids.get(there).map_or(Ok(()), |id| Err(StoreError::NoChunk { id: *id }))
     }
+    fn read_chunks_unproven(
+        &self,
+        ids: &[ChunkId],
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.inner.read_chunks(ids, &mut |index, raw| {
+            let mut raw = raw.to_vec();
+            raw[0] ^= u8::from(self.spoilt.lock().unwrap().contains(&ids[index].0));
+            visit(index, &raw)
+        })
+    }
     fn manifest_of(&self, content: ContentId) -> Result<Option<ObjectId>, StoreError> {
         self.inner.manifest_of(content)
     }
@@ -81,8 +98,18 @@ impl ObjectStore for Holey {
         let overhead = self.overhead.load(Ordering::Relaxed);
         Ok(Usage { pack_bytes: usage.pack_bytes.checked_add_signed(overhead).unwrap(), ..usage })
     }
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
-        self.inner.check(progress)
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError> {
+        self.inner.check(portion, progress)
+    }
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError> {
+        self.inner.known_damage()
+    }
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError> {
+        self.inner.note_damage(things)
     }
     fn is_damaged(&self) -> bool {
         self.inner.is_damaged()

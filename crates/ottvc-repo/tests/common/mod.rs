@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+pub(crate) mod film;
 pub(crate) mod holey;
 
 use std::path::PathBuf;
@@ -11,8 +12,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use ottvc_merge::Choice;
 use ottvc_object::RepoPath;
 use ottvc_object::manifest::CutRule;
+use ottvc_object::manifest::tracks::TrackRule;
 use ottvc_refs::memory::MemoryRefs;
 use ottvc_refs::{Clock, RefKind};
+use ottvc_repo::collect::Collector;
 use ottvc_repo::merging::{MergeReport, MergeRequest};
 use ottvc_repo::record::{CommitOptions, Committed};
 use ottvc_repo::resolving::Resolution;
@@ -37,7 +40,32 @@ pub(crate) const SMALL: CutRule = CutRule::FastCdc { min: 256, avg: 1024, max: 4
 pub(crate) struct Lab {
     pub(crate) repo: Repo,
     pub(crate) store: Arc<MemoryStore>,
+    seams: Seams,
     dir: TempDir,
+}
+
+/// What a repository is put together from, once more.
+struct Seams {
+    objects: Arc<dyn ObjectStore>,
+    refs: Arc<MemoryRefs>,
+    workspace: Arc<MemoryWorkspace>,
+    tracks: Option<TrackRule>,
+}
+
+impl Seams {
+    fn parts(&self, dir: &TempDir) -> Parts {
+        Parts {
+            objects: self.objects.clone(),
+            refs: self.refs.clone(),
+            workspace: self.workspace.clone(),
+            clock: Arc::new(Ticking(AtomicI64::new(4_000_000_000_000))),
+            root: dir.path().canonicalize().unwrap(),
+            actor: "Ada <ada@example.org>".into(),
+            rule: SMALL,
+            tracks: self.tracks,
+            jobs: 2,
+        }
+    }
 }
 
 impl Lab {
@@ -46,21 +74,32 @@ impl Lab {
         Self::over(store.clone(), store)
     }
 
+    /// A lab whose repository keeps media by its tracks.
+    pub(crate) fn of_tracks() -> Self {
+        let store = Arc::new(MemoryStore::default());
+        Self::build(store.clone(), store, Some(TrackRule::DEFAULT))
+    }
+
     /// A lab whose repository uses `objects`, which keeps everything in `store`.
     pub(crate) fn over(objects: Arc<dyn ObjectStore>, store: Arc<MemoryStore>) -> Self {
+        Self::build(objects, store, None)
+    }
+
+    fn build(
+        objects: Arc<dyn ObjectStore>,
+        store: Arc<MemoryStore>,
+        tracks: Option<TrackRule>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let repo = Repo::new(Parts {
-            objects,
-            refs: Arc::new(MemoryRefs::default()),
-            workspace: Arc::new(MemoryWorkspace::default()),
-            clock: Arc::new(Ticking(AtomicI64::new(4_000_000_000_000))),
-            root: dir.path().canonicalize().unwrap(),
-            actor: "Ada <ada@example.org>".into(),
-            rule: SMALL,
-            jobs: 2,
-        });
+        let (refs, workspace) = Default::default();
+        let seams = Seams { objects, refs, workspace, tracks };
+        let repo = Repo::new(seams.parts(&dir));
         repo.make_first_branch().unwrap();
-        Self { repo, store, dir }
+        Self { repo, store, seams, dir }
+    }
+
+    pub(crate) fn collector(&self) -> Collector {
+        Collector::new(self.seams.parts(&self.dir))
     }
 
     pub(crate) fn disk(&self, path: &str) -> PathBuf {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId};
 
 use super::{Collectable, Pins, Thing};
-use crate::{Checked, ChunkInfo, Held, ObjectStore, StoreError, StoreWriter, Usage};
+use crate::{
+    Checked, ChunkInfo, DamagedThing, Held, ObjectStore, Portion, StoreError, StoreWriter, Usage,
+};
 
 /// Begins a session: the same store, whose answers pin what they name until the last clone of this is
 /// dropped. Whoever moves a ref, or saves a working copy's state, begins one before the first question
@@ -72,6 +74,23 @@ impl ObjectStore for Session {
         self.store.read_chunks(ids, visit)
     }
 
+    fn read_chunks_unproven(
+        &self,
+        ids: &[ChunkId],
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.store.read_chunks_unproven(ids, visit)
+    }
+
+    fn read_chunks_unordered(
+        &self,
+        ids: &[ChunkId],
+        proven: bool,
+        visit: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.store.read_chunks_unordered(ids, proven, visit)
+    }
+
     fn manifest_of(&self, content: ContentId) -> Result<Option<ObjectId>, StoreError> {
         let Some(id) = self.store.manifest_of(content)? else { return Ok(None) };
         if self.is_gone(id) {
@@ -101,8 +120,20 @@ impl ObjectStore for Session {
         self.store.usage()
     }
 
-    fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, StoreError> {
-        self.store.check(progress)
+    fn check(
+        &self,
+        portion: Portion,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, StoreError> {
+        self.store.check(portion, progress)
+    }
+
+    fn known_damage(&self) -> Result<Vec<DamagedThing>, StoreError> {
+        self.store.known_damage()
+    }
+
+    fn note_damage(&self, things: &[DamagedThing]) -> Result<(), StoreError> {
+        self.store.note_damage(things)
     }
 
     fn find_prefix(

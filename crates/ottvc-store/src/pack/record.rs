@@ -1,5 +1,7 @@
 //! Records: what lies between the header and the footer of a pack.
 
+use std::ops::Range;
+
 use ottvc_object::{ChunkId, Hash, Object};
 
 use super::{MAX_RAW_BYTES, PackFault, PackId, checksum, take};
@@ -155,9 +157,13 @@ impl Record {
 
     /// Returns its payload within the bytes of the whole pack, if they reach that far.
     pub fn payload<'a>(&self, pack: &'a [u8]) -> Option<&'a [u8]> {
+        pack.get(self.payload_range()?)
+    }
+
+    /// Where its payload lies; `None` if that is past what memory can address.
+    pub fn payload_range(&self) -> Option<Range<usize>> {
         let start = usize::try_from(self.offset.checked_add(RecordHeader::LEN)?).ok()?;
-        let end = usize::try_from(self.end()).ok()?;
-        pack.get(start..end)
+        Some(start..usize::try_from(self.end()).ok()?)
     }
 
     /// Appends its line of a footer.

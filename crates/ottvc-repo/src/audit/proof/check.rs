@@ -13,9 +13,9 @@ use ottvc_object::manifest::{ChunkList, merkle_proof_holds};
 use ottvc_object::{Commit, CommitId, DocumentId};
 
 use super::{
-    ChunkId, ChunkPart, ContentId, EMPTY_TREE, Entry, FilePart, Id, Layout, Manifest, Node, Nodes,
-    Object, ObjectError, Page, PageId, Pages, Part, Proof, Recorder, RepoPath, Serialize, Storable,
-    TreeId, find, span,
+    ChunkId, ChunkPart, ContentId, EMPTY_TREE, Entry, FilePart, Id, Manifest, Node, Nodes, Object,
+    ObjectError, Page, PageId, Pages, Part, Proof, Recorder, RepoPath, Serialize, Storable, TreeId,
+    find, span,
 };
 use crate::read::as_text;
 
@@ -143,7 +143,9 @@ impl FilePart {
         if (manifest.content, manifest.len) != (content, len) {
             return Err(Broken("the manifest is that of another file".into()));
         }
-        let Layout::Plain { chunks: list, .. } = &manifest.layout;
+        let Some(list) = manifest.layout.plain() else {
+            return Err(Broken("the manifest lists chunks of streams, not of the file".into()));
+        };
         let pages =
             KnownPages { known: Known::open(&self.pages, "a page")?, seen: RefCell::default() };
         let bytes = span(&self.chunks);

@@ -1,0 +1,11 @@
+//! Any bytes as Matroska: extents are sorted, disjoint and in the file, and the same whatever windows it is
+//! shown in.
+
+#![no_main]
+
+mod windows;
+
+use libfuzzer_sys::fuzz_target;
+use ottvc_chunk::track::matroska;
+
+fuzz_target!(|bytes: &[u8]| windows::check(matroska::open, bytes));

@@ -1,0 +1,59 @@
+//! What reading takes, kept from one read to the next: making a decoder costs more than reading a
+//! small object with it.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+
+use ottvc_store::pack::Decoder;
+
+/// A buffer longer than this is not kept, in bytes.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+
+/// A buffer and a decoder.
+#[derive(Debug, Default)]
+pub(crate) struct Tools {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) decoder: Decoder,
+}
+
+/// Tools that nobody uses now.
+#[derive(Debug, Default)]
+pub(crate) struct Toolbox(Mutex<Vec<Tools>>);
+
+impl Toolbox {
+    /// Lends tools until they are dropped.
+    pub(crate) fn lend(&self) -> Lent<'_> {
+        let tools = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lent { tools: tools.unwrap_or_default(), toolbox: self }
+    }
+}
+
+/// Tools in use.
+#[derive(Debug)]
+pub(crate) struct Lent<'a> {
+    tools: Tools,
+    toolbox: &'a Toolbox,
+}
+
+impl Deref for Lent<'_> {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.tools
+    }
+}
+
+impl DerefMut for Lent<'_> {
+    fn deref_mut(&mut self) -> &mut Tools {
+        &mut self.tools
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let tools = std::mem::take(&mut self.tools);
+        if tools.buffer.capacity() <= MAX_KEPT_BYTES {
+            self.toolbox.0.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Taking in: what lies in the working copy goes to the store, and into the staged tree.
+//!
+//! A scan finds what changed, a few thousand files are stored at a time, and the staged tree is edited
+//! as often as that makes enough edits: memory does not grow with how many files there are, but for
+//! what the scan is ahead.
+
+use std::collections::HashSet;
+
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::PathEdit;
+use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath};
+use ottvc_store::{StoreWriter, Written};
+
+use super::ahead::{self, Ahead, Content, Ready};
+use super::{Added, Edits};
+use crate::cache::{self, Rows};
+use crate::ingest::{DiskMedia, Ingest, IngestOptions, Ingested};
+use crate::nodes::Batch;
+use crate::scan::{Found, Place, io, link_target, mode_of};
+use crate::workspace::State;
+use crate::{Progress, Repo, RepoError};
+
+/// Files are stored this many at a time.
+const FILES_AT_ONCE: usize = 4096;
+/// The staged tree is edited once there are this many edits. Folders between two of these are written
+/// twice.
+const EDITS_AT_ONCE: usize = 16384;
+
+/// What taking in did, beside editing the staged tree.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Cache rows not yet written.
+    pub(crate) rows: Rows,
+    pub(crate) suspects: Vec<RepoPath>,
+    pub(crate) added: Added,
+    /// Content, and the nodes that were written on the way.
+    pub(crate) written: Written,
+    /// How many nodes those are; the last are in the batch.
+    pub(crate) nodes: u64,
+}
+
+/// A file to store, or to stage under another name.
+#[derive(Debug)]
+struct Pending {
+    file: Found,
+    old: Option<NamedEntry>,
+    /// What it holds, if that is known and stored.
+    known: Option<Entry>,
+}
+
+impl Repo {
+    /// Reads what lies at and below `paths`, stores content that is new, and edits the staged tree;
+    /// its last nodes are left in `batch`. With `tracked_only`, files not staged so far are passed
+    /// over.
+    pub(crate) fn take_in(
+        &self,
+        state: &mut State,
+        paths: &[RepoPath],
+        tracked_only: bool,
+        batch: &Batch<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Taken, RepoError> {
+        let before = state.staged;
+        let mut named: Vec<PathKey> = paths.iter().map(RepoPath::key).collect();
+        named.sort();
+        // Where one path lies below another, files are met twice.
+        let mut pairs = named.iter().zip(named.iter().skip(1));
+        let met_twice = pairs.any(|(above, below)| below.0.starts_with(&above.0));
+        let mut taking = Taking {
+            repo: self,
+            state,
+            batch,
+            progress,
+            options: IngestOptions { rule: self.rule, tracks: self.tracks, jobs: self.jobs },
+            // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
+            trusts_cache: !self.objects.is_damaged(),
+            seen: met_twice.then(HashSet::new),
+            named: named.into_iter().collect(),
+            pending: Vec::new(),
+            edits: Edits::new(),
+            writer: self.objects.writer()?,
+            taken: Taken::default(),
+            done: 0,
+            whole: 0,
+        };
+        for path in paths {
+            let mut is_there = path.is_root();
+            self.scan(before, path, tracked_only, &mut |place| {
+                is_there = true;
+                taking.place(place)
+            })?;
+            if !is_there {
+                return Err(self.no_path(path, "the working copy"));
+            }
+        }
+        taking.finish()
+    }
+
+    /// Whether the store has what an entry names.
+    fn is_stored(&self, entry: Entry) -> Result<bool, RepoError> {
+        match entry {
+            Entry::File(file) => Ok(crate::content::is_whole(&*self.objects, file.content)?),
+            Entry::Document { id, .. } => Ok(self.objects.contains(&[id.into()])? == [true]),
+            Entry::Tree { .. } | Entry::Conflict(_) => Ok(false),
+        }
+    }
+}
+
+/// Files on their way in.
+struct Taking<'a> {
+    repo: &'a Repo,
+    state: &'a mut State,
+    batch: &'a Batch<'a>,
+    progress: &'a dyn Progress,
+    options: IngestOptions,
+    trusts_cache: bool,
+    /// Places that were named.
+    named: HashSet<PathKey>,
+    /// Places met, where some are met twice.
+    seen: Option<HashSet<PathKey>>,
+    pending: Vec<Pending>,
+    edits: Edits,
+    writer: Box<dyn StoreWriter + 'a>,
+    taken: Taken,
+    /// Bytes of the files before this one, and of all; 0 while that is not known.
+    done: u64,
+    whole: u64,
+}
+
+impl Taking<'_> {
+    /// Takes a place as the scan finds it.
+    fn place(&mut self, place: &Place<'_>) -> Result<(), RepoError> {
+        // Naming a folder settles no conflict; naming the very file does. It may have no file.
+        if place.tracked.is_some_and(|named| matches!(named.entry, Entry::Conflict(_)))
+            && !self.named.contains(&place.path().key())
+        {
+            return Ok(());
+        }
+        if let Some(seen) = &mut self.seen
+            && !seen.insert(place.path().key())
+        {
+            return Ok(());
+        }
+        self.whole = place.whole.map_or(0, |(_, bytes)| bytes);
+        let Some(facts) = place.facts else {
+            let path = place.tracked_path();
+            cache::forget(&mut self.taken.rows, &path);
+            self.taken.added.removed += 1;
+            self.edit(path, None);
+            return self.make_room();
+        };
+        if place.is_moved() && place.tracked.is_some() {
+            let before = place.tracked_path();
+            if self.repo.has_name(&before)? {
+                let (first, second) = (before.to_string(), place.path().to_string());
+                return Err(RepoError::Collision { first, second });
+            }
+        }
+        let known = place.remembered().filter(|_| self.trusts_cache);
+        // What is staged is there. Anything else the store had once, and may have collected.
+        let staged = place.tracked.map(|named| named.entry);
+        let known = match known {
+            Some(entry) if staged == Some(entry) || self.repo.is_stored(entry)? => Some(entry),
+            _ => None,
+        };
+        if known.is_some() && known == staged && !place.is_moved() {
+            self.count(facts.len);
+            return Ok(());
+        }
+        let file = Found { path: place.path(), facts };
+        self.pending.push(Pending { file, old: place.tracked.cloned(), known });
+        self.make_room()
+    }
+
+    fn edit(&mut self, path: RepoPath, new: Option<NamedEntry>) {
+        self.edits.insert(path.key(), PathEdit { path, new });
+    }
+
+    /// Counts a file that is stored.
+    fn count(&mut self, len: u64) {
+        self.taken.added.files += 1;
+        self.taken.added.logical_bytes += len;
+        self.done += len;
+        // The first is told of, however few there are: how many there will be is found on the way.
+        if self.taken.added.files % 64 == 1 || self.done == self.whole {
+            self.progress.report("adding", self.done, self.whole);
+        }
+    }
+
+    /// Stores and edits, once there is enough of it.
+    fn make_room(&mut self) -> Result<(), RepoError> {
+        if self.pending.len() >= FILES_AT_ONCE {
+            self.store()?;
+        }
+        if self.edits.len() >= EDITS_AT_ONCE {
+            self.apply()?;
+            // The tree can only be edited on from nodes that are found again.
+            self.taken.nodes += self.batch.len();
+            self.batch.flush(&mut *self.writer)?;
+            self.next_writer()?;
+            // Losing them costs time alone, and they vouch for nothing that is not staged.
+            self.repo.workspace.cache(&std::mem::take(&mut self.taken.rows))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), RepoError> {
+        let edits = std::mem::take(&mut self.edits);
+        self.state.staged = self.repo.apply(self.state.staged, &edits, self.batch)?;
+        Ok(())
+    }
+
+    /// Ends what was written so far: it can be read from now on.
+    fn next_writer(&mut self) -> Result<(), RepoError> {
+        let next = self.repo.objects.writer()?;
+        let written = std::mem::replace(&mut self.writer, next).finish()?;
+        let sum = &mut self.taken.written;
+        sum.objects += written.objects;
+        sum.chunks += written.chunks;
+        sum.raw_bytes += written.raw_bytes;
+        sum.stored_bytes += written.stored_bytes;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Taken, RepoError> {
+        self.store()?;
+        self.apply()?;
+        // Documents taken in are read again by a commit, for the conflicts they may hold.
+        self.next_writer()?;
+        Ok(self.taken)
+    }
+
+    /// Stores the files that wait, in order, and notes the edits they make.
+    fn store(&mut self) -> Result<(), RepoError> {
+        let pending = std::mem::take(&mut self.pending);
+        let repo = self.repo;
+        let short = pending.iter().filter(|it| it.known.is_none() && ahead::is_short(&it.file));
+        std::thread::scope(|scope| {
+            let files = short.map(|pending| &pending.file);
+            let mut ahead = Ahead::start(scope, repo, &self.options, files)?;
+            for Pending { file, old, known } in &pending {
+                let entry = match known {
+                    Some(entry) => *entry,
+                    None => self.file(file, &mut ahead)?,
+                };
+                self.count(file.facts.len);
+                let named = NamedEntry {
+                    former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
+                    ..crate::worktree::named(&file.path, entry)?
+                };
+                if old.as_ref() != Some(&named) {
+                    self.edit(file.path.clone(), Some(named));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Stores one file that the cache does not vouch for, remembers what it held and returns its entry.
+    fn file(&mut self, file: &Found, ahead: &mut Ahead<'_>) -> Result<Entry, RepoError> {
+        let ready = if ahead::is_short(file) { ahead.next().transpose()? } else { None };
+        let (noted, entry) = match ready {
+            Some(Ready { noted, content: Content::Document(object, has_conflict) }) => {
+                if has_conflict {
+                    self.taken.suspects.push(file.path.clone());
+                }
+                let len = object.bytes().len() as u64;
+                self.taken.added.read_bytes += file.facts.len;
+                if self.writer.put(&object)? {
+                    self.taken.added.new_bytes += len;
+                }
+                (noted, Entry::Document { id: object.id().into(), len })
+            }
+            Some(Ready { noted, content: Content::File(prepared) }) => {
+                let ingested = self.ingest().put(prepared)?;
+                (noted, self.entry(file, &ingested))
+            }
+            Some(Ready { content: Content::Long, .. }) | None => {
+                let noted = self.repo.now();
+                (noted, self.long(file)?)
+            }
+        };
+        cache::note(&mut self.taken.rows, &file.path, &file.facts, (entry, true), noted)?;
+        Ok(entry)
+    }
+
+    fn ingest(&mut self) -> Ingest<'_> {
+        Ingest::new(&*self.repo.objects, &mut *self.writer, self.options.clone())
+    }
+
+    /// Stores a file of any length, or a link, from where it lies.
+    fn long(&mut self, file: &Found) -> Result<Entry, RepoError> {
+        let disk = self.repo.disk_path(&file.path);
+        let (progress, base, total) = (self.progress, self.done, self.whole);
+        let report = move |bytes| progress.report("adding", base + bytes, total);
+        if file.facts.symlink {
+            let target = link_target(&disk)?;
+            let ingested = self.ingest().file(target.as_slice(), &report)?;
+            return Ok(Entry::File(FileEntry {
+                content: ingested.content,
+                len: ingested.len,
+                mode: FileMode::Symlink,
+            }));
+        }
+        let media = DiskMedia::open(&disk, file.facts.len).map_err(io("open", &disk))?;
+        let ingested = self.ingest().media(media, &report)?;
+        Ok(self.entry(file, &ingested))
+    }
+
+    /// Counts what storing bytes did, and returns the entry for them.
+    fn entry(&mut self, file: &Found, ingested: &Ingested) -> Entry {
+        self.taken.added.read_bytes += ingested.len;
+        self.taken.added.new_chunks += ingested.new_chunks;
+        self.taken.added.new_bytes += ingested.new_bytes;
+        Entry::File(FileEntry {
+            content: ingested.content,
+            len: ingested.len,
+            mode: mode_of(&file.facts),
+        })
+    }
+}
