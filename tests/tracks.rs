@@ -1,9 +1,23 @@
 //! Media kept track by track: one film, packed in many ways and with other tracks, costs little more than
 //! what is new in it, and every file comes back to the byte, whole and in parts.
+//!
+//! One of the tests is for people, and prints how fast ranges are read:
+//!
+//!   MEDIA=/a/folder RANGES=1000 cargo test --release --locked -p ottvc-tests --test tracks folder -- --ignored --nocapture
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use ottvc_local::{Access, LocalRepo};
+use ottvc_object::RepoPath;
+use ottvc_object::manifest::CutRule;
+use ottvc_refs::SystemClock;
+use ottvc_repo::read::ByteRange;
+use ottvc_repo::{Parts, Repo};
 use ottvc_tests::story::{self, Chance, Story, number};
 use serde_json::Value as Json;
 
@@ -181,4 +195,84 @@ fn what_is_new_is_told_by_track_and_time() {
     let shown = story.run(&["audit", "explain", "HEAD:master.mp4", "HEAD:dub.mp4"]).stdout;
     let shown = String::from_utf8(shown).unwrap();
     assert!(shown.contains("\n  video (h264): same\n"), "{shown}");
+}
+
+/// Reads so many random ranges of a file at HEAD and compares them: every other one has a length of
+/// 1 MiB, or what there is, the others any up to that. Returns how long reading those of 1 MiB took.
+fn read_ranges(repo: &Repo, name: &str, file: &File, ranges: u64) -> Duration {
+    let path = RepoPath::new(name).unwrap();
+    let len = file.metadata().unwrap().len();
+    let mut chance = Chance::new(len);
+    let (mut took, mut read, mut expected) = (Duration::ZERO, Vec::new(), Vec::new());
+    for number in 0..ranges {
+        let most = len.min(1 << 20);
+        let size = if number % 2 == 0 { most } else { 1 + chance.below(most) };
+        let start = chance.below(len - size + 1);
+        let range = ByteRange::From(start, Some(start + size - 1));
+        read.clear();
+        let began = Instant::now();
+        repo.cat("HEAD", &path, Some(range), None, &mut read).unwrap();
+        took += if number % 2 == 0 { began.elapsed() } else { Duration::ZERO };
+        expected.resize(usize::try_from(size).unwrap(), 0);
+        file.read_exact_at(&mut expected, start).unwrap();
+        assert!(read == expected, "{name} from {start}, {size} bytes");
+    }
+    took
+}
+
+/// Every file of a folder, kept by its tracks and as it lies, comes back whole and in random ranges.
+#[test]
+#[ignore = "for people: MEDIA names a folder"]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds to look at")]
+fn a_folder_comes_back_whole_and_in_ranges() {
+    let media = std::env::var("MEDIA").unwrap();
+    let ranges = std::env::var("RANGES").map_or(1000, |ranges| ranges.parse().unwrap());
+    let rows = ["off", "on"].map(|tracks| {
+        let story = Story::new();
+        story.ok(&["config", "set", "ingest.tracks", tracks]);
+        for entry in std::fs::read_dir(&media).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), story.root().join(entry.file_name())).unwrap();
+            }
+        }
+        story.ok(&["add", "."]);
+        story.commit("media");
+        let store = LocalRepo::open(&story.store(), Access::Read).unwrap();
+        let repo = Repo::new(Parts {
+            objects: store.objects(),
+            refs: store.refs(),
+            workspace: store.workspace(),
+            clock: Arc::new(SystemClock),
+            root: story.root(),
+            actor: "Ada <ada@example.org>".into(),
+            rule: CutRule::default(),
+            tracks: None,
+            jobs: 1,
+        });
+        story
+            .tree()
+            .into_iter()
+            .map(|(name, bytes)| {
+                let mut whole = Vec::new();
+                repo.cat("HEAD", &RepoPath::new(&name).unwrap(), None, None, &mut whole).unwrap();
+                assert!(whole == bytes, "{name}");
+                let took = read_ranges(
+                    &repo,
+                    &name,
+                    &File::open(story.root().join(&name)).unwrap(),
+                    ranges,
+                );
+                (name, took)
+            })
+            .collect::<Vec<_>>()
+    });
+    let [plain, tracks] = rows;
+    for ((name, plain), (_, tracks)) in plain.into_iter().zip(tracks) {
+        let each = |took: Duration| took.as_secs_f64() * 1000.0 / (ranges.div_ceil(2) as f64);
+        let (plain, tracks) = (each(plain), each(tracks));
+        let times = plain / tracks;
+        println!(
+            "{name}: {ranges} ranges equal; of 1 MiB {tracks:.2} ms, plain {plain:.2}: {times:.2} x"
+        );
+    }
 }

@@ -8,6 +8,7 @@ use std::thread::{Builder, scope};
 use ottvc_object::ChunkId;
 use ottvc_store::StoreError;
 use ottvc_store::pack::{Decoder, Record, RecordKind};
+use ottvc_store::pages::Pages;
 
 use crate::objects::{LocalObjects, Visit};
 use crate::rows::Place;
@@ -32,7 +33,7 @@ enum Piece {
 
 /// A run that was read ahead.
 struct Fetched {
-    buffer: Vec<u8>,
+    buffer: Pages,
     /// One for each chunk; `None` if the run is to be read again, where errors are told apart.
     pieces: Option<Vec<Piece>>,
 }
@@ -61,7 +62,7 @@ pub(crate) fn read_runs(
     let (checked, full) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         // There is room for all of them.
-        let _ = give_back.send(Vec::new());
+        let _ = give_back.send(Pages::default());
     }
     scope(move |scope| {
         let fetch = move || {
@@ -76,7 +77,8 @@ pub(crate) fn read_runs(
         let check = move || {
             let mut decoder = Decoder::default();
             for (run, (buffer, is_read)) in runs.iter().zip(to_check) {
-                let pieces = is_read.then(|| check(run, &buffer, proven, &mut decoder)).flatten();
+                let pieces =
+                    is_read.then(|| check(run, buffer.bytes(), proven, &mut decoder)).flatten();
                 if checked.send(Fetched { buffer, pieces }).is_err() {
                     break;
                 }
@@ -93,7 +95,9 @@ pub(crate) fn read_runs(
                 Some(pieces) => {
                     for ((index, ..), piece) in run.iter().zip(pieces) {
                         match piece {
-                            Piece::Here(at) => visit(*index, buffer.get(at).unwrap_or_default())?,
+                            Piece::Here(at) => {
+                                visit(*index, buffer.bytes().get(at).unwrap_or_default())?;
+                            }
                             Piece::Unpacked(raw) => visit(*index, &raw)?,
                         }
                     }
@@ -112,7 +116,7 @@ fn is_plain(run: &Run) -> bool {
 }
 
 /// Reads a run, where that goes smoothly.
-fn fetch(objects: &LocalObjects, run: &Run, buffer: &mut Vec<u8>) -> Option<()> {
+fn fetch(objects: &LocalObjects, run: &Run, buffer: &mut Pages) -> Option<()> {
     if !is_plain(run) {
         return None;
     }

@@ -10,11 +10,12 @@ use std::thread::{Builder, JoinHandle};
 
 use ottvc_store::StoreError;
 use ottvc_store::behind::{Behind, Buffers};
-use ottvc_store::hints::read_past_cache;
+use ottvc_store::hints;
 use ottvc_store::pack::{
     Class, MAX_PACK_BYTES, PackHeader, PackId, Record, RecordHeader, TARGET_RECORDS, encode_footer,
     scan,
 };
+use ottvc_store::pages::Pages;
 
 use crate::layout::Layout;
 use crate::medium::{Medium, Through};
@@ -72,7 +73,8 @@ impl PackFiles {
         len: u64,
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
-        self.make_room(id, len, buffer)?.read_exact_at(buffer, offset)
+        buffer.resize(within_pack(len)?, 0);
+        self.get(id)?.read_exact_at(buffer, offset)
     }
 
     /// As [`PackFiles::read`], for a part of a long run that is read once, from one end to the other.
@@ -81,22 +83,18 @@ impl PackFiles {
         id: PackId,
         offset: u64,
         len: u64,
-        buffer: &mut Vec<u8>,
+        pages: &mut Pages,
     ) -> io::Result<()> {
-        let file = self.make_room(id, len, buffer)?;
-        match read_past_cache(&file, buffer, offset)? {
-            true => Ok(()),
-            false => file.read_exact_at(buffer, offset),
-        }
+        let len = within_pack(len)?;
+        let file = self.get(id)?;
+        hints::read_once(&file, offset, len, pages)
     }
+}
 
-    fn make_room(&self, id: PackId, len: u64, buffer: &mut Vec<u8>) -> io::Result<Arc<File>> {
-        if len > MAX_PACK_BYTES {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        buffer.resize(usize::try_from(len).unwrap_or_default(), 0);
-        self.get(id)
-    }
+/// A length that a part of a pack may have.
+fn within_pack(len: u64) -> io::Result<usize> {
+    let len = Some(len).filter(|len| *len <= MAX_PACK_BYTES);
+    len.and_then(|len| usize::try_from(len).ok()).ok_or(ErrorKind::UnexpectedEof.into())
 }
 
 /// A pack that records are appended to.

@@ -18,9 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::hints;
+use crate::pages::{PAGE, first_page};
 
-/// Pages, and the blocks of all disks, begin at multiples of this.
-const PAGE: usize = 4 << 10;
 /// Room in a buffer, in bytes, unless told otherwise.
 const BUFFER_BYTES: usize = 4 << 20;
 /// Buffers that are being written, or wait for that, beside the one that is being filled.
@@ -75,7 +74,7 @@ impl Buffers {
         let kept = self.spare().pop();
         let bytes = kept.unwrap_or_else(|| vec![0; self.room + PAGE]);
         let within = |unit: usize| usize::try_from(offset % unit as u64).unwrap_or_default();
-        let first = bytes.as_ptr().align_offset(PAGE).min(PAGE) + within(PAGE);
+        let first = first_page(&bytes) + within(PAGE);
         Buffer { bytes, offset, first, len: 0, room: self.room - within(self.room) }
     }
 

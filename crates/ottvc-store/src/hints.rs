@@ -2,13 +2,16 @@
 //! the processor waits for the other. Advice only: where a system takes none, nothing is lost but time.
 //!
 //! What is read once need not stay in the page cache, where it would push out what others use, and where
-//! giving it fresh pages costs more than hashing it: Linux 6.14 and later read past it
-//! (`RWF_DONTCACHE`), and take what was there before from it.
+//! giving it fresh pages costs more than hashing it. Linux reads past it from the disk to where the bytes are
+//! wanted (`O_DIRECT`). What lies in the cache already is taken from there, without leaving more in it
+//! (`RWF_DONTCACHE`, Linux 6.14 and later).
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
+
+use crate::pages::{PAGE, Pages};
 
 /// How much of a file is read at a time, in bytes.
 const READ_BYTES: usize = 4 << 20;
@@ -19,9 +22,9 @@ const READS: usize = 3;
 /// for what becomes of the bytes.
 #[derive(Debug)]
 pub struct ReadAhead {
-    reads: Receiver<io::Result<Vec<u8>>>,
-    give_back: SyncSender<Vec<u8>>,
-    current: Vec<u8>,
+    reads: Receiver<io::Result<Pages>>,
+    give_back: SyncSender<Pages>,
+    current: Pages,
     used: usize,
     ended: bool,
 }
@@ -32,30 +35,30 @@ impl ReadAhead {
     /// # Errors
     /// If the system gives no thread.
     pub fn new(file: File) -> io::Result<Self> {
-        let (give_back, to_fill) = sync_channel::<Vec<u8>>(READS);
+        let (give_back, to_fill) = sync_channel::<Pages>(READS);
         let (filled, reads) = sync_channel(READS);
         for _ in 1..READS {
             // There is room for all of them.
-            let _ = give_back.send(Vec::new());
+            let _ = give_back.send(Pages::default());
         }
-        let mut file = Once { file, passing: true };
+        let mut file = Once::new(file);
         let work = move || {
-            for mut buffer in to_fill {
-                let read = file.fill(&mut buffer).map(|()| buffer);
-                let last = read.as_ref().map_or(true, Vec::is_empty);
+            for mut pages in to_fill {
+                let read = file.fill(&mut pages).map(|()| pages);
+                let last = read.as_ref().map_or(true, |pages| pages.bytes().is_empty());
                 if filled.send(read).is_err() || last {
                     break;
                 }
             }
         };
         Builder::new().name("ottvc-ahead".into()).spawn(work)?;
-        Ok(Self { reads, give_back, current: Vec::new(), used: 0, ended: false })
+        Ok(Self { reads, give_back, current: Pages::default(), used: 0, ended: false })
     }
 }
 
 impl Read for ReadAhead {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.used == self.current.len() && !self.ended {
+        if self.used == self.current.bytes().len() && !self.ended {
             // Nobody wants it any more once the end was read.
             let _ = self.give_back.send(std::mem::take(&mut self.current));
             self.used = 0;
@@ -67,27 +70,80 @@ impl Read for ReadAhead {
                     return Err(error);
                 }
             }
-            self.ended = self.current.is_empty();
+            self.ended = self.current.bytes().is_empty();
         }
-        let read = self.current.get(self.used..).unwrap_or_default().read(out)?;
+        let read = self.current.bytes().get(self.used..).unwrap_or_default().read(out)?;
         self.used += read;
         Ok(read)
     }
 }
 
-/// A file that is read once.
+/// A file that is read once, from its beginning on.
 struct Once {
     file: File,
-    /// Whether the system reads it past its cache.
+    /// Where it is read from next; of what is no regular file only its own cursor tells.
+    at: u64,
+    regular: bool,
+    /// Its way past the cache, if it has one.
+    past: Option<Past>,
+    /// Whether what is read through the cache leaves nothing there.
     passing: bool,
 }
 
+/// A file opened twice more.
+struct Past {
+    /// To read from the disk.
+    disk: File,
+    /// To see whether bytes are in the cache. It is never read ahead.
+    probe: File,
+}
+
 impl Once {
-    /// Replaces what is in `buffer` by the next bytes: fewer than there is room for only at the end.
-    fn fill(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        buffer.resize(READ_BYTES, 0);
+    fn new(file: File) -> Self {
+        let regular = file.metadata().is_ok_and(|found| found.is_file());
+        let past =
+            || Some(Past { disk: system::open_disk(&file)?, probe: system::open_probe(&file)? });
+        let past = regular.then(past).flatten();
+        Self { file, at: 0, regular, past, passing: true }
+    }
+
+    /// Replaces what is in `pages` by the next bytes: none only at the end.
+    fn fill(&mut self, pages: &mut Pages) -> io::Result<()> {
+        let filled = match self.fill_past(pages.room(READ_BYTES))? {
+            Some(filled) => filled,
+            None => self.fill_through(pages.room(READ_BYTES))?,
+        };
+        pages.fill(0..filled);
+        self.at += filled as u64;
+        Ok(())
+    }
+
+    /// Reads from the disk; `None` where that cannot be, or where the cache has the next bytes.
+    fn fill_past(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(past) = self.past.as_ref().filter(|_| self.at.is_multiple_of(PAGE as u64)) else {
+            return Ok(None);
+        };
+        if system::is_cached(&past.probe, self.at) {
+            return Ok(None);
+        }
+        let read = match system::read_at(&past.disk, room, self.at) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.past = None;
+                return Ok(None);
+            }
+            read => read?,
+        };
+        // Looking has brought it there, and would find it there the next time.
+        system::forget(&past.probe, self.at, PAGE as u64);
+        Ok(Some(read))
+    }
+
+    fn fill_through(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        if self.regular {
+            self.file.seek(SeekFrom::Start(self.at))?;
+        }
         let mut filled = 0;
-        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        while let Some(room) = room.get_mut(filled..).filter(|room| !room.is_empty()) {
             match self.read(room) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
@@ -95,13 +151,12 @@ impl Once {
                 Err(error) => return Err(error),
             }
         }
-        buffer.truncate(filled);
-        Ok(())
+        Ok(filled)
     }
 
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.passing {
-            if let Some(read) = system::read_past_cache(&self.file, out, None)? {
+            if let Some(read) = system::read_passing(&self.file, out)? {
                 return Ok(read);
             }
             self.passing = false;
@@ -110,25 +165,44 @@ impl Once {
     }
 }
 
-/// Fills `out` with the bytes from `offset` on, past the page cache; `false`, with `out` in no known
-/// state, where the system can read through its cache only.
+/// Fills `pages` with the `len` bytes of `file` from `offset` on: from the disk, or through the cache where
+/// the system, or the file's, has no other way.
 ///
 /// # Errors
 /// The system's; of kind `UnexpectedEof` if the file ends before.
-pub fn read_past_cache(file: &File, out: &mut [u8], offset: u64) -> io::Result<bool> {
+pub fn read_once(file: &File, offset: u64, len: usize, pages: &mut Pages) -> io::Result<()> {
+    let within = usize::try_from(offset % PAGE as u64).unwrap_or_default();
+    let wanted = within..within.saturating_add(len);
+    let from = offset - within as u64;
+    let room = pages.room(wanted.end.next_multiple_of(PAGE));
+    if let Some(disk) = system::open_disk(file) {
+        match read_exact(&disk, room, from, wanted.end) {
+            // Also after a read that ended within a page.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            read => {
+                pages.fill(wanted);
+                return read;
+            }
+        }
+    }
+    read_exact(file, room, from, wanted.end)?;
+    pages.fill(wanted);
+    Ok(())
+}
+
+/// Reads `least` bytes at least.
+fn read_exact(file: &File, room: &mut [u8], offset: u64, least: usize) -> io::Result<()> {
     let mut done = 0;
-    while let Some(rest) = out.get_mut(done..)
-        && !rest.is_empty()
-    {
-        match system::read_past_cache(file, rest, Some(offset + done as u64)) {
-            Ok(None) => return Ok(false),
-            Ok(Some(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(Some(read)) => done += read,
+    while done < least {
+        let rest = room.get_mut(done..).unwrap_or_default();
+        match system::read_at(file, rest, offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => done += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Writes all of `bytes` at `offset` of `file`.
@@ -166,24 +240,56 @@ mod system {
     const AT_CURSOR: u64 = u64::MAX;
 
     /// `None` where this system, or this file's, has no such reads.
-    pub(super) fn read_past_cache(
-        file: &File,
-        out: &mut [u8],
-        offset: Option<u64>,
-    ) -> io::Result<Option<usize>> {
-        let offset = offset.unwrap_or(AT_CURSOR);
-        match preadv2(file, &mut [IoSliceMut::new(out)], offset, DONT_CACHE) {
+    pub(super) fn read_passing(file: &File, out: &mut [u8]) -> io::Result<Option<usize>> {
+        match preadv2(file, &mut [IoSliceMut::new(out)], AT_CURSOR, DONT_CACHE) {
             Ok(read) => Ok(Some(read)),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// `O_DIRECT`. The file is found by its number, since it may have another name by now, or none.
+    /// Whether the byte at `offset` is in the page cache. If not, its page is on its way there: all other
+    /// ways to ask are unsafe, or bring more.
+    pub(super) fn is_cached(probe: &File, offset: u64) -> bool {
+        let mut byte = [0];
+        let read =
+            preadv2(probe, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+        read.is_ok_and(|read| read > 0)
+    }
+
+    /// Has the cache let go of clean pages.
+    pub(super) fn forget(file: &File, offset: u64, len: u64) {
+        let _ = fadvise(file, offset, NonZeroU64::new(len), Advice::DontNeed);
+    }
+
+    pub(super) fn open_probe(file: &File) -> Option<File> {
+        let probe = open_again(file, OpenOptions::new().read(true)).ok()?;
+        // Nothing is read ahead of the byte that is asked for.
+        fadvise(&probe, 0, None, Advice::Random).ok()?;
+        Some(probe)
+    }
+
+    /// To read with `O_DIRECT`.
+    pub(super) fn open_disk(file: &File) -> Option<File> {
+        open_again(file, OpenOptions::new().read(true).custom_flags(direct()?)).ok()
+    }
+
+    /// To write with `O_DIRECT`.
     pub(super) fn open_past_cache(file: &File) -> Option<File> {
-        let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        OpenOptions::new().write(true).custom_flags(flags).open(path).ok()
+        open_again(file, OpenOptions::new().write(true).custom_flags(direct()?)).ok()
+    }
+
+    fn direct() -> Option<i32> {
+        i32::try_from(OFlags::DIRECT.bits()).ok()
+    }
+
+    /// The file is found by its number, since it may have another name by now, or none.
+    fn open_again(file: &File, options: &OpenOptions) -> io::Result<File> {
+        options.open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+
+    pub(super) fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(out, offset)
     }
 
     pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -193,7 +299,7 @@ mod system {
     /// The kernel begins to write dirty pages that are said to be needed no more, and keeps them until
     /// they are written (`generic_fadvise` in mm/fadvise.c).
     pub(super) fn write_back(file: &File, offset: u64, len: u64) {
-        let _ = fadvise(file, offset, NonZeroU64::new(len), Advice::DontNeed);
+        forget(file, offset, len);
     }
 }
 
@@ -202,12 +308,27 @@ mod system {
     use std::fs::File;
     use std::io;
 
-    pub(super) fn read_past_cache(
-        _: &File,
-        _: &mut [u8],
-        _: Option<u64>,
-    ) -> io::Result<Option<usize>> {
+    pub(super) fn read_passing(_: &File, _: &mut [u8]) -> io::Result<Option<usize>> {
         Ok(None)
+    }
+    pub(super) fn is_cached(_: &File, _: u64) -> bool {
+        true
+    }
+    pub(super) fn forget(_: &File, _: u64, _: u64) {}
+    pub(super) fn open_probe(_: &File) -> Option<File> {
+        None
+    }
+    pub(super) fn open_disk(_: &File) -> Option<File> {
+        None
+    }
+    #[cfg(unix)]
+    pub(super) fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(file, out, offset)
+    }
+    #[cfg(not(unix))]
+    pub(super) fn read_at(mut file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+        io::Read::read(&mut file, out)
     }
     pub(super) fn write_back(_: &File, _: u64, _: u64) {}
     pub(super) fn open_past_cache(_: &File) -> Option<File> {
@@ -232,27 +353,53 @@ mod tests {
 
     #[test]
     fn a_file_reads_whole() {
-        let mut bytes = vec![0; 20 << 20];
+        // Its last page is not a whole one.
+        let mut bytes = vec![0; (20 << 20) + 1234];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut file = File::create(&path).unwrap();
         file.write_all(&bytes).unwrap();
-        // While its last bytes may still be on their way.
+        // While its last bytes may still be on their way, and once they are on the disk alone.
         write_back(&file, 0, bytes.len() as u64);
-        let mut read = Vec::new();
-        ReadAhead::new(File::open(&path).unwrap()).unwrap().read_to_end(&mut read).unwrap();
-        assert!(read == bytes);
+        for synced in [false, true] {
+            if synced {
+                file.sync_all().unwrap();
+                system::forget(&file, 5 << 20, 9 << 20);
+            }
+            let mut read = Vec::new();
+            ReadAhead::new(File::open(&path).unwrap()).unwrap().read_to_end(&mut read).unwrap();
+            assert!(read == bytes, "{synced}");
+        }
         // As on a system that reads through its cache only.
-        let mut through = Once { file: File::open(&path).unwrap(), passing: false };
-        let mut part = Vec::new();
+        let file = File::open(&path).unwrap();
+        let mut through = Once { file, at: 0, regular: true, past: None, passing: false };
+        let mut part = Pages::default();
         for expected in bytes.chunks(READ_BYTES).chain([&[][..]]) {
             through.fill(&mut part).unwrap();
-            assert!(part == expected);
+            assert!(part.bytes() == expected);
         }
         // Whoever stops early leaves no thread that waits.
         let mut early = ReadAhead::new(File::open(&path).unwrap()).unwrap();
         assert_eq!(early.read(&mut [0; 10]).unwrap(), 10);
+    }
+
+    #[test]
+    fn a_file_that_grows_within_a_page_reads_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut file = File::create(&path).unwrap();
+        let mut once = Once::new(File::open(&path).unwrap());
+        let (mut pages, mut read) = (Pages::default(), Vec::new());
+        for part in [&b"one"[..], b", two", b" and three"] {
+            file.write_all(part).unwrap();
+            file.sync_all().unwrap();
+            once.fill(&mut pages).unwrap();
+            read.extend_from_slice(pages.bytes());
+        }
+        once.fill(&mut pages).unwrap();
+        assert!(pages.bytes().is_empty());
+        assert_eq!(read, b"one, two and three");
     }
 
     #[test]
@@ -264,15 +411,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_past_the_cache_is_what_lies_there() {
+    fn what_is_read_once_is_what_lies_there() {
+        let mut bytes = vec![0; 30_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        File::create(&path).unwrap().write_all(b"to be read once").unwrap();
+        File::create(&path).unwrap().write_all(&bytes).unwrap();
         let file = File::open(&path).unwrap();
-        let mut read = [0; 4];
-        if read_past_cache(&file, &mut read, 6).unwrap() {
-            assert_eq!(&read, b"read");
-            let error = read_past_cache(&file, &mut read, 12).unwrap_err();
+        let mut pages = Pages::default();
+        for (offset, len) in
+            [(0, 30_000), (0, 4096), (4096, 1), (5000, 25_000), (29_999, 1), (9, 0)]
+        {
+            read_once(&file, offset as u64, len, &mut pages).unwrap();
+            assert!(pages.bytes() == &bytes[offset..offset + len], "{offset}, {len}");
+        }
+        for (offset, len) in [(29_999, 2), (30_000, 1), (50_000, 4096)] {
+            let error = read_once(&file, offset, len, &mut pages).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
     }

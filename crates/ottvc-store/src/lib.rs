@@ -12,6 +12,7 @@ pub mod error;
 pub mod hints;
 pub mod memory;
 pub mod pack;
+pub mod pages;
 pub mod workspace;
 
 use std::borrow::Cow;

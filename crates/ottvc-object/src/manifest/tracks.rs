@@ -105,8 +105,8 @@ impl TrackRule {
     pub const DEFAULT: Self = Self {
         video: UnitRule {
             target: 64 << 10,
-            whole: 1 << 20,
-            split: CutRule::FastCdc { min: 256 << 10, avg: 512 << 10, max: 1 << 20 },
+            whole: 512 << 10,
+            split: CutRule::FastCdc { min: 128 << 10, avg: 256 << 10, max: 512 << 10 },
         },
         other: UnitRule {
             target: 16 << 10,
