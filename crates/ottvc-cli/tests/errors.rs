@@ -178,7 +178,7 @@ fn names_that_are_one_on_many_systems() {
     hint: rename one of them
     ");
     let (_, problem) = lab.json("add .");
-    assert_eq!(problem["paths"], serde_json::json!(["feature.mp4", "Feature.mp4"]));
+    assert_eq!(problem["paths"], serde_json::json!(["Feature.mp4", "feature.mp4"]));
     assert_eq!(lab.read("Feature.mp4"), "another");
     std::fs::remove_file(lab.work.join("Feature.mp4")).unwrap();
     // ë as one character and as two: the second is refused, alone or beside the first.

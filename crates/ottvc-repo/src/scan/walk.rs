@@ -310,7 +310,10 @@ impl<'r> Walk<'r> {
                 Err(error) => return Err(io("look at", at)(error)),
             }
         }
-        met.sort_by(|(a, _), (b, _)| a.folded().cmp(&b.folded()));
+        // Twins too have one order on all systems, whatever theirs is.
+        met.sort_by(|(a, _), (b, _)| {
+            a.folded().cmp(&b.folded()).then_with(|| a.as_str().cmp(b.as_str()))
+        });
         let mut kept: Vec<(Name, Met)> = Vec::with_capacity(met.len());
         for (name, one) in met {
             // Of twins one may hold nothing: it counts for nothing beside the other.
