@@ -4,8 +4,9 @@
 #
 #   tests/fuzz.sh [TARGET...]
 #
-# What a run adds to a corpus stays in the cache, so that the next one goes on from there. An input
-# that crashes is left in `artifacts/` beside its target, and its command is printed: fix the
+# What a run adds to a corpus stays in the cache, so that the next one goes on from there. With FUZZ_SEED it
+# begins with the committed corpus each time, and draws the same: what lands is checked alike everywhere,
+# and what is new is found by those who look for it. An input that crashes is left in `artifacts/` beside its target, and its command is printed: fix the
 # product, add the input to the corpus, and a unit test.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -33,10 +34,11 @@ status=0
 # run TARGET SECONDS: what it says goes to its log, and its end to one beside it.
 run() {
     local found=$cache_dir/fuzz/$1
+    [ -z "${FUZZ_SEED:-}" ] || found=$logs/$1.found
     mkdir -p "$found"
     # A busy machine may let a target wait for long: only what never ends is a fault.
     cargo fuzz run "${options[@]}" "$1" "$found" "$fuzz/corpus/$1" -- \
-        -max_total_time="$2" -timeout=60 -rss_limit_mb=2048 >"$logs/$1" 2>&1
+        -max_total_time="$2" -timeout=60 -rss_limit_mb=2048 ${FUZZ_SEED:+-seed="$FUZZ_SEED"} >"$logs/$1" 2>&1
     echo $? >"$logs/$1.ended"
 }
 for fuzz in crates/*/fuzz; do

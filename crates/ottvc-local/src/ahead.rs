@@ -57,17 +57,20 @@ pub(crate) fn read_runs(
     if plain().count() < 2 || plain().map(bytes).sum::<u64>() < LEAST_BYTES {
         return runs.iter().try_for_each(|run| objects.read_run(run, tools, visit));
     }
-    let (give_back, to_fill) = sync_channel(BUFFERS);
+    let (give_back, to_fill) = sync_channel::<()>(BUFFERS);
     let (read, to_check) = sync_channel(BUFFERS);
     let (checked, full) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         // There is room for all of them.
-        let _ = give_back.send(Pages::default());
+        let _ = give_back.send(());
     }
     scope(move |scope| {
         let fetch = move || {
             for run in runs {
-                let Ok(mut buffer) = to_fill.recv() else { break };
+                if to_fill.recv().is_err() {
+                    break;
+                }
+                let mut buffer = objects.0.spare_pages.take();
                 let is_read = fetch(objects, run, &mut buffer).is_some();
                 if read.send((buffer, is_read)).is_err() {
                     break;
@@ -103,8 +106,9 @@ pub(crate) fn read_runs(
                     }
                 }
             }
-            // Nobody wants it once the last run was read.
-            let _ = give_back.send(buffer);
+            objects.0.spare_pages.give_back(buffer);
+            // Nobody waits for it once the last run was read.
+            let _ = give_back.send(());
         }
         Ok(())
     })

@@ -21,7 +21,7 @@ use crate::readers;
 use crate::rebuild::{Rebuilt, rebuild};
 use crate::refs::LocalRefs;
 use crate::shared::{Shared, Tuning};
-use crate::tools::Toolbox;
+use crate::tools::{SparePages, Toolbox};
 use crate::workspace::LocalWorkspace;
 
 /// What a command wants of a store.
@@ -112,6 +112,7 @@ impl LocalRepo {
             files: PackFiles::new(layout.clone()),
             groups: Groups::default(),
             tools: Toolbox::default(),
+            spare_pages: SparePages::default(),
             layout,
             tuning,
             syncs: AtomicU64::new(0),

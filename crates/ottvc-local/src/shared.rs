@@ -19,7 +19,7 @@ use crate::lock::WriterLock;
 use crate::medium::{Disk, Medium};
 use crate::packs::PackFiles;
 use crate::rows::PackState;
-use crate::tools::Toolbox;
+use crate::tools::{SparePages, Toolbox};
 
 /// What tests change about a store; the default is what everyone else wants.
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) files: PackFiles,
     pub(crate) groups: Groups,
     pub(crate) tools: Toolbox,
+    pub(crate) spare_pages: SparePages,
     /// Barriers' waits for the disk, for tests.
     pub(crate) syncs: AtomicU64,
     /// Batches begun and not ended: their records lie in packs, and no row says so yet.

@@ -5,9 +5,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use ottvc_store::pack::Decoder;
+use ottvc_store::pages::Pages;
 
 /// A buffer longer than this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 1 << 20;
+/// How many buffers for runs are kept, each about a read window long.
+const MAX_SPARE: usize = 8;
 
 /// A buffer and a decoder.
 #[derive(Debug, Default)]
@@ -54,6 +57,25 @@ impl Drop for Lent<'_> {
         let tools = std::mem::take(&mut self.tools);
         if tools.buffer.capacity() <= MAX_KEPT_BYTES {
             self.toolbox.0.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
+        }
+    }
+}
+
+/// Memory for runs that are read ahead, while nobody uses it: fresh memory costs more than hashing what is
+/// read into it.
+#[derive(Debug, Default)]
+pub(crate) struct SparePages(Mutex<Vec<Pages>>);
+
+impl SparePages {
+    pub(crate) fn take(&self) -> Pages {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, pages: Pages) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.push(pages);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Reading a file that is kept by its tracks: its map says which bytes of which stream come next.
 //!
-//! Streams are read side by side, each from its beginning on, so that a window of the file needs a run of
-//! each. Where in the window its bytes go is known before a chunk is read, so that it is copied once; of one
-//! that a window ends in, the rest is kept for the next. Windows are made on a thread ahead of what the
-//! caller does with them.
+//! A window of the file needs a run of each stream. Where in the window its bytes go is known before a chunk
+//! is read, so that it is copied once. Windows are made by two threads in turn, ahead of what the caller does
+//! with them: while one looks up what to read, or copies what came last, the disk reads for the other. A chunk
+//! that a window ends in is read once more for the next.
 
 use std::io;
 use std::ops::Range;
@@ -25,8 +25,10 @@ use super::{ContentError, StorePages};
 const WINDOW_BYTES: u64 = 16 << 20;
 /// How much of a file is played at a time where only its map is read, in bytes.
 const PLAYED_BYTES: u64 = 256 << 20;
-/// Windows: one being made, one in use, and one that levels out that neither takes equally long.
-const WINDOWS: usize = 3;
+/// Threads that make windows in turn.
+const MAKERS: usize = 2;
+/// Windows of each: one being made, and one that waits or is in use.
+const WINDOWS: usize = 2;
 /// The most runs of a window: some times as many as files have that are taken apart.
 const MAX_PLACES: usize = 4 << 20;
 /// The longest index and the longest stretch of a map that are read, in bytes.
@@ -113,36 +115,50 @@ impl<'s> TrackReader<'s> {
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ContentError> {
         let failed = |source| ContentError::Write { source };
-        let lanes = Lanes::new(self.store, self.layout);
-        let mut maker = Maker { file: self, lanes, ops: Vec::new(), proven };
-        if range.end.saturating_sub(range.start) <= WINDOW_BYTES {
+        let maker = || Maker {
+            file: self,
+            lanes: Lanes::new(self.store, self.layout),
+            ops: Vec::new(),
+            proven,
+        };
+        let count = range.end.saturating_sub(range.start).div_ceil(WINDOW_BYTES);
+        if count <= 1 {
             let mut window = Vec::new();
-            maker.make(range, &mut window)?;
+            maker().make(range, &mut window)?;
             return sink(&window).map_err(failed);
         }
-        let (give_back, to_fill) = sync_channel::<Vec<u8>>(WINDOWS);
-        let (made, windows) = sync_channel(WINDOWS);
-        for _ in 0..WINDOWS {
-            // There is room for all of them.
-            let _ = give_back.send(Vec::new());
-        }
-        scope(move |scope| {
-            let make = move || {
-                let mut at = range.start;
-                while at < range.end {
-                    let Ok(mut window) = to_fill.recv() else { break };
-                    let next = at.saturating_add(WINDOW_BYTES).min(range.end);
-                    let result = maker.make(at..next, &mut window).map(|()| window);
-                    let failed = result.is_err();
-                    if made.send(result).is_err() || failed {
-                        break;
-                    }
-                    at = next;
+        scope(|scope| {
+            let mut makers = Vec::with_capacity(MAKERS);
+            for number in (0..count).take(MAKERS) {
+                let (give_back, to_fill) = sync_channel::<Vec<u8>>(WINDOWS);
+                let (made, windows) = sync_channel(WINDOWS);
+                for _ in 0..WINDOWS {
+                    // There is room for all of them.
+                    let _ = give_back.send(Vec::new());
                 }
-            };
-            let thread = Builder::new().name("ottvc-tracks".into());
-            thread.spawn_scoped(scope, make).map_err(|source| ContentError::Thread { source })?;
-            for window in windows {
+                makers.push((give_back, windows));
+                let (mut maker, range) = (maker(), range.clone());
+                let make = move || {
+                    for number in (number..count).step_by(MAKERS) {
+                        let Ok(mut window) = to_fill.recv() else { break };
+                        let at = range.start.saturating_add(number * WINDOW_BYTES);
+                        let end = at.saturating_add(WINDOW_BYTES).min(range.end);
+                        let result = maker.make(at..end, &mut window).map(|()| window);
+                        let failed = result.is_err();
+                        if made.send(result).is_err() || failed {
+                            break;
+                        }
+                    }
+                };
+                let thread = Builder::new().name("ottvc-tracks".into());
+                thread
+                    .spawn_scoped(scope, make)
+                    .map_err(|source| ContentError::Thread { source })?;
+            }
+            let left = usize::try_from(count).unwrap_or(usize::MAX);
+            for (give_back, windows) in makers.iter().cycle().take(left) {
+                // Whoever makes none has panicked, which is told when all are joined.
+                let Ok(window) = windows.recv() else { break };
                 let window = window?;
                 sink(&window).map_err(failed)?;
                 // Nobody wants it once the last window was made.
@@ -153,7 +169,7 @@ impl<'s> TrackReader<'s> {
     }
 }
 
-/// Makes windows of a file, one after the other.
+/// Makes windows of a file.
 struct Maker<'r, 's> {
     file: &'r TrackReader<'s>,
     lanes: Lanes<'s>,
@@ -223,9 +239,6 @@ struct Lane {
     len: u64,
     /// Runs that are wanted, side by side.
     places: Vec<Place>,
-    /// Bytes that were read and not wanted yet, and where they begin.
-    rest: Vec<u8>,
-    rest_start: u64,
 }
 
 impl Lane {
@@ -254,7 +267,7 @@ impl Lane {
     }
 }
 
-/// All lanes of a file, read side by side, each forwards: what lies before what is wanted is not kept.
+/// All lanes of a file, read side by side.
 struct Lanes<'s> {
     store: &'s dyn ObjectStore,
     layout: &'s TrackLayout,
@@ -268,7 +281,7 @@ impl<'s> Lanes<'s> {
         let lens = layout.streams.iter().map(|track| track.len);
         let mut start = 0_u64;
         let lanes = lens.chain([layout.glue, layout.map, layout.index]).map(|len| {
-            let lane = Lane { start, len, places: Vec::new(), rest: Vec::new(), rest_start: 0 };
+            let lane = Lane { start, len, places: Vec::new() };
             start = start.saturating_add(len);
             lane
         });
@@ -323,30 +336,19 @@ impl<'s> Lanes<'s> {
         Ok(())
     }
 
-    /// Copies all that has a place to it. What is read for it and reaches further is kept.
-    /// Chunks are checked if `proven`.
+    /// Copies all that has a place to it. Chunks are checked if `proven`.
     fn fill(&mut self, proven: bool, out: &mut [u8]) -> Result<(), ContentError> {
         let Self { store, layout, lanes, places } = self;
         *places = 0;
         let (mut wanted, mut put) = (0, 0);
         // Lane and start of each chunk to be read.
         let (mut missing, mut ids) = (Vec::new(), Vec::new());
-        for (number, lane) in lanes.iter_mut().enumerate() {
+        for (number, lane) in lanes.iter().enumerate() {
             let Some(first) = lane.places.first().map(|place| place.start) else { continue };
             let end = lane.wanted();
             wanted += end.saturating_sub(first);
-            let rest_end = lane.rest_start.saturating_add(lane.rest.len() as u64);
-            let mut from = first;
-            if (lane.rest_start..rest_end).contains(&first) {
-                put += Lane::put(&lane.places, lane.rest_start, &lane.rest, out);
-                from = rest_end;
-            }
-            if from >= end {
-                continue;
-            }
-            lane.rest.clear();
             let start = lane.start;
-            let among = start.saturating_add(from)..start.saturating_add(end);
+            let among = start.saturating_add(first)..start.saturating_add(end);
             layout.chunks.for_each(&StorePages(*store), among, &mut |position| {
                 let ChunkPosition { start: at, chunk, .. } = position;
                 let Some(at) = at.checked_sub(start) else {
@@ -365,15 +367,8 @@ impl<'s> Lanes<'s> {
                 .get(index)
                 .filter(|(_, _, len)| usize::try_from(*len) == Ok(raw.len()))
                 .ok_or_else(|| malformed("a chunk is not as long as it says"))?;
-            let Some(lane) = lanes.get_mut(*number) else { return Ok(()) };
+            let Some(lane) = lanes.get(*number) else { return Ok(()) };
             put += Lane::put(&lane.places, *start, raw, out);
-            let used = lane.wanted().saturating_sub(*start);
-            let rest = usize::try_from(used).ok().and_then(|used| raw.get(used..));
-            if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-                lane.rest.clear();
-                lane.rest.extend_from_slice(rest);
-                lane.rest_start = lane.wanted();
-            }
             Ok(())
         };
         store.read_chunks_unordered(&ids, proven, read)?;
