@@ -234,7 +234,11 @@ impl Matroska {
         }
         let (done, left) = match (&mut block.now, cut) {
             (Now::Nals(sample), Cut::Nals(lengths)) => {
-                let done = sample.split(lengths, rest.bytes, all, out);
+                let mut done = sample.split(lengths, rest.bytes, ends, out);
+                if done == 0 && all {
+                    // A unit that no window shows as a whole; one that only this window cuts off waits.
+                    done = sample.split(lengths, rest.bytes, true, out);
+                }
                 (done, sample.left())
             }
             (Now::Whole(left), _) => {
@@ -260,6 +264,7 @@ fn part(left: u64, shown: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::track::MIN_WINDOW;
 
     fn element(id: &[u8], payload: &[u8]) -> Vec<u8> {
         let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -320,6 +325,27 @@ mod tests {
         assert_eq!(found[1], (vec![0x65, 0x88], 1, Some(5)));
         assert_eq!(found[2], (b"sixteen bytes of".to_vec(), 3, None));
         assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn a_unit_that_a_window_cuts_off_is_shown_again() {
+        let unit = [&[0, 0, 0, 109, 0x41, 0x9a][..], &[0x7e; 107]].concat();
+        let payload = [b"\x82\0\0\0".to_vec(), unit.repeat(2 * MIN_WINDOW / unit.len())].concat();
+        let file = [head(), cluster(0), element(&[0xa3], &payload)].concat();
+        let extents = |window: usize| {
+            let mut parser = open(&mut file.as_slice()).unwrap().unwrap();
+            let (mut out, mut at) = (Vec::new(), 0);
+            while at < file.len() {
+                let end = file.len().min(at + window);
+                let shown =
+                    Window { at: at as u64, bytes: &file[at..end], ends: end == file.len() };
+                let done = parser.parse(shown, &mut out);
+                assert!(done > 0, "stuck at {at}");
+                at += done;
+            }
+            out.iter().map(|extent| (extent.offset, extent.len, extent.stream)).collect::<Vec<_>>()
+        };
+        assert_eq!(extents(MIN_WINDOW), extents(file.len()));
     }
 
     #[test]

@@ -245,5 +245,7 @@ fn filters(beside: &Path) -> Settings {
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d \+00:00)?", "[time]");
     settings.add_filter(r"\d[\d.]* ([KM]i)?B on disk", "[size] on disk");
     settings.add_filter(r"process \d+", "process [number]");
+    // A rate is told of what took a second, as anything may on a slow disk.
+    settings.add_filter(r" \(\d+\.\d s, [^)]*/s\)", "");
     settings
 }

@@ -218,12 +218,16 @@ impl Marks {
         let [.., last] = self.needle;
         let passed = if found { SHORTEST } else { 1 };
         let after = rest.get(passed..).unwrap_or_default();
-        for at in self.finder.find_iter(after) {
+        let mut from = 0;
+        while let Some(found) = self.finder.find(after.get(from..).unwrap_or_default()) {
+            let at = from + found;
             match after.get(at + 3) {
                 Some(byte) if *byte == last => return at + passed,
                 Some(0) if self.needle == SEQUENCE => self.begun = self.begun.saturating_add(1),
                 _ => {}
             }
+            // Two may lie one over the other: a codestream's marker begins as it ends.
+            from = at + 1;
         }
         if more { rest.len().saturating_sub(3).max(1) } else { rest.len() }
     }
