@@ -5,7 +5,7 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{ListOrder, Value};
 
 use crate::MergeError;
-use crate::values::complete_order;
+use crate::values::{GROUP, complete_order, group_names};
 
 /// What to put in place of a conflict.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,9 +76,39 @@ pub fn resolve_document(
     if at.is_root() {
         return Ok(value);
     }
+    let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();
     let mut document = document.clone();
-    document.set(at, value)?;
+    match group {
+        Some(fields) => {
+            document.set(at, None)?;
+            for (field, value) in fields? {
+                document.set(&field, Some(value))?;
+            }
+        }
+        None => document.set(at, value)?,
+    }
     Ok(Some(document))
+}
+
+/// The fields of a group that was in conflict at `at`, each at its own place; `None` if that is no
+/// place of a group.
+fn put_back(
+    at: &FieldPath,
+    chosen: Option<&Value>,
+) -> Option<Result<Vec<(FieldPath, Value)>, MergeError>> {
+    let Some((Segment::Key(key), map)) = at.0.split_last() else { return None };
+    let names = group_names(key)?;
+    let map = FieldPath(map.to_vec());
+    let why = "a group of fields is settled by a map of them";
+    let bad = || Some(Err(MergeError::BadChoice { at: at.clone(), why }));
+    match chosen {
+        None => Some(Ok(Vec::new())),
+        Some(Value::Map(fields)) if fields.keys().all(|key| names.contains(&key.as_str())) => {
+            let field = |(key, value): (&String, &Value)| (map.key(key.as_str()), value.clone());
+            Some(Ok(fields.iter().map(field).collect()))
+        }
+        Some(_) => bad(),
+    }
 }
 
 /// Returns what `choice` takes from `conflict`.

@@ -71,7 +71,7 @@ fn merge(case: &Json, reverse: bool) -> Merged {
     terms.pop();
     let rules = case["rules"].as_array().into_iter().flatten();
     let rules = rules.map(|rule| rule.as_str().unwrap().parse().unwrap()).collect();
-    let options = MergeOptions { rules, decisions: true };
+    let options = MergeOptions { rules, ..MergeOptions::default() };
     let file = RepoPath::new("edition.meta.json").unwrap();
     merge_values(&Terms::new(terms).unwrap(), &options, &file).unwrap()
 }

@@ -149,7 +149,7 @@ proptest! {
     #[test]
     fn decisions_are_told(terms in clean(3)) {
         let rules = vec!["/**=theirs".parse().unwrap()];
-        let options = MergeOptions { rules, decisions: true };
+        let options = MergeOptions { rules, ..MergeOptions::default() };
         let file = RepoPath::new("x.meta.json").unwrap();
         let [base, ours, theirs] = [0, 1, 2].map(|at| terms[at].clone());
         let all = Terms::three(ours, base, theirs);
