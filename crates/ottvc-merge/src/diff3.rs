@@ -220,7 +220,11 @@ mod tests {
         let theirs = "A young hero leaves home. She finds a star map.";
         let both = "A young pilot leaves home. She finds a star map.";
         assert_eq!(text(Unit::Word, base, ours, theirs).as_deref(), Some(both));
-        assert_eq!(text(Unit::Sentence, base, ours, theirs).as_deref(), Some(both));
+        assert_eq!(text(Unit::Sentence, base, ours, theirs), None, "neighbours touch");
+        assert_eq!(
+            text(Unit::Sentence, "A. B. C.", "X. B. C.", "A. B. Y.").as_deref(),
+            Some("X. B. Y.")
+        );
         assert_eq!(text(Unit::Line, base, ours, theirs), None, "it is one line");
         assert_eq!(
             text(Unit::Line, "a\nb\nc\n", "x\nb\nc\n", "a\nb\nd").as_deref(),

@@ -152,7 +152,11 @@ fn json_files_may_be_merged_by_structure() {
 fn rules_decide_and_are_told() {
     let (a, b, c) = (Some(media(1)), Some(media(2)), Some(media(3)));
     let merge = |rule: &str, decisions, ours, theirs| {
-        let options = MergeOptions { rules: vec![rule.parse().unwrap()], decisions, ..MergeOptions::default() };
+        let options = MergeOptions {
+            rules: vec![rule.parse().unwrap()],
+            decisions,
+            ..MergeOptions::default()
+        };
         let terms = Terms::three(term(ours), term(a), term(theirs));
         merge_entries(&terms, &options, &path("x/a.mp4")).unwrap()
     };

@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_tree_with_lines() {
-        let node = parse("a: {b: [1, '2']}\nc: |\n  x\n").unwrap();
-        assert_eq!(node.shown(), "{a: {b: [1, 2]}, c: x\n}");
+        let node = parse("a: {b: [1, '2']}\nc: x\n").unwrap();
+        assert_eq!(node.shown(), "{a: {b: [1, 2]}, c: x}");
         let Data::Map(members) = &node.data else { panic!("a mapping") };
         assert_eq!(members[1].1.line, 2);
     }
