@@ -102,6 +102,14 @@ pub enum MergeError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// An entry cannot be given another key.
+    #[error("`{at}` cannot be renamed: {why}")]
+    CannotRename {
+        /// The entry.
+        at: FieldPath,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// What was chosen leaves no document, and the caller needs one.
     #[error("the choice removes the whole document")]
     DocumentRemoved,
@@ -133,6 +141,7 @@ impl MergeError {
             Self::NoSuchTerm { .. } => "merge.no_such_term",
             Self::ContestedTerm { .. } => "merge.contested_term",
             Self::BadChoice { .. } => "merge.bad_choice",
+            Self::CannotRename { .. } => "merge.cannot_rename",
             Self::DocumentRemoved => "merge.document_removed",
             Self::BadGeneration { .. } => "merge.bad_generation",
             Self::Object(error) => error.code(),

@@ -1,6 +1,6 @@
 //! Settling conflicts in a document, one place at a time.
 
-use ottvc_object::conflict::{Conflict, Term};
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{ListOrder, Value};
 
@@ -76,6 +76,9 @@ pub fn resolve_document(
     if at.is_root() {
         return Ok(value);
     }
+    if conflict.kind == ConflictKind::RenameRename && !at.is_root() {
+        return move_to(document, at, value.as_ref()).map(Some);
+    }
     let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();
     let mut document = document.clone();
     match group {
@@ -88,6 +91,31 @@ pub fn resolve_document(
         None => document.set(at, value)?,
     }
     Ok(Some(document))
+}
+
+/// Puts an entry, whose place was in conflict at `at`, where it says: an item under the key it holds, a
+/// map of one entry in place of that entry.
+fn move_to(document: &Value, at: &FieldPath, chosen: Option<&Value>) -> Result<Value, MergeError> {
+    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
+    let holder = FieldPath(at.0.iter().take(at.0.len().saturating_sub(1)).cloned().collect());
+    let mut moved = document.clone();
+    moved.set(at, None)?;
+    let Some(chosen) = chosen else { return Ok(moved) };
+    let Value::Map(map) = chosen else { return Err(bad("a renamed entry is a map")) };
+    let entries: Vec<(FieldPath, Value)> = match document.get(&holder) {
+        Some(Value::Keyed(list)) => {
+            let key = list.key_of(map).map_err(|_| bad("an item holds its key fields"))?;
+            vec![(holder.join(list.segment(&key)), chosen.clone())]
+        }
+        _ => map.iter().map(|(key, entry)| (holder.key(key.as_str()), entry.clone())).collect(),
+    };
+    for (path, entry) in entries {
+        if moved.get(&path).is_some() {
+            return Err(bad("another entry stands where it would go"));
+        }
+        moved.set(&path, Some(entry))?;
+    }
+    Ok(moved)
 }
 
 /// The fields of a group that was in conflict at `at`, each at its own place; `None` if that is no

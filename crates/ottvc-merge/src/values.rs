@@ -8,6 +8,7 @@ mod after;
 mod decide;
 mod groups;
 mod keyed;
+mod parts;
 mod policies;
 mod versions;
 
@@ -28,6 +29,8 @@ pub use decide::{Chosen, Decision};
 pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_names};
 pub(crate) use keyed::complete_order;
+use parts::Parts;
+pub(crate) use parts::{FROM, former};
 pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.
@@ -190,13 +193,16 @@ struct Walk<'o> {
     derived: Vec<Pending<'o>>,
     /// What was put together from several sides, and may break its schema as a whole.
     judged: Vec<Pending<'o>>,
+    /// Where what was put together broke its schema, and is in conflict or one side's again.
+    given_back: Vec<FieldPath>,
 }
 
 impl<'o> Walk<'o> {
     fn new(options: &'o MergeOptions, file: &'o RepoPath) -> Self {
         let path = FieldPath::default();
-        let (decisions, derived, judged) = (Vec::new(), Vec::new(), Vec::new());
-        Self { options, file, path, decisions, derived, judged }
+        let (decisions, given_back) = (Vec::new(), Vec::new());
+        let (derived, judged) = (Vec::new(), Vec::new());
+        Self { options, file, path, decisions, derived, judged, given_back }
     }
 
     /// Merges what the terms have at one place.
@@ -231,6 +237,8 @@ impl<'o> Walk<'o> {
             let kind = ConflictKind::ContestedBase;
             return match at.whole() {
                 Some(Whole::Derived(_)) => self.derive_later(kind, &terms, labels, at),
+                // Who settles a group has to know that it is one.
+                Some(Whole::Group) => self.conflict(kind, GROUP, &terms, labels, at),
                 _ => self.conflict(kind, "atomic", &terms, labels, at),
             };
         }
@@ -273,22 +281,17 @@ impl<'o> Walk<'o> {
         segment: fn(String) -> Segment,
         at: &Cursor<'o>,
     ) -> Result<ValueMap, MergeError> {
-        let mut merged = ValueMap::new();
-        let grouped = self.groups(maps, labels, at, &mut merged)?;
-        let keys: BTreeSet<&String> = maps.iter().flatten().flat_map(|map| map.keys()).collect();
-        for key in keys.into_iter().filter(|key| !grouped.contains(*key)) {
-            let terms = maps.iter().map(|map| map.and_then(|map| map.get(key)).into()).collect();
-            let labels = labels.below(|slot| match slot {
-                Slot::Absent => Some(Slot::Absent),
-                Slot::Value(Value::Map(map) | Value::Localized(map)) => Some(map.get(key).into()),
-                _ => None,
-            });
-            if let Some(value) =
-                self.below(segment(key.clone()), at, |walk, at| walk.place(terms, labels, at))?
-            {
-                merged.insert(key.clone(), value);
-            }
-        }
+        let mut grouped = ValueMap::new();
+        let done = self.groups(maps, labels, at, &mut grouped)?;
+        let open = |slot: Slot<'a>| match slot {
+            Slot::Absent => Some(None),
+            Slot::Value(Value::Map(map) | Value::Localized(map)) => Some(Some(map)),
+            _ => None,
+        };
+        let segment = |key: &String| segment(key.clone());
+        let parts = Parts { terms: maps.to_vec(), open: &open, segment: &segment, fields: &[] };
+        let mut merged = self.parts(&parts, labels, at, &done)?;
+        merged.extend(grouped);
         Ok(merged)
     }
 

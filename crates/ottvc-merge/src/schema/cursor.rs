@@ -42,6 +42,8 @@ enum Role {
 /// A place in a document, as a schema sees it; without a schema it says nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'s> {
+    /// Whether there is a schema at all.
+    schema: bool,
     depth: usize,
     /// Fields whose patterns match the path so far, or would with more steps.
     alive: Vec<&'s Field>,
@@ -61,6 +63,7 @@ impl<'s> Cursor<'s> {
     pub(crate) fn root(schema: Option<&'s Schema>) -> Self {
         let alive = schema.map(|schema| schema.fields.iter().collect()).unwrap_or_default();
         let start = Self {
+            schema: schema.is_some(),
             depth: 0,
             alive,
             field: None,
@@ -138,6 +141,10 @@ impl<'s> Cursor<'s> {
         self
     }
 
+    /// Whether there is a schema at all.
+    pub(crate) fn has_schema(&self) -> bool {
+        self.schema
+    }
     /// What the schema says about this very place.
     pub(crate) fn field(&self) -> Option<&'s Field> {
         self.field

@@ -104,6 +104,7 @@ impl<'o> Walk<'o> {
                 rule => (ConflictKind::Invalid, rule),
             };
             self.dispute(&mut document, pending, kind, policy)?;
+            self.given_back.push(pending.path.clone());
         }
         Ok(Some(document))
     }
@@ -111,7 +112,9 @@ impl<'o> Walk<'o> {
     /// Has functions make the fields that several sides changed. They see the document without any of
     /// these, so that no order among them matters.
     fn derive(&mut self, document: &mut Value) -> Result<(), MergeError> {
-        let derived = std::mem::take(&mut self.derived);
+        let mut derived = std::mem::take(&mut self.derived);
+        // What is held inside a conflict over its place is made when that is settled.
+        derived.retain(|it| matches!(document.get(&it.path), Some(Value::Conflict(_))));
         let mut facts = document.clone();
         for pending in derived.iter().filter(|pending| !pending.path.is_root()) {
             facts.set(&pending.path, None)?;

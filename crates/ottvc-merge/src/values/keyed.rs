@@ -6,6 +6,7 @@ use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value};
 
+use super::parts::Parts;
 use super::{Labels, Walk};
 use crate::MergeError;
 use crate::algebra::{settle_by, simplify_by};
@@ -22,25 +23,20 @@ impl<'o> Walk<'o> {
         labels: Labels<'a>,
         at: &Cursor<'o>,
     ) -> Result<KeyedList, MergeError> {
-        let keys: BTreeSet<&Key> =
-            lists.iter().flatten().flat_map(|list| list.items().keys()).collect();
-        let mut items = BTreeMap::new();
-        for key in keys {
-            let item = |list: &'a KeyedList| list.items().get(key);
-            let terms = lists.iter().map(|list| list.and_then(item).into()).collect();
-            let labels = labels.below(|slot| match slot {
-                Slot::Absent => Some(Slot::Absent),
-                Slot::Value(Value::Keyed(list)) if list.fields() == any.fields() => {
-                    Some(list.items().get(key).into())
-                }
-                _ => None,
-            });
-            if let Some(item) =
-                self.below(any.segment(key), at, |walk, at| walk.place(terms, labels, at))?
-            {
-                items.insert(key.clone(), item);
+        let open = |slot: Slot<'a>| match slot {
+            Slot::Absent => Some(None),
+            Slot::Value(Value::Keyed(list)) if list.fields() == any.fields() => {
+                Some(Some(list.items()))
             }
-        }
+            _ => None,
+        };
+        let parts = Parts {
+            terms: lists.iter().map(|list| list.map(KeyedList::items)).collect(),
+            open: &open,
+            segment: &|key| any.segment(key),
+            fields: any.fields(),
+        };
+        let items = self.parts(&parts, labels, at, &BTreeSet::new())?;
         let order = match order_of(at.order(), items.iter()) {
             Some(order) => ListOrder::Known(order),
             None => {

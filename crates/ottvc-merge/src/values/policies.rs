@@ -98,17 +98,19 @@ impl<'o> Walk<'o> {
 
 /// The only side whose field is greatest; sides that do not compare decide nothing.
 fn latest(field: &str, terms: &[Slot<'_>]) -> Outcome {
-    let mut sides: Vec<(&Value, &Value)> = Vec::new();
-    for side in terms.iter().step_by(2).filter_map(|slot| slot.value()) {
-        match side {
-            Value::Map(map) => match map.get(field) {
-                Some(stamp) => sides.push((stamp, side)),
-                None => return Outcome::Conflict,
-            },
-            _ => return Outcome::Unfit,
-        }
+    let sides = || terms.iter().step_by(2).filter_map(|slot| slot.value());
+    if !sides().all(|side| matches!(side, Value::Map(_))) {
+        return Outcome::Unfit;
     }
+    let Some(sides) = sides().map(|side| stamped(side, field)).collect::<Option<Vec<_>>>() else {
+        return Outcome::Conflict;
+    };
     greatest(&sides, Ordering::is_gt).into()
+}
+
+/// A map with what it says in `field`.
+fn stamped<'a>(side: &'a Value, field: &str) -> Option<(&'a Value, &'a Value)> {
+    if let Value::Map(map) = side { Some((map.get(field)?, side)) } else { None }
 }
 
 /// The value whose measure goes before all others, if there is one.
@@ -157,14 +159,15 @@ fn leaf(policy: &Policy, terms: &[Slot<'_>]) -> Outcome {
             greatest(&measured, before).into()
         }
         Policy::Ordered { steps, least } => {
-            let mut found = Vec::new();
-            for side in &sides {
-                let Value::String(text) = side else { return Outcome::Unfit };
-                match steps.iter().position(|step| step == text) {
-                    Some(place) => found.push(place),
-                    None => return Outcome::Conflict,
-                }
+            if !sides.iter().all(|side| matches!(side, Value::String(_))) {
+                return Outcome::Unfit;
             }
+            let place = |side: &&Value| {
+                steps.iter().position(|step| matches!(side, Value::String(text) if text == step))
+            };
+            let Some(found) = sides.iter().map(place).collect::<Option<Vec<usize>>>() else {
+                return Outcome::Conflict;
+            };
             let end = if *least { found.iter().min() } else { found.iter().max() };
             let step = end.and_then(|place| steps.get(*place));
             step.map(|step| Value::from(step.as_str())).into()

@@ -152,9 +152,9 @@ pub(crate) fn kept(
             });
             let decided = merged.decisions.iter().any(|one| place.starts_with(&one.path));
             let field = FieldPath(place.0.iter().take(1).cloned().collect());
-            let weighed = |name: &&str| field == root.key(**name);
+            let weighed = |name: &&str| field == root.key(*name);
             let weighed = schema
-                && NEW.iter().chain(&ONE_OF).any(|name| weighed(&name))
+                && NEW.iter().chain(&ONE_OF).any(|name| weighed(name))
                 && changed(&its, &field);
             !(in_result || in_conflict || decided || weighed)
         })

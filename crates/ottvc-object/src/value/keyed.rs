@@ -7,7 +7,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::conflict::Conflict;
+use crate::conflict::{Conflict, ConflictKind};
 use crate::error::ObjectError;
 use crate::field_path::Segment;
 use crate::value::{MAX_KEY_BYTES, Value, ValueMap};
@@ -253,6 +253,16 @@ impl KeyedList {
             }
             Value::Conflict(_) if key.0.len() != self.fields.len() => {
                 Err(bad("a key does not have one part for each key field".into()))
+            }
+            // Sides that disagree about the key itself hold one each.
+            Value::Conflict(conflict) if conflict.kind == ConflictKind::RenameRename => {
+                let keyed =
+                    |value: &Value| matches!(value, Value::Map(map) if self.key_of(map).is_ok());
+                if conflict.all_values(&keyed) {
+                    Ok(())
+                } else {
+                    Err(bad("a conflict over the key of an item is among items".into()))
+                }
             }
             Value::Conflict(conflict)
                 if !conflict.all_values(&|value| self.has_key(value, key)) =>
