@@ -1,4 +1,4 @@
-//! The order of a keyed list (section 6), on numbers: a key is its rank among the merged keys.
+//! The order of a keyed list (section 4), on numbers: a key is its rank among the merged keys.
 //!
 //! A sequence is one term's order of the keys it holds; keys that the merged list lacks are gone
 //! before. The result is a permutation of all ranks, or `None` where the sides contradict each other.

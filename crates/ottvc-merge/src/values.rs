@@ -1,6 +1,6 @@
 //! The merge of documents: one walk over all terms at once, from the root down.
 //!
-//! At every place the steps of section 5 are tried in their order, S0 to S9. Equal subtrees are taken
+//! At every place the steps of section 3 are tried in their order, S0 to S9. Equal subtrees are taken
 //! without being walked, and a conflict is put in place of the value it is about, so no conflict
 //! stands below another.
 

@@ -150,7 +150,7 @@ pub(super) fn broken_together(
         for invariant in at.invariants().iter().filter(|invariant| invariant.looks_far()) {
             let broken = |document: &Value, map: &Value| !invariant.holds(map, document);
             let own = |side: &&Value| side.get(path).is_some_and(|map| broken(side, map));
-            if broken(merged, map) && !sides.iter().any(|side| own(&side)) {
+            if broken(merged, map) && !sides.iter().any(own) {
                 let why = format!("`{invariant}` must hold");
                 let value = format!("{path}").chars().take(MAX_KEY_BYTES).collect();
                 found.push(Finding { path: path.clone(), rule: "invariants", value, why });

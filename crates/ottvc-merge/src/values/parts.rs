@@ -131,6 +131,15 @@ impl<K: Ord + Clone> Parts<'_, '_, K> {
         }
     }
 
+    /// An entry as it would be under `key`: what holds its key holds that one, so that it may stand in
+    /// a conflict there.
+    fn under(&self, key: &K, entry: Value) -> Value {
+        match (self.segment)(key) {
+            Segment::Item(_) => self.located(key, entry),
+            _ => entry,
+        }
+    }
+
     /// An entry without what says its place.
     fn content(&self, entry: &Value) -> Value {
         match entry {
@@ -168,17 +177,17 @@ impl<'o> Walk<'o> {
         let keys: BTreeSet<&K> =
             parts.terms.iter().flatten().flat_map(|entries| entries.keys()).collect();
         for key in keys.into_iter().filter(|key| !settled.contains(*key)) {
-            let find = |entries: &'a Entries<K>| {
-                let old = || plan.follow.get(key).and_then(|old| entries.get(old));
-                entries.get(key).or_else(old)
-            };
-            let terms = parts.terms.iter().map(|term| term.and_then(find).into()).collect();
-            let labels = labels
-                .below(|slot| (parts.open)(slot).map(|entries| entries.and_then(find).into()));
-            let segment = (parts.segment)(key);
-            if let Some(value) =
+            let value = if let Some(old) = plan.follow.get(key) {
+                self.followed(parts, (key, old), labels, at)?
+            } else {
+                let find = |entries: &'a Entries<K>| entries.get(key);
+                let terms = parts.terms.iter().map(|term| term.and_then(find).into()).collect();
+                let labels = labels
+                    .below(|slot| (parts.open)(slot).map(|entries| entries.and_then(find).into()));
+                let segment = (parts.segment)(key);
                 self.below(segment, at, |walk, at| walk.place(terms, labels, at))?
-            {
+            };
+            if let Some(value) = value {
                 merged.insert(key.clone(), value);
             }
         }
@@ -189,6 +198,31 @@ impl<'o> Walk<'o> {
             self.apart(parts, (old, ours, theirs), at, &mut merged)?;
         }
         Ok(merged)
+    }
+
+    /// Merges an entry under the key that a side gave it; the others have it under `old`.
+    fn followed<'a, K: Ord + Clone>(
+        &mut self,
+        parts: &Parts<'_, 'a, K>,
+        (key, old): (&K, &K),
+        labels: Labels<'a>,
+        at: &Cursor<'o>,
+    ) -> Result<Option<Value>, MergeError> {
+        let find = |entries: &'a Entries<K>| {
+            let former = || entries.get(old).map(|entry| parts.under(key, entry.clone()));
+            entries.get(key).cloned().or_else(former)
+        };
+        let terms: Vec<Option<Value>> =
+            parts.terms.iter().map(|term| term.and_then(find)).collect();
+        let label = |label: Option<Slot<'a>>| -> Option<Option<Value>> {
+            (parts.open)(label?).map(|entries| entries.and_then(find))
+        };
+        let [ours, base, theirs] = [labels.ours, labels.base, labels.theirs].map(label);
+        let [ours, base, theirs] =
+            [&ours, &base, &theirs].map(|it| it.as_ref().map(|it| it.as_ref().into()));
+        let terms = terms.iter().map(|term| term.as_ref().into()).collect();
+        let labels = Labels { ours, base, theirs };
+        self.below((parts.segment)(key), at, |walk, at| walk.place(terms, labels, at))
     }
 
     /// Merges three values that stand nowhere yet.
@@ -248,8 +282,9 @@ impl<'o> Walk<'o> {
             let entry = match old {
                 // What the other side did to the entry under its former key comes along.
                 Some(old) => {
-                    let mut terms =
-                        [own.clone(), parts.get(1, old).cloned(), parts.get(other, old).cloned()];
+                    let under =
+                        |term| parts.get(term, old).map(|entry| parts.under(key, entry.clone()));
+                    let mut terms = [own.clone(), under(1), under(other)];
                     if side == 2 {
                         terms.reverse();
                     }

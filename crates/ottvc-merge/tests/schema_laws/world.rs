@@ -41,6 +41,8 @@ fields:
   /kept:   {type: map, delete: edit_wins}
   /gone:   {type: map, delete: delete_wins}
   /said:   {type: string, on_conflict: non_empty}
+  /names:  {type: map}
+  /people: {type: keyed, keys: [id], order: none}
   /made/**: {merge: derived(sum)}
 ";
     Arc::new(Schema::parse(text).unwrap())
@@ -56,6 +58,9 @@ pub(crate) const COUNTED: [&str; 2] = ["count", "deep"];
 pub(crate) const ORDERED: [&str; 2] = ["rail", "apart"];
 /// Fields that a function makes after the merge.
 pub(crate) const MADE: &str = "made";
+
+/// Fields whose entries are given other keys, so that a place is not where its value came from.
+pub(crate) const MOVED: [&str; 2] = ["names", "people"];
 
 /// The document without these fields.
 pub(crate) fn without(doc: &Doc, fields: &[&str]) -> Doc {
@@ -131,6 +136,28 @@ fn list() -> BoxedStrategy<Value> {
         .boxed()
 }
 
+/// Entries k to m, each now and then under another key, and then knowing its own.
+fn named() -> BoxedStrategy<Vec<(String, ValueMap)>> {
+    let entry = (
+        map(&["x", "y"], number()),
+        prop_oneof![4 => Just(None), 1 => Just(Some("u")), 1 => Just(Some("v"))],
+    );
+    vec(weighted(0.8, entry), 3)
+        .prop_map(|entries| {
+            let mut all: Vec<(String, ValueMap)> = Vec::new();
+            for (key, entry) in ["k", "l", "m"].iter().zip(entries) {
+                let Some((mut map, new)) = entry else { continue };
+                let new = new.filter(|new| !all.iter().any(|(key, _)| key == new));
+                if new.is_some() {
+                    map.insert("$from".into(), Value::set_of([Value::from(*key)]).unwrap());
+                }
+                all.push((new.unwrap_or(key).to_owned(), map));
+            }
+            all
+        })
+        .boxed()
+}
+
 fn tags() -> BoxedStrategy<Value> {
     prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..=3)
         .prop_map(|tags| Value::set_of(tags.into_iter().map(Value::from)).unwrap())
@@ -168,6 +195,22 @@ fn field(name: &str) -> BoxedStrategy<Value> {
             map(&["x", "y", "z"], number()).prop_map(Value::Map).boxed()
         }
         "win" | "cast" | "rail" | "apart" | "rate" => list(),
+        "names" => named()
+            .prop_map(|all| Value::map(all.into_iter().map(|(key, map)| (key, Value::Map(map)))))
+            .boxed(),
+        "people" => named()
+            .prop_map(|all| {
+                let mut items: Vec<ValueMap> = all
+                    .into_iter()
+                    .map(|(key, mut map)| {
+                        map.insert("id".into(), key.into());
+                        map
+                    })
+                    .collect();
+                items.sort_by(|a, b| a.get("id").cmp(&b.get("id")));
+                Value::Keyed(KeyedList::new(vec!["id".into()], items).unwrap())
+            })
+            .boxed(),
         "made" => map(&["x", "y"], number()).prop_map(Value::Map).boxed(),
         _ => word(),
     };
@@ -175,10 +218,10 @@ fn field(name: &str) -> BoxedStrategy<Value> {
 }
 
 /// Every field of the schema, and one that it does not name.
-pub(crate) const FIELDS: [&str; 26] = [
+pub(crate) const FIELDS: [&str; 28] = [
     "atom", "prose", "loc", "tags", "seq", "top", "low", "step", "when", "count", "deep", "qc",
     "hook", "whole", "group", "win", "cast", "rail", "apart", "rate", "kept", "gone", "said",
-    "made", "free", "more",
+    "made", "names", "people", "free", "more",
 ];
 
 /// A document with some of the fields.
