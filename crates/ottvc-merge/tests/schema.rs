@@ -350,6 +350,13 @@ fn json_schema_says_what_plain_json_is() {
             },
         })
     );
+    // Patterns of any depth end, and so do those that describe more than there is room for.
+    let many: String =
+        (1..60).map(|n| format!("  {}/x{n}: {{type: bool}}\n", "/*".repeat(n))).collect();
+    assert!(schema(&many).json_schema().to_string().len() < 10_000_000);
+    let rest =
+        schema("  /a/**: {type: keyed, keys: [k]}\n  /b/**: {type: localized, of: string}\n");
+    assert!(rest.json_schema().to_string().len() < 10_000);
     // The built-in one ends, though it has patterns of any depth.
     let edition = Schema::edition().unwrap().json_schema();
     assert_eq!(

@@ -88,6 +88,34 @@ fn every_planted_fault_is_caught() {
     }
 }
 
+/// Plain JSON gives back every document that has the kinds its schema names, and converting, judging
+/// and describing end for all others.
+#[test]
+fn plain_json_loses_nothing() {
+    let schema = &*world::SCHEMA;
+    let config = ProptestConfig {
+        cases: cases(),
+        source_file: Some(file!()),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
+            "proptest-regressions",
+        ))),
+        ..ProptestConfig::default()
+    };
+    let run = TestRunner::new(config).run(&world(), |world| {
+        for doc in
+            world.clean.iter().chain(&world.disputed(Engine::Sound { schema: true }, &[])).flatten()
+        {
+            let converted = schema.convert(doc);
+            prop_assert_eq!(&schema.convert(&converted), &converted);
+            prop_assert_eq!(&schema.read_plain(&schema.to_plain(&converted)).unwrap(), &converted);
+            prop_assert!(Document::new(converted.clone()).is_ok());
+            ottvc_merge::schema::validate(&converted, schema);
+        }
+        Ok(())
+    });
+    run.unwrap();
+}
+
 /// M(b, o, t).
 fn three(engine: Engine, base: &Doc, ours: &Doc, theirs: &Doc) -> Merged {
     engine.run(&[ours.clone(), base.clone(), theirs.clone()], false)

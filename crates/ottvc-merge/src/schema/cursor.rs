@@ -145,6 +145,10 @@ impl<'s> Cursor<'s> {
     pub(crate) fn has_schema(&self) -> bool {
         self.schema
     }
+    /// How many steps it is from the root; no more are counted where no pattern is left.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
     /// What the schema says about this very place.
     pub(crate) fn field(&self) -> Option<&'s Field> {
         self.field

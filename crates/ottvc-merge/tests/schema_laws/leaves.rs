@@ -153,9 +153,7 @@ pub(crate) fn kept(
             let decided = merged.decisions.iter().any(|one| place.starts_with(&one.path));
             let field = FieldPath(place.0.iter().take(1).cloned().collect());
             let weighed = |name: &&str| field == root.key(*name);
-            let weighed = schema
-                && NEW.iter().chain(&ONE_OF).any(|name| weighed(name))
-                && changed(&its, &field);
+            let weighed = schema && NEW.iter().chain(&ONE_OF).any(weighed) && changed(&its, &field);
             !(in_result || in_conflict || decided || weighed)
         })
         .cloned()
