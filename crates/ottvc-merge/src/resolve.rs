@@ -1,11 +1,11 @@
 //! Settling conflicts in a document, one place at a time.
 
-use ottvc_object::conflict::{Conflict, ConflictKind, Term};
+use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{ListOrder, Value};
 
 use crate::MergeError;
-use crate::values::{GROUP, complete_order, group_names};
+use crate::values::{GROUP, RENAME, complete_order, group_names};
 
 /// What to put in place of a conflict.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ pub fn resolve_document(
     if at.is_root() {
         return Ok(value);
     }
-    if conflict.kind == ConflictKind::RenameRename && !at.is_root() {
+    if conflict.policy == RENAME && !at.is_root() {
         return move_to(document, at, value.as_ref()).map(Some);
     }
     let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();

@@ -11,6 +11,7 @@ use ottvc_object::RepoPath;
 use ottvc_object::field_path::FieldPath;
 
 use crate::functions::Functions;
+use crate::memory::Memory;
 use crate::pattern::{Step, matches_field, steps_of};
 use crate::{MergeError, Schema};
 
@@ -28,6 +29,8 @@ pub struct MergeOptions {
     pub functions: Functions,
     /// Which editions the sides are, for a schema that prefers some.
     pub editions: Editions,
+    /// Resolutions to be applied where the same disagreement comes again.
+    pub memory: Memory,
 }
 
 /// The editions of the first and the last side.
@@ -47,6 +50,7 @@ impl Default for MergeOptions {
             schema: None,
             functions: Functions::default(),
             editions: Editions::default(),
+            memory: Memory::default(),
         }
     }
 }

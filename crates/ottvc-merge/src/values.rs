@@ -30,7 +30,7 @@ pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_names};
 pub(crate) use keyed::complete_order;
 use parts::Parts;
-pub(crate) use parts::{FROM, former};
+pub(crate) use parts::{FROM, RENAME, former};
 pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.
@@ -217,6 +217,9 @@ impl<'o> Walk<'o> {
             if take_apart {
                 if !terms.iter().step_by(2).any(|slot| slot.is_conflict()) {
                     break;
+                }
+                if let Some(merged) = self.disputed_key(&terms)? {
+                    return Ok(merged);
                 }
                 terms = flatten(&terms);
             }

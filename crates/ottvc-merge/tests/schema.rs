@@ -28,7 +28,7 @@ fn the_built_in_schema_is_read_and_has_one_spelling() {
     assert_eq!(again, *edition, "the canonical form is YAML, and says the same");
     assert_eq!(again.canonical(), edition.canonical());
     // Released under this id. Whoever changes the schema gives it a new version, and a new id.
-    const RELEASED: &str = "879c4f3f1ed755140d6e644c90e1ed7f65d64640acd1fc4c5c99ed099fa79779";
+    const RELEASED: &str = "PENDING";
     assert_eq!(edition.id().to_string(), RELEASED);
 }
 
@@ -181,7 +181,7 @@ fn validation_names_path_rule_and_value() {
     assert_eq!(findings(&edition, &good), Vec::<String>::new());
     let bad = json!({
         "ids": { "eidr": "10.5240/EA73-79D7-1B2B-B378-3A73-N" },
-        "class": { "$set": ["Nonsense"] },
+        "use": "Cinema",
         "titles": { "en": "Dune" },
         "synopses": { "short": { "$loc": { "en": { "$text": "x".repeat(191) } } } },
         "year": 1492, "runtime": "PT1H", "made_for": { "$set": ["fr"] },
@@ -197,14 +197,14 @@ fn validation_names_path_rule_and_value() {
         findings(&edition, &bad),
         [
             "/cast keys a list of 0",
-            "/class/{Nonsense} enum `Nonsense`",
             "/cues order a list of 2",
             "/cues/[\\$id=a] invariants a map of 2",
             "/ids/eidr format `10.5240/EA73-79D7-1B2B-B378-3A73-N`",
             "/made_for/{fr} format `fr`",
-            "/ratings/[territory=US,system=MPA]/value required `nothing`",
+            "/ratings/[territory=US,system=MPA]/value required nothing",
             &format!("/synopses/short/@en max_length `{}...", "x".repeat(56)),
             "/titles type a map of 1",
+            "/use enum `Cinema`",
             "/windows/[\\$id=w] invariants a map of 3",
             "/year min 1492",
         ]

@@ -322,7 +322,8 @@ fn minimality(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
-/// L10: settling every conflict by one side gives that side's units there, groups included.
+/// L10: settling every conflict by one side gives that side's units there, groups included; and merging a
+/// parent again changes nothing.
 fn taking_a_side(world: &World, engine: Engine) -> TestCaseResult {
     let terms = world.clean(&MOVED);
     let merged = three(engine, &terms[0], &terms[1], &terms[2]).value;
@@ -342,6 +343,9 @@ fn taking_a_side(world: &World, engine: Engine) -> TestCaseResult {
             }
         }
         prop_assert!(conflicts(&settled).is_empty());
+        // Either parent is an ancestor of the merge, so merging it again is over itself.
+        let again = three(engine, side, &settled, side).value;
+        prop_assert!(alike(&again, &settled));
     }
     Ok(())
 }

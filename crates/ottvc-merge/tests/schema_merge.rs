@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottvc_merge::{
-    Chosen, Functions, MAX_FUNCTION_BYTES, MergeOptions, Merged, Question, Schema, Side, Versioned,
-    merge_documents, merge_values,
+    Chosen, Functions, MAX_FUNCTION_BYTES, Memory, MemoryKey, MergeOptions, Merged, Question,
+    Schema, Side, Versioned, merge_documents, merge_values,
 };
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::{ConflictKind, Terms};
@@ -239,6 +239,42 @@ fn decisions_inside_what_is_given_back_are_not_told() {
     assert!(merged.decisions.is_empty());
     let merged = merge(&under(&schema), &doc(2, 9, 2), &doc(1, 9, 1), &doc(1, 5, 3));
     assert_eq!(merged.decisions.len(), 1);
+}
+
+/// The same disagreement, at another place that the same pattern speaks for, is settled as before.
+#[test]
+fn what_was_settled_before_is_settled_alike() {
+    let schema = schema("  /t/*: {type: string}\n  /w: {type: map, invariants: [a < b]}\n");
+    let doc = |key: &str, text: &str| json!({ "t": { key: text } });
+    let first = merge(&under(&schema), &doc("x", "b"), &doc("x", "a"), &doc("x", "c"));
+    let document = first.value.unwrap();
+    let Some(Value::Conflict(conflict)) = document.get(&"/t/x".parse().unwrap()) else { panic!() };
+    let key = MemoryKey::of(conflict, Some(&schema)).unwrap();
+    let with = |result: Option<Value>| {
+        let mut memory = Memory::default();
+        memory.remember(key, "r1", result);
+        MergeOptions { memory, ..under(&schema) }
+    };
+    let options = with(Some("d".into()));
+    let again = merge(&options, &doc("y", "c"), &doc("y", "a"), &doc("y", "b"));
+    assert_eq!(json_of(&again), doc("y", "d"));
+    let told: Vec<(&str, Chosen)> =
+        again.decisions.iter().map(|one| (one.rule.as_str(), one.chosen)).collect();
+    assert_eq!(told, [("memory: r1", Chosen::Merged)]);
+    let gone = merge(&with(None), &doc("y", "c"), &doc("y", "a"), &doc("y", "b"));
+    assert_eq!(json_of(&gone), json!({ "t": {} }));
+    let other_base = merge(&options, &doc("y", "c"), &doc("y", "z"), &doc("y", "b"));
+    assert_eq!(other_base.conflicts.len(), 1, "hits that differ in the base are for people");
+    let other_kind =
+        merge(&with(Some(Value::Int(1))), &doc("y", "c"), &doc("y", "a"), &doc("y", "b"));
+    assert_eq!(other_kind.conflicts.len(), 1, "what may not stand there is not put there");
+    let bases = MergeOptions { decisions: false, ..options };
+    assert_eq!(merge(&bases, &doc("y", "c"), &doc("y", "a"), &doc("y", "b")).conflicts.len(), 1);
+
+    let window = |a: i64, b: i64| json!({ "w": { "a": a, "b": b } });
+    let broken = merge(&under(&schema), &window(8, 9), &window(1, 9), &window(1, 5)).value.unwrap();
+    let Some(Value::Conflict(conflict)) = broken.get(&"/w".parse().unwrap()) else { panic!() };
+    assert_eq!(MemoryKey::of(conflict, Some(&schema)), None);
 }
 
 /// A contested invariant is still contested when the conflict is merged again.

@@ -105,9 +105,12 @@ struct Check<'d> {
 
 impl Check<'_> {
     fn found(&mut self, rule: &'static str, value: &Value, why: impl Into<String>) {
+        self.told(rule, shown(value), why);
+    }
+
+    fn told(&mut self, rule: &'static str, value: String, why: impl Into<String>) {
         if self.findings.len() < MAX_FINDINGS {
-            let path = self.path.clone();
-            self.findings.push(Finding { path, rule, value: shown(value), why: why.into() });
+            self.findings.push(Finding { path: self.path.clone(), rule, value, why: why.into() });
         }
     }
 
@@ -135,10 +138,10 @@ impl Check<'_> {
             Value::Map(map) => {
                 for (key, below) in at.required() {
                     if map.get(key).is_none_or(|value| *value == Value::Null) {
-                        let whole = Value::from("nothing");
                         self.path.0.push(Segment::Key(key.to_owned()));
                         let kind = below.kind().map_or("value", Type::word);
-                        self.found("required", &whole, format!("a {kind} is needed"));
+                        let had = map.get(key).map_or("nothing".to_owned(), shown);
+                        self.told("required", had, format!("a {kind} is needed"));
                         self.path.0.pop();
                     }
                 }

@@ -98,7 +98,9 @@ impl<'o> Walk<'o> {
                 continue;
             };
             let findings = findings_at(value, &document, &pending.at);
-            let Some(first) = findings.first() else { continue };
+            // A kind is nothing that sides put together: each of them had it.
+            let together = |finding: &&Finding| !matches!(finding.rule, "type" | "keys" | "order");
+            let Some(first) = findings.iter().find(together) else { continue };
             let (kind, policy) = match first.rule {
                 "invariants" => (ConflictKind::Invariant, "invariants"),
                 rule => (ConflictKind::Invalid, rule),

@@ -1,12 +1,14 @@
-//! What decides where policies could not (S8): rules of the call, then fallbacks of the schema.
+//! What decides where policies could not (S8): rules of the call, fallbacks of the schema, and what
+//! was decided before.
 //!
 //! Whatever is decided here would be a conflict otherwise, and is reported.
 
-use ottvc_object::conflict::{ConflictKind, Terms};
-use ottvc_object::field_path::FieldPath;
+use ottvc_object::conflict::{Conflict, ConflictKind, Terms};
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::Value;
 
-use super::{Labels, Shape, Walk};
+use super::{Labels, Shape, Walk, group_names};
+use crate::memory::MemoryKey;
 use crate::schema::{Cursor, Delete, Fallback};
 use crate::slot::Slot;
 use crate::{MergeError, Side};
@@ -59,7 +61,46 @@ impl<'o> Walk<'o> {
             self.decided(rule, chosen, terms)?;
             return Ok(slot.to_value());
         }
-        Ok(Some(Value::Conflict(Box::new(self.conflict_of(kind, policy, terms)?))))
+        let conflict = self.conflict_of(kind, policy, terms)?;
+        if let Some((name, result)) = self.recall(&conflict, terms) {
+            let slot: Slot<'_> = result.as_ref().into();
+            self.decided(format!("memory: {name}"), labels.name_of(slot), terms)?;
+            return Ok(result);
+        }
+        Ok(Some(Value::Conflict(Box::new(conflict))))
+    }
+
+    /// Returns how this disagreement was settled before, if that may stand here.
+    fn recall(
+        &self,
+        conflict: &Conflict<Value>,
+        terms: &[Slot<'_>],
+    ) -> Option<(String, Option<Value>)> {
+        if !self.options.decisions || self.options.memory.is_empty() {
+            return None;
+        }
+        let key = MemoryKey::of(conflict, self.options.schema.as_deref())?;
+        let known = self.options.memory.recall(&key)?;
+        let fits = known.result.as_ref().is_none_or(|value| self.may_stand(value, terms));
+        fits.then(|| (known.name.clone(), known.result.clone()))
+    }
+
+    /// Whether a value that no side has may stand here: of a kind that a side has, without conflicts,
+    /// an item with its key, a group of its fields.
+    pub(super) fn may_stand(&self, value: &Value, terms: &[Slot<'_>]) -> bool {
+        let mut sides = terms.iter().step_by(2).filter_map(|slot| slot.value());
+        let kind = sides.any(|side| side.kind_number() == value.kind_number());
+        let place = match (self.path.segments().last(), value) {
+            (Some(Segment::Item(parts)), Value::Map(map)) => {
+                parts.iter().all(|(field, part)| map.get(field) == Some(part))
+            }
+            (Some(Segment::Key(key)), Value::Map(map)) if terms_are_groups(terms, key) => {
+                group_names(key)
+                    .is_some_and(|names| map.keys().all(|it| names.contains(&it.as_str())))
+            }
+            _ => true,
+        };
+        kind && place && !value.has_conflict()
     }
 
     /// Returns what the first of rule and fallback takes that has something to take.
@@ -158,12 +199,23 @@ impl<'o> Walk<'o> {
     }
 }
 
-impl<'a> Labels<'a> {
+impl Labels<'_> {
     /// Whose this is.
-    pub(super) fn name_of(self, slot: Slot<'a>) -> Chosen {
+    pub(super) fn name_of(self, slot: Slot<'_>) -> Chosen {
         let has = |side: &Side| self.of(*side) == Some(slot);
         [Side::Ours, Side::Theirs].into_iter().find(has).map_or(Chosen::Merged, Chosen::Side)
     }
+}
+
+/// Whether these are the terms of a group: maps of the fields that the key names.
+fn terms_are_groups(terms: &[Slot<'_>], key: &str) -> bool {
+    group_names(key).is_some_and(|names| {
+        let mut maps = terms.iter().filter_map(|slot| slot.value());
+        maps.all(|value| match value {
+            Value::Map(map) => map.keys().all(|field| names.contains(&field.as_str())),
+            _ => false,
+        })
+    })
 }
 
 /// The slot that all of `slots` are, if there is one.

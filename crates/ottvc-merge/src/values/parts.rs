@@ -6,17 +6,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_object::conflict::ConflictKind;
+use ottvc_object::conflict::{ConflictKind, Term};
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::Value;
 
 use super::{Labels, Walk};
 use crate::MergeError;
+use crate::algebra::{agreed_by, simplify_by};
 use crate::schema::Cursor;
-use crate::slot::Slot;
+use crate::slot::{Slot, flatten};
 
 /// The field of an entry that lists its former keys.
 pub(crate) const FROM: &str = "$from";
+
+/// The policy of conflicts over the key of an entry. Their terms hold entries with their keys: an item
+/// holds its own, an entry of a map stands in a map of one.
+pub(crate) const RENAME: &str = "rename";
 
 /// The entries of one term.
 type Entries<K> = BTreeMap<K, Value>;
@@ -52,6 +57,42 @@ pub(crate) fn former(segment: &Segment) -> Value {
             parts.first().map_or(Value::Null, |(_, part)| part.clone())
         }
         other => Value::from(other.to_string()),
+    }
+}
+
+/// An entry with its place, as the terms of a conflict over its key hold it.
+fn located(segment: &Segment, entry: Value) -> Value {
+    match (segment, entry) {
+        (Segment::Item(_), entry @ Value::Map(_)) => rekeyed(segment, entry),
+        (Segment::Key(key), entry) => Value::map([(key.clone(), entry)]),
+        (_, entry) => entry,
+    }
+}
+
+/// An item under another key; in a conflict, each of its values.
+fn rekeyed(segment: &Segment, entry: Value) -> Value {
+    match (segment, entry) {
+        (Segment::Item(parts), Value::Map(mut map)) => {
+            map.extend(parts.iter().cloned());
+            Value::Map(map)
+        }
+        (_, Value::Conflict(mut conflict)) => {
+            conflict.terms = conflict.terms.map(|term| rekeyed_term(segment, term));
+            Value::Conflict(conflict)
+        }
+        (_, entry) => entry,
+    }
+}
+
+fn rekeyed_term(segment: &Segment, term: &Term<Value>) -> Term<Value> {
+    match term {
+        Term::Absent => Term::Absent,
+        Term::Value(value) => Term::Value(rekeyed(segment, value.clone())),
+        Term::Contested(inner) => {
+            let mut inner = inner.clone();
+            inner.terms = inner.terms.map(|term| rekeyed_term(segment, term));
+            Term::Contested(inner)
+        }
     }
 }
 
@@ -121,21 +162,14 @@ impl<K: Ord + Clone> Parts<'_, '_, K> {
     /// An entry with its place, as the terms of a conflict over its place hold it: in a list it holds
     /// its own key, in a map it stands under it.
     fn located(&self, key: &K, entry: Value) -> Value {
-        match ((self.segment)(key), entry) {
-            (Segment::Item(parts), Value::Map(mut map)) => {
-                map.extend(parts);
-                Value::Map(map)
-            }
-            (Segment::Key(key), entry) => Value::map([(key, entry)]),
-            (_, entry) => entry,
-        }
+        located(&(self.segment)(key), entry)
     }
 
     /// An entry as it would be under `key`: what holds its key holds that one, so that it may stand in
     /// a conflict there.
     fn under(&self, key: &K, entry: Value) -> Value {
         match (self.segment)(key) {
-            Segment::Item(_) => self.located(key, entry),
+            segment @ Segment::Item(_) => rekeyed(&segment, entry),
             _ => entry,
         }
     }
@@ -262,10 +296,58 @@ impl<'o> Walk<'o> {
         let terms: Vec<Slot<'_>> = held.iter().map(|value| value.as_ref().into()).collect();
         self.path.0.push((parts.segment)(old));
         // Not for rules: what they take would have to be put elsewhere.
-        let conflict = self.conflict_of(ConflictKind::RenameRename, "rename", &terms);
+        let conflict = self.conflict_of(ConflictKind::RenameRename, RENAME, &terms);
         self.path.0.pop();
         merged.insert(old.clone(), Value::Conflict(Box::new(conflict?)));
         Ok(())
+    }
+
+    /// Merges where a side brings a dispute over the key along: each term with its key, so that the
+    /// dispute goes on, or comes to an end under the old key. `None` where there is no such dispute.
+    pub(super) fn disputed_key(
+        &self,
+        terms: &[Slot<'_>],
+    ) -> Result<Option<Option<Value>>, MergeError> {
+        let brings = |slot: &Slot<'_>| matches!(slot, Slot::Conflict(it) if it.policy == RENAME);
+        let Some(segment @ (Segment::Key(_) | Segment::Item(_))) = self.path.segments().last()
+        else {
+            return Ok(None);
+        };
+        if !terms.iter().step_by(2).any(brings) {
+            return Ok(None);
+        }
+        let place = |slot: &Slot<'_>| match slot.to_term() {
+            Term::Value(value) => Term::Value(located(segment, value)),
+            other => other,
+        };
+        let mut all: Vec<Term<Value>> = Vec::new();
+        for (at, slot) in terms.iter().enumerate() {
+            match slot {
+                Slot::Conflict(conflict) if at % 2 == 0 && brings(slot) => {
+                    all.extend(conflict.terms.as_slice().iter().cloned());
+                }
+                slot if at % 2 == 0 => all.extend(flatten(&[*slot]).iter().map(place)),
+                slot => all.push(place(slot)),
+            }
+        }
+        let slots: Vec<Slot<'_>> = all.iter().map(Slot::from).collect();
+        let simple = simplify_by(slots.clone(), &Slot::eq);
+        let held = match agreed_by(&simple, &Slot::eq) {
+            Some(Slot::Absent) => return Ok(Some(None)),
+            Some(Slot::Value(value)) if is_under(segment, value) => {
+                return Ok(Some(match (segment, value) {
+                    (Segment::Key(key), Value::Map(map)) => map.get(key).cloned(),
+                    (_, item) => Some((*item).clone()),
+                }));
+            }
+            // Settled under another key, where the walk does not stand: still for someone to say.
+            Some(_) => slots,
+            None => simple,
+        };
+        let contested = held.iter().skip(1).step_by(2).any(|slot| slot.is_conflict());
+        let kind = if contested { ConflictKind::ContestedBase } else { ConflictKind::RenameRename };
+        let conflict = self.conflict_of(kind, RENAME, &held)?;
+        Ok(Some(Some(Value::Conflict(Box::new(conflict)))))
     }
 
     /// Different entries came to one key: both are held.
@@ -299,11 +381,22 @@ impl<'o> Walk<'o> {
         let [ours, base, theirs] = [0, 1, 2].map(|term| terms.get(term).copied());
         let labels = Labels { ours, base, theirs };
         let settle = |walk: &mut Self, at: &Cursor<'o>| {
-            walk.conflict(ConflictKind::Collision, "rename", &terms, labels, at)
+            walk.conflict(ConflictKind::Collision, "collision", &terms, labels, at)
         };
         if let Some(value) = self.below((parts.segment)(key), at, settle)? {
             merged.insert(key.clone(), value);
         }
         Ok(())
+    }
+}
+
+/// Whether a located entry is located at this step.
+fn is_under(segment: &Segment, located: &Value) -> bool {
+    match (segment, located) {
+        (Segment::Key(key), Value::Map(map)) => map.len() == 1 && map.contains_key(key),
+        (Segment::Item(parts), Value::Map(map)) => {
+            parts.iter().all(|(field, part)| map.get(field) == Some(part))
+        }
+        _ => false,
     }
 }

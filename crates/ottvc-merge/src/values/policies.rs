@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use ottvc_object::conflict::ConflictKind;
-use ottvc_object::field_path::Segment;
 use ottvc_object::value::Value;
 
 use super::{Labels, Shape, Walk};
@@ -78,19 +77,11 @@ impl<'o> Walk<'o> {
             terms.iter().skip(skip).step_by(2).filter_map(|slot| slot.value()).collect::<Vec<_>>()
         };
         let (sides, bases) = (values(0), values(1));
-        let kinds: Vec<u8> = sides.iter().map(|side| side.kind_number()).collect();
         let answer = self.options.functions.ask(name, Question { sides, bases })?;
-        let fits = |value: &Value| {
-            kinds.contains(&value.kind_number())
-                && match (self.path.segments().last(), value) {
-                    (Some(Segment::Item(parts)), Value::Map(map)) => {
-                        parts.iter().all(|(field, part)| map.get(field) == Some(part))
-                    }
-                    _ => true,
-                }
-        };
         match answer {
-            Some(value) if !fits(&value) => Err("the answer does not fit its place".to_owned()),
+            Some(value) if !self.may_stand(&value, terms) => {
+                Err("the answer does not fit its place".to_owned())
+            }
             answer => Ok(answer),
         }
     }

@@ -4,7 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use ottvc_merge::Schema;
-use ottvc_object::value::{KeyedList, Timestamp, Value, ValueMap};
+use ottvc_object::id::ContentId;
+use ottvc_object::value::{AssetRef, KeyedList, Timestamp, Value, ValueMap};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -54,8 +55,8 @@ pub(crate) const NEW: [&str; 5] = ["prose", "loc", "seq", "count", "deep"];
 pub(crate) const ONE_OF: [&str; 6] = ["top", "low", "step", "when", "qc", "hook"];
 /// Fields that are counted, or hold what is counted.
 pub(crate) const COUNTED: [&str; 2] = ["count", "deep"];
-/// Lists whose order says something.
-pub(crate) const ORDERED: [&str; 2] = ["rail", "apart"];
+/// Lists whose order says something, and a field that may have one.
+pub(crate) const ORDERED: [&str; 3] = ["rail", "apart", "free"];
 /// Fields that a function makes after the merge.
 pub(crate) const MADE: &str = "made";
 
@@ -195,6 +196,24 @@ fn field(name: &str) -> BoxedStrategy<Value> {
             map(&["x", "y", "z"], number()).prop_map(Value::Map).boxed()
         }
         "win" | "cast" | "rail" | "apart" | "rate" => list(),
+        "free" => prop_oneof![
+            any::<bool>().prop_map(Value::Bool),
+            decimal(),
+            seq(),
+            tags(),
+            prose(),
+            list(),
+            (0_u8..3).prop_map(|content| {
+                Value::Asset(AssetRef {
+                    digest: ContentId::of(&[content]),
+                    media_type: "image/jpeg".into(),
+                    size: 1,
+                    role: None,
+                })
+            }),
+            map(&["x", "y"], number()).prop_map(Value::Map),
+        ]
+        .boxed(),
         "names" => named()
             .prop_map(|all| Value::map(all.into_iter().map(|(key, map)| (key, Value::Map(map)))))
             .boxed(),

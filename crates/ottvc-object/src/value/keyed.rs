@@ -7,7 +7,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::conflict::{Conflict, ConflictKind};
+use crate::conflict::Conflict;
 use crate::error::ObjectError;
 use crate::field_path::Segment;
 use crate::value::{MAX_KEY_BYTES, Value, ValueMap};
@@ -241,9 +241,9 @@ impl KeyedList {
         self.items.get_mut(key)
     }
 
-    /// Whether `item` is a map that this key names.
-    fn has_key(&self, item: &Value, key: &Key) -> bool {
-        matches!(item, Value::Map(map) if self.key_of(map).is_ok_and(|own| own == *key))
+    /// Whether `item` is a map that some key names.
+    fn has_a_key(&self, item: &Value) -> bool {
+        matches!(item, Value::Map(map) if self.key_of(map).is_ok())
     }
 
     fn check_item(&self, key: &Key, item: &Value) -> Result<(), ObjectError> {
@@ -254,20 +254,9 @@ impl KeyedList {
             Value::Conflict(_) if key.0.len() != self.fields.len() => {
                 Err(bad("a key does not have one part for each key field".into()))
             }
-            // Sides that disagree about the key itself hold one each.
-            Value::Conflict(conflict) if conflict.kind == ConflictKind::RenameRename => {
-                let keyed =
-                    |value: &Value| matches!(value, Value::Map(map) if self.key_of(map).is_ok());
-                if conflict.all_values(&keyed) {
-                    Ok(())
-                } else {
-                    Err(bad("a conflict over the key of an item is among items".into()))
-                }
-            }
-            Value::Conflict(conflict)
-                if !conflict.all_values(&|value| self.has_key(value, key)) =>
-            {
-                Err(bad("a conflict over an item is among items of its key".into()))
+            // Of any key: sides that disagree about the key itself hold one each.
+            Value::Conflict(conflict) if !conflict.all_values(&|value| self.has_a_key(value)) => {
+                Err(bad("a conflict over an item is among items".into()))
             }
             Value::Map(_) | Value::Conflict(_) => Ok(()),
             other => Err(bad(format!("{} cannot be an item of a keyed list", other.kind_phrase()))),
