@@ -2,10 +2,10 @@
 
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, Value};
+use ottvc_object::value::{ListOrder, RENAME, Value};
 
 use crate::MergeError;
-use crate::values::{GROUP, RENAME, complete_order, group_names};
+use crate::values::{GROUP, complete_order, group_names};
 
 /// What to put in place of a conflict.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::conflict::{ConflictKind, Term};
 use ottvc_object::field_path::Segment;
-use ottvc_object::value::Value;
+use ottvc_object::value::{RENAME, Value};
 
 use super::{Labels, Walk};
 use crate::MergeError;
@@ -18,10 +18,6 @@ use crate::slot::{Slot, flatten};
 
 /// The field of an entry that lists its former keys.
 pub(crate) const FROM: &str = "$from";
-
-/// The policy of conflicts over the key of an entry. Their terms hold entries with their keys: an item
-/// holds its own, an entry of a map stands in a map of one.
-pub(crate) const RENAME: &str = "rename";
 
 /// The entries of one term.
 type Entries<K> = BTreeMap<K, Value>;
@@ -259,17 +255,20 @@ impl<'o> Walk<'o> {
         self.below((parts.segment)(key), at, |walk, at| walk.place(terms, labels, at))
     }
 
-    /// Merges three values that stand nowhere yet.
+    /// Merges three values that stand nowhere yet. With `swap` theirs comes first: what is held inside a
+    /// conflict has to be the same whichever side was called ours, conflicts in it included.
     fn loose(
         &mut self,
         segment: Segment,
         [ours, base, theirs]: [Option<Value>; 3],
+        swap: bool,
         at: &Cursor<'o>,
     ) -> Result<Option<Value>, MergeError> {
         let [ours, base, theirs]: [Slot<'_>; 3] =
             [&ours, &base, &theirs].map(|value| value.as_ref().into());
         let labels = Labels { ours: Some(ours), base: Some(base), theirs: Some(theirs) };
-        self.below(segment, at, |walk, at| walk.place(vec![ours, base, theirs], labels, at))
+        let terms = if swap { vec![theirs, base, ours] } else { vec![ours, base, theirs] };
+        self.below(segment, at, |walk, at| walk.place(terms, labels, at))
     }
 
     /// Two sides gave one entry different keys: its content is merged once, its place is disputed.
@@ -282,7 +281,8 @@ impl<'o> Walk<'o> {
     ) -> Result<(), MergeError> {
         let entries = [parts.get(0, our_key), parts.get(1, old), parts.get(2, their_key)];
         let contents = entries.map(|entry| entry.map(|entry| parts.content(entry)));
-        let together = self.loose((parts.segment)(old), contents.clone(), at)?;
+        let together =
+            self.loose((parts.segment)(old), contents.clone(), their_key < our_key, at)?;
         let [ours, base, theirs] = contents;
         let (ours, theirs) = match together {
             Some(together) if !matches!(together, Value::Conflict(_)) => {
@@ -370,7 +370,7 @@ impl<'o> Walk<'o> {
                     if side == 2 {
                         terms.reverse();
                     }
-                    self.loose((parts.segment)(key), terms, at)?
+                    self.loose((parts.segment)(key), terms, side == 2, at)?
                 }
                 None => own.clone(),
             };
