@@ -151,7 +151,7 @@ fn nothing_is_decided_for_bases() {
     ));
     let functions = Functions::default().with_derived("one", |_, _| Some(Value::Int(1)));
     let options = MergeOptions { schema: Some(schema), functions, ..MergeOptions::for_bases() };
-    let doc = |n: i64| json!({ "h": "x".repeat(n as usize), "d": n, "f": n, "m": n });
+    let doc = |n: usize| json!({ "h": "x".repeat(n), "d": n, "f": n, "m": n });
     let merged = merge(&options, &doc(2), &doc(1), &doc(3));
     let paths: Vec<String> = merged.conflicts.iter().map(ToString::to_string).collect();
     assert_eq!(paths, ["/d", "/f", "/h"], "but for policies, which tell no side from another");
@@ -204,9 +204,9 @@ fn what_breaks_across_the_document_is_told() {
 
 #[test]
 fn a_decision_says_what_it_took() {
-    let schema = schema(concat!(
+    let schema = schema(
         "  /a: {delete: delete_wins}\n  /b: {delete: edit_wins}\n  /c: {on_conflict: non_empty}\n",
-    ));
+    );
     let merged = merge(
         &under(&schema),
         &json!({ "b": 2, "c": "" }),
