@@ -122,7 +122,10 @@ impl<K: Ord + Clone> Parts<'_, '_, K> {
         for (key, (our_old, their_old)) in found {
             let one = our_old.clone().or_else(|| their_old.clone());
             let both_came = ours.contains_key(&key) && theirs.contains_key(&key);
+            let whole = |side: &Entries<K>| matches!(side.get(&key), Some(Value::Map(_)));
             match one {
+                // A side that is in conflict there is taken apart as anywhere, and follows nothing.
+                Some(_) if both_came && !(whole(ours) && whole(theirs)) => {}
                 Some(_) if both_came && our_old != their_old => {
                     plan.collide.push((key, our_old, their_old));
                 }
@@ -296,7 +299,9 @@ impl<'o> Walk<'o> {
         let terms: Vec<Slot<'_>> = held.iter().map(|value| value.as_ref().into()).collect();
         self.path.0.push((parts.segment)(old));
         // Not for rules: what they take would have to be put elsewhere.
-        let conflict = self.conflict_of(ConflictKind::RenameRename, RENAME, &terms);
+        let contested = terms.iter().skip(1).step_by(2).any(|slot| slot.is_conflict());
+        let kind = if contested { ConflictKind::ContestedBase } else { ConflictKind::RenameRename };
+        let conflict = self.conflict_of(kind, RENAME, &terms);
         self.path.0.pop();
         merged.insert(old.clone(), Value::Conflict(Box::new(conflict?)));
         Ok(())
