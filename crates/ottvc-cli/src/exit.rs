@@ -178,6 +178,7 @@ mod tests {
         content.mismatch 10 500 A file is not what it was
         document.bad_json 1 422 Not a metadata document
         document.bad_value 1 422 Not a metadata value
+        document.invalid 1 422 A field breaks its schema
         document.bad_field 2 400 Not a field path
         document.no_field 3 404 No such field
         refs.bad_name 2 400 No branch or tag can have that name
@@ -199,9 +200,13 @@ mod tests {
         merge.unread_conflict 1 500 A conflict was not read
         merge.bad_rule 2 400 Not a merge rule
         merge.bad_choice 1 422 The value cannot stand there
+        merge.cannot_rename 1 409 The entry cannot be given that key
         merge.document_removed 1 409 The whole document would go
         merge.too_many_terms 1 422 Too many versions disagree
         merge.bad_generation 10 500 A commit is not older than its child
+        schema.bad_yaml 2 400 Not a schema
+        schema.bad_field 2 400 A schema that makes no sense
+        schema.same_field 2 400 Two patterns match the same fields
         store.none_here 3 404 No repository here
         store.too_new 6 501 A newer release wrote this repository
         store.bad_version 10 500 The format version cannot be read

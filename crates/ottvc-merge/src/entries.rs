@@ -141,6 +141,9 @@ pub fn merge_entries(
     let Some(place) = merge_place(terms, path, &mut decisions) else {
         return Ok((EntryMerge::Take(None), decisions));
     };
+    if let Some(terms) = counted(&all, options) {
+        return Ok((EntryMerge::Documents { terms, place }, decisions));
+    }
     if let Some(named) = settled.and_then(EntryTerm::named) {
         return Ok((EntryMerge::Take(Some(place.with(named.entry))), decisions));
     }
@@ -157,6 +160,21 @@ pub fn merge_entries(
     let (merge, decision) = open.merge()?;
     decisions.extend(decision);
     Ok((merge, decisions))
+}
+
+/// The documents of a place where equal sides settle nothing, as the schema counts something in them.
+fn counted(all: &[&EntryTerm], options: &MergeOptions) -> Option<Terms<Option<DocumentId>>> {
+    options.schema.as_ref().filter(|schema| schema.counts())?;
+    let slots: Vec<Slot<'_>> = all.iter().map(|term| term.slot()).collect();
+    let simple = simplify_by(slots, &Slot::eq);
+    let document = |slot: &Slot<'_>| match slot {
+        Slot::Absent => Some(None),
+        Slot::Entry(Entry::Document { id, .. }) => Some(Some(*id)),
+        _ => None,
+    };
+    let terms: Vec<Option<DocumentId>> = simple.iter().map(document).collect::<Option<_>>()?;
+    let agreed = matches!(agreed_by(&terms, &Option::eq), Some(Some(_)));
+    if terms.len() > 1 && agreed { Terms::new(terms).ok() } else { None }
 }
 
 /// Builds the conflict of these entries, for callers that find one between places: renames.

@@ -22,6 +22,50 @@ pub enum MergeError {
         /// What is wrong with it.
         why: String,
     },
+    /// A schema that is no YAML, or more than a schema may be.
+    #[error("not a schema at line {line}, column {column}: {why}")]
+    BadYaml {
+        /// Line, from 1; 0 where it is not known.
+        line: usize,
+        /// Column, from 1; 0 where it is not known.
+        column: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A schema says something about a field that makes no sense.
+    #[error("schema, line {line}: `{field}` cannot have `{rule}: {value}`: {why}")]
+    BadField {
+        /// Line, from 1.
+        line: usize,
+        /// The pattern of the field, as it was written.
+        field: String,
+        /// The attribute.
+        rule: String,
+        /// What it was given.
+        value: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A schema says two things about the same fields.
+    #[error("schema, line {line}: another pattern matches just what `{field}` matches")]
+    SameField {
+        /// Line, from 1.
+        line: usize,
+        /// The pattern, in its one spelling.
+        field: String,
+    },
+    /// A document that its schema does not allow.
+    #[error("`{field}` breaks its schema, {rule}: {why}, and it is {value}")]
+    Invalid {
+        /// The field.
+        field: FieldPath,
+        /// The attribute of the schema that it breaks.
+        rule: &'static str,
+        /// What is there, shortened.
+        value: String,
+        /// What should be there.
+        why: String,
+    },
     /// A conflict between entries was given without what it holds.
     #[error("the conflict at `{path}` was not read before the merge")]
     UnreadConflict {
@@ -58,6 +102,14 @@ pub enum MergeError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// An entry cannot be given another key.
+    #[error("`{at}` cannot be renamed: {why}")]
+    CannotRename {
+        /// The entry.
+        at: FieldPath,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// What was chosen leaves no document, and the caller needs one.
     #[error("the choice removes the whole document")]
     DocumentRemoved,
@@ -80,11 +132,16 @@ impl MergeError {
         match self {
             Self::TooManyTerms { .. } => "merge.too_many_terms",
             Self::BadRule { .. } => "merge.bad_rule",
+            Self::BadYaml { .. } => "schema.bad_yaml",
+            Self::BadField { .. } => "schema.bad_field",
+            Self::SameField { .. } => "schema.same_field",
+            Self::Invalid { .. } => "document.invalid",
             Self::UnreadConflict { .. } => "merge.unread_conflict",
             Self::NoConflict { .. } => "merge.no_conflict",
             Self::NoSuchTerm { .. } => "merge.no_such_term",
             Self::ContestedTerm { .. } => "merge.contested_term",
             Self::BadChoice { .. } => "merge.bad_choice",
+            Self::CannotRename { .. } => "merge.cannot_rename",
             Self::DocumentRemoved => "merge.document_removed",
             Self::BadGeneration { .. } => "merge.bad_generation",
             Self::Object(error) => error.code(),

@@ -34,24 +34,38 @@
 
 pub mod algebra;
 pub mod bases;
+mod diff3;
 mod entries;
 mod error;
+mod functions;
+mod memory;
+mod number;
 mod order;
+mod pattern;
+mod rename;
 mod renames;
 mod resolve;
 mod rules;
+pub mod schema;
 mod slot;
 mod values;
 
 pub use bases::{Ancestry, BasePlan, BaseStep, best_common_ancestors, plan_base};
 pub use entries::{EntryDecision, EntryMerge, EntryTerm, Place, entry_conflict, merge_entries};
 pub use error::MergeError;
+pub use functions::{Answer, Functions, MAX_FUNCTION_BYTES, Question};
+pub use memory::{Memory, MemoryKey};
+pub use rename::{MAX_FORMER_KEYS, rename_entry};
 pub use renames::{Change, Move, Rename, find_renames, pair_moves};
 pub use resolve::{Choice, resolve_document, resolve_value};
-pub use rules::{MergeOptions, Pattern, Rule, Side};
+pub use rules::{Editions, MergeOptions, Pattern, Rule, Side};
+pub use schema::Schema;
 pub use slot::{same, same_conflict};
-pub use values::{Decision, Merged, contest_values, merge_values};
+pub use values::{
+    Chosen, Decision, Merged, Versioned, contest_values, group_conflict, merge_documents,
+    merge_values,
+};
 
 /// Version of the merge rules, recorded in merge commits: the same inputs under the same version
 /// give the same result.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;

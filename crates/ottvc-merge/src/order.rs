@@ -1,4 +1,4 @@
-//! The order of a keyed list (section 6), on numbers: a key is its rank among the merged keys.
+//! The order of a keyed list (section 4), on numbers: a key is its rank among the merged keys.
 //!
 //! A sequence is one term's order of the keys it holds; keys that the merged list lacks are gone
 //! before. The result is a permutation of all ranks, or `None` where the sides contradict each other.
@@ -24,8 +24,9 @@ enum Anchor {
 
 /// Merges the orders in `terms` (adds at even places) into one order of the ranks `0..count`.
 ///
-/// A rank no add mentions goes to the end, in order of ranks.
-pub(crate) fn merge_order(terms: &[Vec<usize>], count: usize) -> Option<Vec<usize>> {
+/// A rank no add mentions goes to the end, in order of ranks. With `apart`, different keys that two
+/// sides put in one gap contradict each other, too.
+pub(crate) fn merge_order(terms: &[Vec<usize>], count: usize, apart: bool) -> Option<Vec<usize>> {
     if let Some(settled) = settle_by(terms, &Vec::eq).filter(|order| order.len() == count) {
         return Some(settled);
     }
@@ -61,6 +62,9 @@ pub(crate) fn merge_order(terms: &[Vec<usize>], count: usize) -> Option<Vec<usiz
                 term.iter().copied().filter(here).collect()
             })
             .collect();
+        if apart && !put_alike(&runs, terms) {
+            return None;
+        }
         filled.insert(*anchor, merge_runs(&runs, members)?);
     }
     let mut order = filled.remove(&Anchor::Start).unwrap_or_default();
@@ -155,6 +159,16 @@ fn merge_anchor(anchors: &[BTreeMap<usize, Anchor>], rank: usize) -> Option<Anch
     only(&sides).or_else(|| only(&sides.difference(&of(1)).copied().collect()))
 }
 
+/// Whether no two sides put different new keys in this gap; what a base has is not new.
+fn put_alike(runs: &[Vec<usize>], terms: &[Vec<usize>]) -> bool {
+    let old: BTreeSet<usize> = terms.iter().skip(1).step_by(2).flatten().copied().collect();
+    let new = |run: &Vec<usize>| -> Vec<usize> {
+        run.iter().copied().filter(|rank| !old.contains(rank)).collect()
+    };
+    let put: BTreeSet<Vec<usize>> = runs.iter().map(new).filter(|run| !run.is_empty()).collect();
+    put.len() < 2
+}
+
 /// Merges the runs of one gap so that each keeps its order: the smallest key that may come next, and
 /// then the rest of its run as far as the other runs allow. `None` if the runs contradict each other.
 fn merge_runs(runs: &[Vec<usize>], members: &BTreeSet<usize>) -> Option<Vec<usize>> {
@@ -199,7 +213,7 @@ mod tests {
             term.chars().map(|c| letters.iter().position(|l| *l == c).unwrap()).collect()
         };
         let run = |terms: &[Vec<usize>]| {
-            merge_order(terms, letters.len())
+            merge_order(terms, letters.len(), false)
                 .map(|order| order.into_iter().map(|rank| letters[rank]).collect::<String>())
         };
         let there = run(&[ranks(ours), ranks(base), ranks(theirs)]);
@@ -222,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn apart_only_one_side_fills_a_gap() {
+        let run = |ours: &[usize], base: &[usize], theirs: &[usize]| {
+            merge_order(&[ours.to_vec(), base.to_vec(), theirs.to_vec()], 4, true)
+        };
+        assert_eq!(run(&[0, 1, 2], &[0, 1], &[0, 1, 3]), None);
+        assert_eq!(run(&[0, 2, 1], &[0, 1], &[0, 1, 3]), Some(vec![0, 2, 1, 3]));
+        assert_eq!(run(&[0, 1, 2, 3], &[0, 1], &[0, 1, 2, 3]), Some(vec![0, 1, 2, 3]));
+    }
+
+    #[test]
     fn contradictions_are_conflicts() {
         assert_eq!(merged("bac", "abc", "acb"), None, "a cycle");
         assert_eq!(merged("abc", "ac", "acb"), None, "one new key in two places");
@@ -234,9 +258,9 @@ mod tests {
         let ours: Vec<usize> = base.iter().rev().copied().collect();
         let mut theirs = base.clone();
         theirs.swap(0, 1);
-        assert_eq!(merge_order(&[ours, base.clone(), theirs.clone()], base.len()), None);
+        assert_eq!(merge_order(&[ours, base.clone(), theirs.clone()], base.len(), false), None);
         let mut apart = base.clone();
         apart.swap(MAX_SHUFFLED - 1, MAX_SHUFFLED);
-        assert!(merge_order(&[apart, base.clone(), theirs], base.len()).is_some());
+        assert!(merge_order(&[apart, base.clone(), theirs], base.len(), false).is_some());
     }
 }

@@ -2,10 +2,10 @@
 
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, Value};
+use ottvc_object::value::{ListOrder, RENAME, Value};
 
 use crate::MergeError;
-use crate::values::complete_order;
+use crate::values::{GROUP, complete_order, group_names};
 
 /// What to put in place of a conflict.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,9 +76,67 @@ pub fn resolve_document(
     if at.is_root() {
         return Ok(value);
     }
+    if conflict.policy == RENAME && !at.is_root() {
+        return move_to(document, at, value.as_ref()).map(Some);
+    }
+    let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();
     let mut document = document.clone();
-    document.set(at, value)?;
+    match group {
+        Some(fields) => {
+            document.set(at, None)?;
+            for (field, value) in fields? {
+                document.set(&field, Some(value))?;
+            }
+        }
+        None => document.set(at, value)?,
+    }
     Ok(Some(document))
+}
+
+/// Puts an entry, whose place was in conflict at `at`, where it says: an item under the key it holds, a
+/// map of one entry in place of that entry.
+fn move_to(document: &Value, at: &FieldPath, chosen: Option<&Value>) -> Result<Value, MergeError> {
+    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
+    let holder = FieldPath(at.0.iter().take(at.0.len().saturating_sub(1)).cloned().collect());
+    let mut moved = document.clone();
+    moved.set(at, None)?;
+    let Some(chosen) = chosen else { return Ok(moved) };
+    let Value::Map(map) = chosen else { return Err(bad("a renamed entry is a map")) };
+    let entries: Vec<(FieldPath, Value)> = match document.get(&holder) {
+        Some(Value::Keyed(list)) => {
+            let key = list.key_of(map).map_err(|_| bad("an item holds its key fields"))?;
+            vec![(holder.join(list.segment(&key)), chosen.clone())]
+        }
+        _ => map.iter().map(|(key, entry)| (holder.key(key.as_str()), entry.clone())).collect(),
+    };
+    for (path, entry) in entries {
+        if moved.get(&path).is_some() {
+            return Err(bad("another entry stands where it would go"));
+        }
+        moved.set(&path, Some(entry))?;
+    }
+    Ok(moved)
+}
+
+/// The fields of a group that was in conflict at `at`, each at its own place; `None` if that is no
+/// place of a group.
+fn put_back(
+    at: &FieldPath,
+    chosen: Option<&Value>,
+) -> Option<Result<Vec<(FieldPath, Value)>, MergeError>> {
+    let Some((Segment::Key(key), map)) = at.0.split_last() else { return None };
+    let names = group_names(key)?;
+    let map = FieldPath(map.to_vec());
+    let why = "a group of fields is settled by a map of them";
+    let bad = || Some(Err(MergeError::BadChoice { at: at.clone(), why }));
+    match chosen {
+        None => Some(Ok(Vec::new())),
+        Some(Value::Map(fields)) if fields.keys().all(|key| names.contains(&key.as_str())) => {
+            let field = |(key, value): (&String, &Value)| (map.key(key.as_str()), value.clone());
+            Some(Ok(fields.iter().map(field).collect()))
+        }
+        Some(_) => bad(),
+    }
 }
 
 /// Returns what `choice` takes from `conflict`.

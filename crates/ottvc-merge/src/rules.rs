@@ -5,31 +5,60 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ottvc_object::RepoPath;
-use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::field_path::FieldPath;
 
-use crate::MergeError;
+use crate::functions::Functions;
+use crate::memory::Memory;
+use crate::pattern::{Step, matches_field, steps_of};
+use crate::{MergeError, Schema};
 
 /// What may be said about a merge beyond its terms.
 #[derive(Clone, Debug)]
 pub struct MergeOptions {
     /// Rules for what the merge cannot decide; the most specific that matches has its say.
     pub rules: Vec<Rule>,
-    /// Whether rules are asked at all; not when bases are merged.
+    /// Whether rules, fallbacks of the schema and functions are asked at all; not when bases are
+    /// merged.
     pub decisions: bool,
+    /// The schema that picks the policies; kinds alone do, if there is none.
+    pub schema: Option<Arc<Schema>>,
+    /// The functions the schema may name.
+    pub functions: Functions,
+    /// Which editions the sides are, for a schema that prefers some.
+    pub editions: Editions,
+    /// Resolutions to be applied where the same disagreement comes again.
+    pub memory: Memory,
+}
+
+/// The editions of the first and the last side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Editions {
+    /// The id and the classes of the side merged into.
+    pub ours: Vec<String>,
+    /// The id and the classes of the side merged from.
+    pub theirs: Vec<String>,
 }
 
 impl Default for MergeOptions {
     fn default() -> Self {
-        Self { rules: Vec::new(), decisions: true }
+        Self {
+            rules: Vec::new(),
+            decisions: true,
+            schema: None,
+            functions: Functions::default(),
+            editions: Editions::default(),
+            memory: Memory::default(),
+        }
     }
 }
 
 impl MergeOptions {
     /// The options for merging bases into one: nothing is decided that the sides did not decide.
     pub fn for_bases() -> Self {
-        Self { rules: Vec::new(), decisions: false }
+        Self { decisions: false, ..Self::default() }
     }
 
     /// Returns the rule for the field at `field` of the document at `file`, or for the whole entry
@@ -106,17 +135,6 @@ pub struct Pattern {
     text: String,
 }
 
-/// One step of a field pattern; a literal weighs more than `*`, and that more than `**`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    /// Any rest, also none.
-    Rest,
-    /// Any one segment.
-    Any,
-    /// This segment.
-    Literal(Segment),
-}
-
 /// How specific a rule is: field patterns over whole files, then step by step, then with a glob.
 type Weight = (Option<Vec<u8>>, usize);
 
@@ -182,32 +200,6 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Reads a parsed field path as a pattern.
-fn steps_of(path: FieldPath) -> Result<Vec<Step>, &'static str> {
-    let step = |segment| match segment {
-        Segment::Key(key) if key == "*" => Step::Any,
-        Segment::Key(key) if key == "**" => Step::Rest,
-        literal => Step::Literal(literal),
-    };
-    let steps: Vec<Step> = path.0.into_iter().map(step).collect();
-    match steps.iter().position(|step| *step == Step::Rest) {
-        Some(at) if at + 1 != steps.len() => Err("`**` may only come last"),
-        _ => Ok(steps),
-    }
-}
-
-/// Whether `steps` match all of `field`.
-fn matches_field(steps: &[Step], field: &[Segment]) -> bool {
-    match (steps, field) {
-        ([], []) | ([Step::Rest], _) => true,
-        ([Step::Any, steps @ ..], [_, field @ ..]) => matches_field(steps, field),
-        ([Step::Literal(wanted), steps @ ..], [segment, field @ ..]) => {
-            wanted == segment && matches_field(steps, field)
-        }
-        _ => false,
-    }
-}
-
 /// Whether `glob` matches `path`, or its last name alone if there is no slash in `glob`.
 fn matches_path(glob: &str, path: &RepoPath) -> bool {
     let names: Vec<&str> = path.names().iter().map(|name| name.as_str()).collect();
@@ -267,7 +259,7 @@ mod tests {
 
     fn chosen(rules: &[&str], file: &str, field: Option<&str>) -> Option<String> {
         let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
-        let options = MergeOptions { rules, decisions: true };
+        let options = MergeOptions { rules, ..MergeOptions::default() };
         let field = field.map(|field| field.parse().unwrap());
         let file = RepoPath::new(file).unwrap();
         options.rule_for(&file, field.as_ref()).map(Rule::to_string)

@@ -1,10 +1,16 @@
 //! The merge of documents: one walk over all terms at once, from the root down.
 //!
-//! At every place the steps of section 5 are tried in their order, S0 to S9. Equal subtrees are taken
+//! At every place the steps of section 3 are tried in their order, S0 to S9. Equal subtrees are taken
 //! without being walked, and a conflict is put in place of the value it is about, so no conflict
 //! stands below another.
 
+mod after;
+mod decide;
+mod groups;
 mod keyed;
+mod parts;
+mod policies;
+mod versions;
 
 use std::collections::BTreeSet;
 
@@ -14,10 +20,18 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{KeyedList, Value, ValueMap, ValueSet};
 
 use crate::algebra::{agreed_by, simplify_by};
+use crate::schema::{Cursor, Finding, Whole, is_container};
 use crate::slot::{Slot, flatten, only_removed};
 use crate::{MergeError, MergeOptions, Side};
 
+use after::Pending;
+pub use decide::{Chosen, Decision};
+pub use groups::group_conflict;
+pub(crate) use groups::{GROUP, group_names};
 pub(crate) use keyed::complete_order;
+use parts::Parts;
+pub(crate) use parts::{FROM, former};
+pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,19 +43,9 @@ pub struct Merged {
     pub conflicts: Vec<FieldPath>,
     /// What rules decided that would be conflicts otherwise, in the order of the walk.
     pub decisions: Vec<Decision>,
-}
-
-/// A conflict that a rule kept from being one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// Where.
-    pub path: FieldPath,
-    /// The rule, as it was written.
-    pub rule: String,
-    /// What it took.
-    pub chosen: Side,
-    /// What the sides and bases have there, as the conflict would have held it.
-    pub terms: Terms<Option<Value>>,
+    /// What the sides broke together of rules that look across the document (`offset <= /runtime`),
+    /// where no one place can be given back to a side.
+    pub notices: Vec<Finding>,
 }
 
 /// Merges documents: `[ours, base, theirs]`, or more sides, each with the base before it.
@@ -68,12 +72,19 @@ pub fn merge_values(
         base: slots.get(1).copied(),
         theirs: slots.last().copied(),
     };
-    let mut walk = Walk { options, file, path: FieldPath::default(), decisions: Vec::new() };
-    let value = walk.place(slots, labels)?;
+    let mut walk = Walk::new(options, file);
+    let at = Cursor::root(options.schema.as_deref());
+    let merged = walk.place(slots.clone(), labels, &at)?;
+    let value = walk.settle_after(merged)?;
+    let notices = after::broken_together(value.as_ref(), &slots, &at);
     let found = value.as_ref().map(Value::conflicts).unwrap_or_default();
     let mut conflicts: Vec<FieldPath> = found.into_iter().map(|(path, _)| path).collect();
     conflicts.sort();
-    Ok(Merged { value, conflicts, decisions: walk.decisions })
+    // What was decided inside a container that came to be disputed as a whole was not decided.
+    let disputed = |path: &FieldPath| conflicts.iter().any(|at| at != path && path.starts_with(at));
+    let mut decisions = walk.decisions;
+    decisions.retain(|decision| !disputed(&decision.path));
+    Ok(Merged { value, conflicts, decisions, notices })
 }
 
 /// What ours, base and theirs have at the place of the walk, for rules to choose from. Terms lose
@@ -152,6 +163,16 @@ impl<'a> Shape<'a> {
             });
         found.unwrap_or(Self::Atomic)
     }
+    /// The kind of conflict that these terms of this shape are.
+    fn kind(&self, terms: &[Slot<'a>]) -> ConflictKind {
+        if terms.iter().skip(1).step_by(2).all(|slot| slot.is_absent()) {
+            ConflictKind::AddAdd
+        } else if matches!(self, Self::Mixed) {
+            ConflictKind::Type
+        } else {
+            ConflictKind::EditEdit
+        }
+    }
     /// The policy that decides here when no schema speaks.
     fn policy(&self) -> &'static str {
         match self {
@@ -168,14 +189,28 @@ struct Walk<'o> {
     file: &'o RepoPath,
     path: FieldPath,
     decisions: Vec<Decision>,
+    /// Fields that a function makes when the rest is merged.
+    derived: Vec<Pending<'o>>,
+    /// What was put together from several sides, and may break its schema as a whole.
+    judged: Vec<Pending<'o>>,
+    /// Where what was put together broke its schema, and is in conflict or one side's again.
+    given_back: Vec<FieldPath>,
 }
 
-impl Walk<'_> {
+impl<'o> Walk<'o> {
+    fn new(options: &'o MergeOptions, file: &'o RepoPath) -> Self {
+        let path = FieldPath::default();
+        let (decisions, given_back) = (Vec::new(), Vec::new());
+        let (derived, judged) = (Vec::new(), Vec::new());
+        Self { options, file, path, decisions, derived, judged, given_back }
+    }
+
     /// Merges what the terms have at one place.
     fn place<'a>(
         &mut self,
         mut terms: Vec<Slot<'a>>,
         labels: Labels<'a>,
+        at: &Cursor<'o>,
     ) -> Result<Option<Value>, MergeError> {
         // S0, S1: as wholes; S3: with the sides' own conflicts taken apart.
         for take_apart in [false, true] {
@@ -183,19 +218,32 @@ impl Walk<'_> {
                 if !terms.iter().step_by(2).any(|slot| slot.is_conflict()) {
                     break;
                 }
+                if let Some(merged) = self.disputed_key(&terms)? {
+                    return Ok(merged);
+                }
                 terms = flatten(&terms);
             }
-            if let Some(agreed) = agreed_by(&terms, &Slot::eq) {
+            if let Some(agreed) = agreed_by(&terms, &Slot::eq)
+                && !must_count(&terms, *agreed, at)
+            {
                 return Ok(agreed.to_value());
             }
             terms = simplify_by(terms, &Slot::eq);
-            if let Some(agreed) = agreed_by(&terms, &Slot::eq) {
+            if let Some(agreed) = agreed_by(&terms, &Slot::eq)
+                && !must_count(&terms, *agreed, at)
+            {
                 return Ok(agreed.to_value());
             }
         }
         // S2: a base that is a conflict is never taken apart.
         if terms.iter().any(|slot| slot.is_conflict()) {
-            return self.conflict(ConflictKind::ContestedBase, "atomic", &terms, labels);
+            let kind = ConflictKind::ContestedBase;
+            return match at.whole() {
+                Some(Whole::Derived(_)) => self.derive_later(kind, &terms, labels, at),
+                // Who settles a group has to know that it is one.
+                Some(Whole::Group) => self.conflict(kind, GROUP, &terms, labels, at),
+                _ => self.conflict(kind, "atomic", &terms, labels, at),
+            };
         }
         let shape = Shape::of(&terms);
         // S4: absence.
@@ -203,29 +251,29 @@ impl Walk<'_> {
             return if only_removals(&terms) {
                 Ok(None)
             } else {
-                self.conflict(ConflictKind::DeleteEdit, shape.policy(), &terms, labels)
+                self.deletion(&shape, &terms, labels, at)
             };
         }
+        // S5, S7: what the schema says about the value as one.
+        if let Some(merged) = self.policy(&shape, &terms, labels, at)? {
+            return Ok(merged);
+        }
         // S6: structure.
-        match &shape {
-            Shape::Map(maps) => Ok(Some(Value::Map(self.map(maps, labels, Segment::Key)?))),
+        let merged = match &shape {
+            Shape::Map(maps) => Value::Map(self.map(maps, labels, Segment::Key, at)?),
             Shape::Localized(maps) => {
-                Ok(Some(Value::Localized(self.map(maps, labels, Segment::Locale)?)))
+                Value::Localized(self.map(maps, labels, Segment::Locale, at)?)
             }
-            Shape::Set(sets) => Ok(Some(Value::Set(merge_sets(sets)?))),
-            Shape::Keyed(any, lists) => Ok(Some(Value::Keyed(self.keyed(any, lists, labels)?))),
+            Shape::Set(sets) => Value::Set(merge_sets(sets)?),
+            Shape::Keyed(any, lists) => Value::Keyed(self.keyed(any, lists, labels, at)?),
             // S9: nothing left to try.
             Shape::Atomic | Shape::Mixed => {
-                let kind = if terms.iter().skip(1).step_by(2).all(|slot| slot.is_absent()) {
-                    ConflictKind::AddAdd
-                } else if matches!(shape, Shape::Mixed) {
-                    ConflictKind::Type
-                } else {
-                    ConflictKind::EditEdit
-                };
-                self.conflict(kind, shape.policy(), &terms, labels)
+                let kind = shape.kind(&terms);
+                return self.conflict(kind, shape.policy(), &terms, labels, at);
             }
-        }
+        };
+        self.judge_later(&terms, labels, at);
+        Ok(Some(merged))
     }
 
     /// Merges maps key by key; a map that is not there counts as an empty one.
@@ -234,22 +282,19 @@ impl Walk<'_> {
         maps: &[Option<&'a ValueMap>],
         labels: Labels<'a>,
         segment: fn(String) -> Segment,
+        at: &Cursor<'o>,
     ) -> Result<ValueMap, MergeError> {
-        let keys: BTreeSet<&String> = maps.iter().flatten().flat_map(|map| map.keys()).collect();
-        let mut merged = ValueMap::new();
-        for key in keys {
-            let terms = maps.iter().map(|map| map.and_then(|map| map.get(key)).into()).collect();
-            let labels = labels.below(|slot| match slot {
-                Slot::Absent => Some(Slot::Absent),
-                Slot::Value(Value::Map(map) | Value::Localized(map)) => Some(map.get(key).into()),
-                _ => None,
-            });
-            if let Some(value) =
-                self.below(segment(key.clone()), |walk| walk.place(terms, labels))?
-            {
-                merged.insert(key.clone(), value);
-            }
-        }
+        let mut grouped = ValueMap::new();
+        let done = self.groups(maps, labels, at, &mut grouped)?;
+        let open = |slot: Slot<'a>| match slot {
+            Slot::Absent => Some(None),
+            Slot::Value(Value::Map(map) | Value::Localized(map)) => Some(Some(map)),
+            _ => None,
+        };
+        let segment = |key: &String| segment(key.clone());
+        let parts = Parts { terms: maps.to_vec(), open: &open, segment: &segment, fields: &[] };
+        let mut merged = self.parts(&parts, labels, at, &done)?;
+        merged.extend(grouped);
         Ok(merged)
     }
 
@@ -257,37 +302,14 @@ impl Walk<'_> {
     fn below<T>(
         &mut self,
         segment: Segment,
-        step: impl FnOnce(&mut Self) -> Result<T, MergeError>,
+        at: &Cursor<'o>,
+        step: impl FnOnce(&mut Self, &Cursor<'o>) -> Result<T, MergeError>,
     ) -> Result<T, MergeError> {
+        let at = at.step(&segment);
         self.path.0.push(segment);
-        let result = step(self);
+        let result = step(self, &at);
         self.path.0.pop();
         result
-    }
-
-    /// S8, S9: takes what a rule says, or puts a conflict here.
-    fn conflict<'a>(
-        &mut self,
-        kind: ConflictKind,
-        policy: &str,
-        terms: &[Slot<'a>],
-        labels: Labels<'a>,
-    ) -> Result<Option<Value>, MergeError> {
-        if kind != ConflictKind::ContestedBase
-            && let Some(rule) = self.options.rule_for(self.file, Some(&self.path))
-            && let Some(chosen) = labels.of(rule.side).filter(|slot| !slot.is_conflict())
-        {
-            let count = terms.len();
-            let terms = Terms::new(terms.iter().map(|slot| slot.to_value()).collect());
-            self.decisions.push(Decision {
-                path: self.path.clone(),
-                rule: rule.to_string(),
-                chosen: rule.side,
-                terms: terms.map_err(|_| self.too_many(count))?,
-            });
-            return Ok(chosen.to_value());
-        }
-        Ok(Some(Value::Conflict(Box::new(self.conflict_of(kind, policy, terms)?))))
     }
 
     /// Builds the conflict that stands here.
@@ -308,6 +330,22 @@ impl Walk<'_> {
 
     fn too_many(&self, count: usize) -> MergeError {
         MergeError::TooManyTerms { at: self.path.to_string(), count }
+    }
+}
+
+/// Whether equal sides settle nothing here, as something in or below them is counted (S0). Where the
+/// walk would not come to it, they do: units, values of other kinds, and conflicts.
+fn must_count(terms: &[Slot<'_>], agreed: Slot<'_>, at: &Cursor<'_>) -> bool {
+    if terms.len() < 2 || !at.counts() || terms.iter().any(|slot| slot.is_conflict()) {
+        return false;
+    }
+    let Some(side) = agreed.value() else { return false };
+    let number = |value: &Value| matches!(value, Value::Int(_) | Value::Decimal(_));
+    let mut bases = terms.iter().skip(1).step_by(2).filter_map(|slot| slot.value());
+    match Shape::of(terms) {
+        _ if at.is_counter() => number(side) && bases.all(number),
+        Shape::Mixed => false,
+        _ => is_container(side),
     }
 }
 
@@ -343,8 +381,7 @@ fn merge_sets(sets: &[Option<&ValueSet>]) -> Result<ValueSet, MergeError> {
 pub fn contest_values(values: &[Option<Value>]) -> Result<Option<Value>, MergeError> {
     let options = MergeOptions::for_bases();
     let file = RepoPath::root();
-    let mut walk =
-        Walk { options: &options, file: &file, path: FieldPath::default(), decisions: Vec::new() };
+    let mut walk = Walk::new(&options, &file);
     walk.contest(values.iter().map(|value| value.as_ref().into()).collect())
 }
 
@@ -381,7 +418,9 @@ impl Walk<'_> {
         for key in keys {
             let values = maps.iter().map(|map| map.get(key).into()).collect();
             if let Some(value) =
-                self.below(Segment::Key(key.clone()), |walk| walk.contest(values))?
+                self.below(Segment::Key(key.clone()), &Cursor::root(None), |walk, _| {
+                    walk.contest(values)
+                })?
             {
                 merged.insert(key.clone(), value);
             }

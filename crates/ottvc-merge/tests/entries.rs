@@ -152,7 +152,11 @@ fn json_files_may_be_merged_by_structure() {
 fn rules_decide_and_are_told() {
     let (a, b, c) = (Some(media(1)), Some(media(2)), Some(media(3)));
     let merge = |rule: &str, decisions, ours, theirs| {
-        let options = MergeOptions { rules: vec![rule.parse().unwrap()], decisions };
+        let options = MergeOptions {
+            rules: vec![rule.parse().unwrap()],
+            decisions,
+            ..MergeOptions::default()
+        };
         let terms = Terms::three(term(ours), term(a), term(theirs));
         merge_entries(&terms, &options, &path("x/a.mp4")).unwrap()
     };
@@ -306,4 +310,38 @@ fn moves_of_both_sides_are_paired() {
         [Move::Collision { at: path("b"), ours: Some(path("a")), theirs: Some(path("c")) }]
     );
     assert_eq!(pair_moves(&edit, &[change("c", None, Some((1, &[])))]), []);
+}
+
+/// What is counted in documents is counted where both sides changed them alike, too.
+#[test]
+fn equal_documents_are_looked_into_where_a_schema_counts() {
+    let counting = "schema: t/1\nfields:\n  /plays: {type: int, merge: counter}\n";
+    let plain = "schema: t/1\nfields:\n  /plays: {type: int, merge: max}\n";
+    let merge = |schema: &str, ours, base, theirs| {
+        let schema = ottvc_merge::Schema::parse(schema).unwrap();
+        let options = MergeOptions { schema: Some(schema.into()), ..MergeOptions::default() };
+        let terms = Terms::three(term(ours), term(base), term(theirs));
+        merge_entries(&terms, &options, &path("x/a.mp4")).unwrap().0
+    };
+    let (one, two) = (Some(document(1)), Some(document(2)));
+    let id = |n| Some(DocumentId([n; 32]));
+    match merge(counting, two, one, two) {
+        EntryMerge::Documents { terms, .. } => {
+            assert_eq!(terms, Terms::three(id(2), id(1), id(2)));
+        }
+        other => panic!("{other:?}"),
+    }
+    match merge(counting, two, None, two) {
+        EntryMerge::Documents { terms, .. } => assert_eq!(terms, Terms::three(id(2), None, id(2))),
+        other => panic!("{other:?}"),
+    }
+    for settled in [
+        merge(plain, two, one, two),
+        merge(counting, two, one, one),
+        merge(counting, one, one, one),
+        merge(counting, None, one, None),
+        merge(counting, Some(media(1)), one, Some(media(1))),
+    ] {
+        assert!(matches!(settled, EntryMerge::Take(_)), "{settled:?}");
+    }
 }

@@ -19,7 +19,13 @@ use proptest::test_runner::FileFailurePersistence;
 
 fn config() -> ProptestConfig {
     let seeds = FileFailurePersistence::WithSource("proptest-regressions");
-    ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() }
+    // As in schema_laws.rs: many where that is what the machine is for.
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let mut config = ProptestConfig::default();
+    if in_ci && std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 10_000;
+    }
+    ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..config }
 }
 
 fn alike(a: &Doc, b: &Doc) -> bool {
@@ -149,7 +155,7 @@ proptest! {
     #[test]
     fn decisions_are_told(terms in clean(3)) {
         let rules = vec!["/**=theirs".parse().unwrap()];
-        let options = MergeOptions { rules, decisions: true };
+        let options = MergeOptions { rules, ..MergeOptions::default() };
         let file = RepoPath::new("x.meta.json").unwrap();
         let [base, ours, theirs] = [0, 1, 2].map(|at| terms[at].clone());
         let all = Terms::three(ours, base, theirs);

@@ -7,7 +7,8 @@ use ottvc_merge::{
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value};
+use ottvc_object::value::{Document, Value, value_to_json};
+use serde_json::{Value as Json, json};
 
 fn doc(json: &str) -> Value {
     Document::from_json(json.as_bytes()).unwrap().into_value()
@@ -108,4 +109,123 @@ fn orders_and_items_are_settled_in_their_places() {
     assert_eq!(resolve_value(&document, &item, &Choice::Ours).unwrap(), ordered("a"));
     let kept = resolve_value(&document, &item, &Choice::Theirs).unwrap();
     assert_eq!(kept, doc(&list(r#"{"id": "a"}, {"id": "b", "n": 1}"#)));
+}
+
+fn under(schema: &str, base: &Json, ours: &Json, theirs: &Json) -> Value {
+    let schema = ottvc_merge::Schema::parse(&format!("schema: t/1\nfields:\n{schema}")).unwrap();
+    let options = MergeOptions { schema: Some(schema.into()), ..MergeOptions::default() };
+    let read = |json: &Json| Some(ottvc_object::value::value_from_json(json).unwrap());
+    let terms = Terms::three(read(ours), read(base), read(theirs));
+    merge_values(&terms, &options, &RepoPath::new("x.meta.json").unwrap()).unwrap().value.unwrap()
+}
+
+/// Fields that move together are settled together, and stand by themselves again.
+#[test]
+fn a_group_goes_back_to_its_fields() {
+    let picture = |a: &str, w: i64| json!({ "art": { "a": a, "w": w, "note": "n" } });
+    let document = under(
+        "  /art: {type: map, groups: [[a, w]]}\n",
+        &picture("A1", 1),
+        &picture("A2", 2),
+        &picture("A1", 3),
+    );
+    let at: FieldPath = "/art/\\{a,w}".parse().unwrap();
+    let field: FieldPath = "/art/w".parse().unwrap();
+    assert_eq!(document.get(&field), None, "one side never passes for the value");
+    let (found, conflict) = ottvc_merge::group_conflict(&document, &field).unwrap();
+    assert_eq!((&found, conflict.policy.as_str()), (&at, "group"));
+    assert_eq!(ottvc_merge::group_conflict(&document, &"/art/note".parse().unwrap()), None);
+    let settled =
+        |choice| resolve_value(&document, &at, &choice).map(|value| value_to_json(&value));
+    assert_eq!(settled(Choice::Ours).unwrap(), picture("A2", 2));
+    assert_eq!(settled(Choice::Theirs).unwrap(), picture("A1", 3));
+    assert_eq!(settled(Choice::Absent).unwrap(), json!({ "art": { "note": "n" } }));
+    let given = Value::map([("a", Value::from("A9"))]);
+    assert_eq!(
+        settled(Choice::Value(given)).unwrap(),
+        json!({ "art": { "a": "A9", "note": "n" } })
+    );
+    for wrong in [Value::map([("note", Value::Null)]), Value::Int(1)] {
+        assert_eq!(settled(Choice::Value(wrong)).unwrap_err().code(), "merge.bad_choice");
+    }
+}
+
+/// An entry whose key is disputed goes to the key that is chosen, with its content merged.
+#[test]
+fn a_disputed_key_is_settled_by_moving_the_entry() {
+    let entry = |key: &str, a: i64| json!({ "m": { key: { "a": a, "$from": { "$set": ["k1"] } }, "x": 1 } });
+    let document = under(
+        "  /m: {type: map}\n",
+        &json!({ "m": { "k1": { "a": 1 }, "x": 1 } }),
+        &entry("k2", 1),
+        &entry("k3", 2),
+    );
+    let at: FieldPath = "/m/k1".parse().unwrap();
+    let settled =
+        |choice| resolve_value(&document, &at, &choice).map(|value| value_to_json(&value));
+    assert_eq!(settled(Choice::Ours).unwrap(), entry("k2", 2));
+    assert_eq!(settled(Choice::Theirs).unwrap(), entry("k3", 2));
+    assert_eq!(settled(Choice::Base).unwrap(), json!({ "m": { "k1": { "a": 1 }, "x": 1 } }));
+    assert_eq!(settled(Choice::Absent).unwrap(), json!({ "m": { "x": 1 } }));
+    let taken = Value::map([("x", Value::from("y"))]);
+    assert_eq!(settled(Choice::Value(taken)).unwrap_err().code(), "merge.bad_choice");
+
+    let item = |id: &str, a: i64| json!({ "id": id, "a": a, "$from": { "$set": ["p1"] } });
+    let list = |items: Vec<Json>| json!({ "l": { "$kl": { "keys": ["id"], "items": items } } });
+    let document = under(
+        "  /l: {type: keyed, keys: [id]}\n",
+        &list(vec![json!({ "id": "p1", "a": 1 })]),
+        &list(vec![item("p2", 1)]),
+        &list(vec![item("p3", 2)]),
+    );
+    let at: FieldPath = "/l/[id=p1]".parse().unwrap();
+    let settled = |choice| value_to_json(&resolve_value(&document, &at, &choice).unwrap());
+    assert_eq!(settled(Choice::Ours), list(vec![item("p2", 2)]));
+    assert_eq!(settled(Choice::Theirs), list(vec![item("p3", 2)]));
+    // It can be stored, and read back.
+    let stored = ottvc_object::value::Document::new(document.clone()).unwrap();
+    let object = ottvc_object::Storable::to_object(&stored).unwrap();
+    let read = <ottvc_object::value::Document as ottvc_object::Storable>::from_object(&object);
+    assert_eq!(read.unwrap().into_value(), document);
+}
+
+#[test]
+fn renaming_notes_the_former_key() {
+    use ottvc_merge::{MAX_FORMER_KEYS, rename_entry};
+    use ottvc_object::field_path::Segment;
+    let read = |json: &Json| ottvc_object::value::value_from_json(json).unwrap();
+    let document = read(&json!({ "m": { "k1": { "a": 1 }, "k9": {}, "s": 1 },
+        "l": { "$kl": { "keys": ["id"], "items": [{ "id": "p1" }, { "id": "p2" }] } } }));
+    let key = |key: &str| Segment::Key(key.into());
+    let path = |text: &str| -> FieldPath { text.parse().unwrap() };
+    let renamed = rename_entry(&document, &path("/m/k1"), &key("k2")).unwrap();
+    let wanted = json!({ "k2": { "a": 1, "$from": { "$set": ["k1"] } }, "k9": {}, "s": 1 });
+    assert_eq!(value_to_json(&renamed)["m"], wanted);
+    let back = rename_entry(&renamed, &path("/m/k2"), &key("k1")).unwrap();
+    assert_eq!(value_to_json(&back)["m"]["k1"]["$from"], json!({ "$set": ["k1", "k2"] }));
+    let to = Segment::Item(vec![("id".into(), "p3".into())]);
+    let renamed = rename_entry(&document, &path("/l/[id=p1]"), &to).unwrap();
+    let items = json!([{ "id": "p3", "$from": { "$set": ["p1"] } }, { "id": "p2" }]);
+    assert_eq!(value_to_json(&renamed)["l"]["$kl"]["items"], items, "it keeps its place");
+    for (at, new) in [
+        ("/m/k1", key("k9")),
+        ("/m/s", key("t")),
+        ("/m/k7", key("k8")),
+        ("/", key("a")),
+        ("/m/k1", to),
+    ] {
+        assert_eq!(
+            rename_entry(&document, &path(at), &new).unwrap_err().code(),
+            "merge.cannot_rename",
+            "{at}"
+        );
+    }
+    let mut many = document;
+    for n in 0..MAX_FORMER_KEYS + 4 {
+        let old = if n == 0 { "k1".to_owned() } else { format!("n{n}") };
+        many =
+            rename_entry(&many, &path(&format!("/m/{old}")), &key(&format!("n{}", n + 1))).unwrap();
+    }
+    let from = value_to_json(&many)["m"]["n20"]["$from"]["$set"].as_array().unwrap().clone();
+    assert!(from.len() == MAX_FORMER_KEYS && from.contains(&json!("n19")), "{from:?}");
 }

@@ -87,6 +87,8 @@ ids! {
     ManifestId;
     /// Names a page of a chunk list.
     PageId;
+    /// Names a metadata schema by the hash of its canonical form.
+    SchemaId;
     /// BLAKE3 of a chunk's raw bytes, nothing added: `b3sum` of those bytes.
     ChunkId;
     /// BLAKE3 of all bytes of a file, nothing added: what `b3sum FILE` prints.

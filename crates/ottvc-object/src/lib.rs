@@ -23,7 +23,7 @@ pub use error::ObjectError;
 pub use field_path::{FieldPath, Segment};
 pub use id::{
     ChunkId, CommitId, ConflictId, ContentId, CoreId, DocumentId, Hash, ManifestId, ObjectId,
-    PageId, TreeId,
+    PageId, SchemaId, TreeId,
 };
 pub use path::{Name, RepoPath};
 pub use value::{Document, Value};

@@ -35,8 +35,8 @@ pub(crate) use depth::Level;
 pub use depth::{MAX_CONFLICT_DEPTH, MAX_DEPTH};
 pub use diff::{FieldChange, diff};
 pub use document::Document;
-pub use json::{value_from_json, value_to_json};
-pub use keyed::{Key, KeyedList, ListOrder, MAX_KEY_FIELDS};
+pub use json::{escape_key, value_from_json, value_to_json};
+pub use keyed::{Key, KeyedList, ListOrder, MAX_KEY_FIELDS, RENAME};
 pub use set::ValueSet;
 pub use timestamp::Timestamp;
 
@@ -178,8 +178,8 @@ impl Value {
     }
 }
 
-/// Returns a language tag in canonical form: BCP 47 syntax, RFC 5646 letter case.
-pub(crate) fn canonical_tag(tag: &str) -> Option<String> {
+/// Returns a language tag in canonical form, BCP 47 syntax in RFC 5646 letter case, if it is one.
+pub fn canonical_tag(tag: &str) -> Option<String> {
     if tag.len() > MAX_KEY_BYTES {
         return None;
     }

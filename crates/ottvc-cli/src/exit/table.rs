@@ -163,6 +163,13 @@ pub(crate) const TABLE: &[Row] = &[
         "Not a metadata value",
         "change that field and try again",
     ),
+    row(
+        "document.invalid",
+        Error,
+        422,
+        "A field breaks its schema",
+        "the message names the field, the rule and what is there",
+    ),
     row("document.bad_field", Usage, 400, "Not a field path", "write it as /title/en"),
     row("document.no_field", NotFound, 404, "No such field", "`ottvc meta get` shows all fields"),
     // Branches, tags, operations.
@@ -277,6 +284,13 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     row("merge.bad_choice", Error, 422, "The value cannot stand there", "give another value"),
     row(
+        "merge.cannot_rename",
+        Error,
+        409,
+        "The entry cannot be given that key",
+        "give another key",
+    ),
+    row(
         "merge.document_removed",
         Error,
         409,
@@ -290,6 +304,27 @@ pub(crate) const TABLE: &[Row] = &[
         500,
         "A commit is not older than its child",
         "`ottvc verify` checks all of history",
+    ),
+    row(
+        "schema.bad_yaml",
+        Usage,
+        400,
+        "Not a schema",
+        "mend it at that line; docs/merge.md shows one",
+    ),
+    row(
+        "schema.bad_field",
+        Usage,
+        400,
+        "A schema that makes no sense",
+        "docs/merge.md lists what a field may have",
+    ),
+    row(
+        "schema.same_field",
+        Usage,
+        400,
+        "Two patterns match the same fields",
+        "leave one of them out",
     ),
     // Store.
     row(

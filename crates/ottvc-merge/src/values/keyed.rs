@@ -6,38 +6,47 @@ use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value};
 
+use super::parts::Parts;
 use super::{Labels, Walk};
 use crate::MergeError;
 use crate::algebra::{settle_by, simplify_by};
 use crate::order::merge_order;
+use crate::schema::{Cursor, order_of};
 use crate::slot::{Slot, same_conflict};
 
-impl Walk<'_> {
+impl<'o> Walk<'o> {
     /// Merges lists with the key fields of `any`; a list that is not there counts as an empty one.
     pub(super) fn keyed<'a>(
         &mut self,
         any: &'a KeyedList,
         lists: &[Option<&'a KeyedList>],
         labels: Labels<'a>,
+        at: &Cursor<'o>,
     ) -> Result<KeyedList, MergeError> {
-        let keys: BTreeSet<&Key> =
-            lists.iter().flatten().flat_map(|list| list.items().keys()).collect();
-        let mut items = BTreeMap::new();
-        for key in keys {
-            let item = |list: &'a KeyedList| list.items().get(key);
-            let terms = lists.iter().map(|list| list.and_then(item).into()).collect();
-            let labels = labels.below(|slot| match slot {
-                Slot::Absent => Some(Slot::Absent),
-                Slot::Value(Value::Keyed(list)) if list.fields() == any.fields() => {
-                    Some(list.items().get(key).into())
-                }
-                _ => None,
-            });
-            if let Some(item) = self.below(any.segment(key), |walk| walk.place(terms, labels))? {
-                items.insert(key.clone(), item);
+        let open = |slot: Slot<'a>| match slot {
+            Slot::Absent => Some(None),
+            Slot::Value(Value::Keyed(list)) if list.fields() == any.fields() => {
+                Some(Some(list.items()))
             }
-        }
-        let order = self.below(Segment::Order, |walk| walk.order(any, lists, &items, labels))?;
+            _ => None,
+        };
+        let parts = Parts {
+            terms: lists.iter().map(|list| list.map(KeyedList::items)).collect(),
+            open: &open,
+            segment: &|key| any.segment(key),
+            fields: any.fields(),
+        };
+        let items = self.parts(&parts, labels, at, &BTreeSet::new())?;
+        let order = match order_of(at.order(), items.iter()) {
+            Some(order) => ListOrder::Known(order),
+            None => {
+                let apart = at.insert_conflict();
+                let merge = |walk: &mut Self, at: &Cursor<'o>| {
+                    walk.order(any, lists, &items, labels, (at, apart))
+                };
+                self.below(Segment::Order, at, merge)?
+            }
+        };
         Ok(KeyedList::from_parts(any.fields().to_vec(), items, order)?)
     }
 
@@ -48,6 +57,7 @@ impl Walk<'_> {
         lists: &[Option<&'a KeyedList>],
         items: &BTreeMap<Key, Value>,
         labels: Labels<'a>,
+        (at, apart): (&Cursor<'o>, bool),
     ) -> Result<ListOrder, MergeError> {
         let ranks = Ranks::new(any, items);
         let sequence = |list: &'a KeyedList| ranks.of_order(list.order());
@@ -74,7 +84,7 @@ impl Walk<'_> {
         let sequences: Option<Vec<Vec<usize>>> = terms.iter().map(Sequence::known).collect();
         let kind = match sequences {
             None => ConflictKind::ContestedBase,
-            Some(sequences) => match merge_order(&sequences, ranks.keys.len()) {
+            Some(sequences) => match merge_order(&sequences, ranks.keys.len(), apart) {
                 Some(order) => return Ok(ranks.known(&order)),
                 None => ConflictKind::Order,
             },
@@ -94,7 +104,7 @@ impl Walk<'_> {
         let values: Vec<Value> =
             simplify_by(terms, &Sequence::eq).iter().map(|term| ranks.to_value(term)).collect();
         let slots: Vec<Slot> = values.iter().map(|value| Some(value).into()).collect();
-        match self.conflict(kind, "order", &slots, labels)? {
+        match self.conflict(kind, "order", &slots, labels, at)? {
             Some(Value::Conflict(conflict)) => Ok(ListOrder::Conflict(conflict)),
             chosen => Ok(ranks.known(&ranks.complete(ranks.of_value(chosen.as_ref())))),
         }

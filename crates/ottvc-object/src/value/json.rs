@@ -57,7 +57,8 @@ fn entries(map: &ValueMap) -> Map<String, Json> {
     map.iter().map(|(key, value)| (escape_key(key), value_to_json(value))).collect()
 }
 
-fn escape_key(key: &str) -> String {
+/// Returns how a map key is written in the projection: one that begins with `$` gets a second one.
+pub fn escape_key(key: &str) -> String {
     if key.starts_with('$') && !PLAIN_KEYS.contains(&key) {
         format!("${key}")
     } else {

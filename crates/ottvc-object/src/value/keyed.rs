@@ -7,13 +7,16 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::conflict::Conflict;
+use crate::conflict::{Conflict, Term};
 use crate::error::ObjectError;
 use crate::field_path::Segment;
 use crate::value::{MAX_KEY_BYTES, Value, ValueMap};
 
 /// The most key fields of a list.
 pub const MAX_KEY_FIELDS: usize = 16;
+
+/// The policy of a conflict over the key of an entry: its terms have keys of their own.
+pub const RENAME: &str = "rename";
 
 /// What names an item: the values of its list's key fields, in that order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
@@ -241,9 +244,20 @@ impl KeyedList {
         self.items.get_mut(key)
     }
 
-    /// Whether `item` is a map that this key names.
-    fn has_key(&self, item: &Value, key: &Key) -> bool {
-        matches!(item, Value::Map(map) if self.key_of(map).is_ok_and(|own| own == *key))
+    /// Whether a conflict is among maps that this key names; among maps of any key where the key itself
+    /// is in dispute, as its policy then says.
+    fn is_among_items(&self, conflict: &Conflict<Value>, key: &Key) -> bool {
+        let named = |value: &Value| match value {
+            Value::Map(map) => {
+                self.key_of(map).is_ok_and(|own| own == *key || conflict.policy == RENAME)
+            }
+            _ => false,
+        };
+        conflict.terms.as_slice().iter().all(|term| match term {
+            Term::Absent => true,
+            Term::Value(value) => named(value),
+            Term::Contested(inner) => self.is_among_items(inner, key),
+        })
     }
 
     fn check_item(&self, key: &Key, item: &Value) -> Result<(), ObjectError> {
@@ -254,9 +268,7 @@ impl KeyedList {
             Value::Conflict(_) if key.0.len() != self.fields.len() => {
                 Err(bad("a key does not have one part for each key field".into()))
             }
-            Value::Conflict(conflict)
-                if !conflict.all_values(&|value| self.has_key(value, key)) =>
-            {
+            Value::Conflict(conflict) if !self.is_among_items(conflict, key) => {
                 Err(bad("a conflict over an item is among items of its key".into()))
             }
             Value::Map(_) | Value::Conflict(_) => Ok(()),

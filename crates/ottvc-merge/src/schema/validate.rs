@@ -1,0 +1,279 @@
+//! What a document breaks of its schema.
+
+use std::cmp::Ordering;
+
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{ListOrder, Value, diff};
+
+use super::{Cursor, Limits, Schema, Type};
+use crate::MergeError;
+use crate::number::compare;
+
+/// The most findings reported of one document; whoever has as many mends some first.
+pub const MAX_FINDINGS: usize = 100;
+
+/// One rule that one field breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The field.
+    pub path: FieldPath,
+    /// The attribute of the schema: `type`, `format`, `required` ...
+    pub rule: &'static str,
+    /// What is there, shortened.
+    pub value: String,
+    /// What should be there.
+    pub why: String,
+}
+
+impl From<Finding> for MergeError {
+    fn from(Finding { path: field, rule, value, why }: Finding) -> Self {
+        Self::Invalid { field, rule, value, why }
+    }
+}
+
+/// Returns what `document` breaks of `schema`, in the order of its fields, at most [`MAX_FINDINGS`].
+///
+/// Conflicts are passed over: what settles them is judged then. Costs one walk over the document.
+pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
+    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: true };
+    check.value(document, &Cursor::root(Some(schema)));
+    check.findings
+}
+
+/// Returns the fields that `new` changes though they were given once and for all.
+///
+/// A field that was absent or null may still be given; removing one is a change.
+pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for change in diff(Some(old), Some(new)) {
+        let Some(was) = change.old.filter(|was| !matches!(was, Value::Null | Value::Conflict(_)))
+        else {
+            continue;
+        };
+        // The field may lie at the change, further up, or inside a part that went as a whole.
+        let above = (0..=change.field.0.len()).any(|len| {
+            fixed(schema, &FieldPath(change.field.0.iter().take(len).cloned().collect()))
+        });
+        if above || holds_fixed(&was, &Cursor::at(schema, &change.field)) {
+            findings.push(Finding {
+                path: change.field,
+                rule: "immutable",
+                value: change.new.as_ref().map_or("nothing".to_owned(), shown),
+                why: format!("it stays {}", shown(&was)),
+            });
+        }
+        if findings.len() >= MAX_FINDINGS {
+            break;
+        }
+    }
+    findings
+}
+
+fn fixed(schema: &Schema, path: &FieldPath) -> bool {
+    schema.field_at(path).is_some_and(|field| field.immutable)
+}
+
+fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {
+    if at.field().is_some_and(|field| field.immutable) {
+        return true;
+    }
+    match value {
+        Value::Map(map) => {
+            map.iter().any(|(key, child)| holds_fixed(child, &at.step(&Segment::Key(key.clone()))))
+        }
+        Value::Keyed(list) => {
+            list.items().iter().any(|(key, item)| holds_fixed(item, &at.step(&list.segment(key))))
+        }
+        _ => false,
+    }
+}
+
+/// Returns what the value at one place breaks by itself, its parts not looked at.
+pub(crate) fn findings_at(value: &Value, document: &Value, at: &Cursor<'_>) -> Vec<Finding> {
+    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: false };
+    check.value(value, at);
+    check.findings
+}
+
+struct Check<'d> {
+    document: &'d Value,
+    path: FieldPath,
+    findings: Vec<Finding>,
+    /// Whether the parts are looked at, too.
+    deep: bool,
+}
+
+impl Check<'_> {
+    fn found(&mut self, rule: &'static str, value: &Value, why: impl Into<String>) {
+        self.told(rule, shown(value), why);
+    }
+
+    fn told(&mut self, rule: &'static str, value: String, why: impl Into<String>) {
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(Finding { path: self.path.clone(), rule, value, why: why.into() });
+        }
+    }
+
+    fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'_>) {
+        if self.deep && self.findings.len() < MAX_FINDINGS {
+            let at = at.step(&segment);
+            self.path.0.push(segment);
+            self.value(value, &at);
+            self.path.0.pop();
+        }
+    }
+
+    fn value(&mut self, value: &Value, at: &Cursor<'_>) {
+        if matches!(value, Value::Conflict(_)) {
+            return;
+        }
+        if let Some(kind) = at.kind().filter(|kind| !kind.holds(value)) {
+            self.found("type", value, format!("the type is {}", kind.word()));
+            return;
+        }
+        if let Some(limits) = at.limits() {
+            self.limits(value, limits);
+        }
+        match value {
+            Value::Map(map) => {
+                for (key, below) in at.required() {
+                    if map.get(key).is_none_or(|value| *value == Value::Null) {
+                        self.path.0.push(Segment::Key(key.to_owned()));
+                        let kind = below.kind().map_or("value", Type::word);
+                        let had = map.get(key).map_or("nothing".to_owned(), shown);
+                        self.told("required", had, format!("a {kind} is needed"));
+                        self.path.0.pop();
+                    }
+                }
+                for invariant in at.invariants() {
+                    if !invariant.holds(value, self.document) {
+                        self.found("invariants", value, format!("`{invariant}` must hold"));
+                    }
+                }
+                for (key, child) in map {
+                    self.below(Segment::Key(key.clone()), child, at);
+                }
+            }
+            Value::Localized(map) => {
+                for (tag, leaf) in map {
+                    self.below(Segment::Locale(tag.clone()), leaf, at);
+                }
+            }
+            Value::Set(set) => {
+                for element in set.iter() {
+                    self.below(Segment::Element(element.clone()), element, at);
+                }
+            }
+            Value::Array(elements) => {
+                for (place, element) in (0..).zip(elements) {
+                    self.below(Segment::Index(place), element, at);
+                }
+            }
+            Value::Keyed(list) => {
+                if let Some(keys) = at.field().map(|field| &field.keys)
+                    && !keys.is_empty()
+                    && keys != list.fields()
+                {
+                    self.found("keys", value, format!("the key fields are {}", keys.join(", ")));
+                }
+                if let (Some(field), ListOrder::Known(order)) = (at.field(), list.order())
+                    && let Some(sorted) = super::convert::computed_order(field, list)
+                    && sorted != *order
+                {
+                    self.found("order", value, "the items stand as `order` says");
+                }
+                for (key, item) in list.items() {
+                    self.below(list.segment(key), item, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn limits(&mut self, value: &Value, limits: &Limits) {
+        let count = match value {
+            Value::Set(set) => Some(set.len()),
+            Value::Array(elements) => Some(elements.len()),
+            Value::Keyed(list) => Some(list.items().len()),
+            _ => None,
+        };
+        if let Some(count) = count {
+            let count = count as u64;
+            if limits.min_items.is_some_and(|min| count < min) {
+                let min = limits.min_items.unwrap_or_default();
+                self.found(
+                    "min_items",
+                    value,
+                    format!("at least {min} are needed, these are {count}"),
+                );
+            }
+            if limits.max_items.is_some_and(|max| count > max) {
+                let max = limits.max_items.unwrap_or_default();
+                self.found(
+                    "max_items",
+                    value,
+                    format!("at most {max} are allowed, these are {count}"),
+                );
+            }
+            return;
+        }
+        if let Value::String(text) | Value::Text(text) = value {
+            let long = text.chars().count() as u64;
+            if let Some(min) = limits.min_length.filter(|min| long < *min) {
+                self.found(
+                    "min_length",
+                    value,
+                    format!("it has at least {min} characters, not {long}"),
+                );
+            }
+            if let Some(max) = limits.max_length.filter(|max| long > *max) {
+                self.found(
+                    "max_length",
+                    value,
+                    format!("it has at most {max} characters, not {long}"),
+                );
+            }
+        }
+        if let (Some(format), Value::String(text)) = (limits.format, value)
+            && format.canonical(text).as_ref() != Some(text)
+        {
+            let why = match format.canonical(text) {
+                Some(canonical) => format!("it is written `{canonical}`"),
+                None => format!("it is no {}", format.word()),
+            };
+            self.found("format", value, why);
+        }
+        let scalar = value.is_scalar() && *value != Value::Null;
+        if scalar && !limits.one_of.is_empty() && !limits.one_of.contains(value) {
+            let known: Vec<String> = limits.one_of.iter().map(shown).collect();
+            self.found("enum", value, format!("it is one of {}", known.join(", ")));
+        }
+        if let Some(min) = &limits.min
+            && compare(value, min) == Some(Ordering::Less)
+        {
+            self.found("min", value, format!("it is at least {}", shown(min)));
+        }
+        if let Some(max) = &limits.max
+            && compare(value, max) == Some(Ordering::Greater)
+        {
+            self.found("max", value, format!("it is at most {}", shown(max)));
+        }
+    }
+}
+
+/// A value in a message: its JSON, cut short.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Map(map) => format!("a map of {}", map.len()),
+        Value::Keyed(list) => format!("a list of {}", list.items().len()),
+        Value::Set(set) => format!("a set of {}", set.len()),
+        Value::Array(elements) => format!("an array of {}", elements.len()),
+        Value::Localized(map) => format!("{} locales", map.len()),
+        Value::String(text) | Value::Text(text) => format!("`{text}`"),
+        scalar => ottvc_object::value::value_to_json(scalar).to_string(),
+    };
+    if text.chars().count() <= 60 {
+        return text;
+    }
+    text.chars().take(57).chain("...".chars()).collect()
+}

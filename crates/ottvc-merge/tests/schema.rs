@@ -1,0 +1,366 @@
+//! What a schema may say, what a document breaks of it, and plain JSON under it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+use ottvc_merge::schema::{Finding, Inherit, MAX_FINDINGS, OnShadow, validate, validate_change};
+use ottvc_merge::{MergeError, Schema};
+use ottvc_object::value::{Document, Value, value_from_json};
+use serde_json::{Value as Json, json};
+
+fn schema(fields: &str) -> Schema {
+    Schema::parse(&format!("schema: t/1\nfields:\n{fields}")).unwrap()
+}
+
+fn value(json: &Json) -> Value {
+    Document::new(value_from_json(json).unwrap()).unwrap().into_value()
+}
+
+fn findings(schema: &Schema, json: &Json) -> Vec<String> {
+    let told = |finding: Finding| format!("{} {} {}", finding.path, finding.rule, finding.value);
+    validate(&value(json), schema).into_iter().map(told).collect()
+}
+
+#[test]
+fn the_built_in_schema_is_read_and_has_one_spelling() {
+    let edition = Schema::edition().unwrap();
+    assert_eq!(edition.full_name(), "ott.edition/1");
+    assert!(edition.counts());
+    let again = Schema::parse(&edition.canonical()).unwrap();
+    assert_eq!(again, *edition, "the canonical form is YAML, and says the same");
+    assert_eq!(again.canonical(), edition.canonical());
+    // Released under this id. Whoever changes the schema gives it a new version, and a new id.
+    const RELEASED: &str = "3f218abfc17689fa41f16fd491bc06c251b65c1bc7c0b907e9acd1dfdd32878f";
+    assert_eq!(edition.id().to_string(), RELEASED);
+}
+
+#[test]
+fn spelling_is_not_content() {
+    let one =
+        schema("  /a: {type: set, of: string, merge: set}\n  b: {type: int, max: 9, min: 1.0}\n");
+    let other = Schema::parse(
+        "fields:\n  /b:\n    min: 1\n    max: 9.0\n    'type': \"int\"\n  /a: {merge: set, type: set, of: string}\nschema: t/1\n",
+    )
+    .unwrap();
+    assert_eq!(one.id(), other.id());
+    assert_eq!(
+        one.canonical(),
+        "{\"fields\":{\"/a\":{\"merge\":\"set\",\"of\":\"string\",\"type\":\"set\"},\
+         \"/b\":{\"max\":9,\"min\":1,\"type\":\"int\"}},\"schema\":\"t/1\"}"
+    );
+    assert_ne!(one.id(), schema("  /a: {type: set, of: string}\n").id());
+    assert_ne!(one.id(), Schema::parse(&one.canonical().replace("t/1", "t/2")).unwrap().id());
+}
+
+#[test]
+fn every_attribute_survives_its_canonical_form() {
+    let all = schema(concat!(
+        "  /: {type: map, invariants: ['disjoint(a/x, b)']}\n",
+        "  /l/[b=2,a=1]: {type: map, groups: [[x, y], [z, w]]}\n",
+        "  /l: {type: keyed, keys: [a, b], order: field(n), insert: conflict, item: atomic,\n",
+        "       delete: edit_wins, on_conflict: 'edition(x, Original)', locked: true, max_items: 3}\n",
+        "  /m: {type: keyed, keys: [$id], order: none, move_domain: rails, delete: delete_wins}\n",
+        "  /t/**: {type: text, merge: text(sentence), min_length: 1, max_length: 5}\n",
+        "  /w: {type: timestamp, min: 2020-01-01T00:00:00Z, on_conflict: non_empty}\n",
+        "  /n: {type: decimal, enum: [1, 2.50, -3], on_shadow: silent, inherit: at_create}\n",
+        "  /s: {type: string, merge: 'ordered(a < b, min)', required: true, immutable: true}\n",
+        "  /f: {type: string, format: uuid, merge: hook(longest@1)}\n",
+        "  /q: {type: map, merge: latest_by(rev)}\n",
+        "  /@fr-FR: {type: array, of: int, merge: sequence, min_items: 1}\n",
+    ));
+    assert_eq!(Schema::parse(&all.canonical()).unwrap(), all);
+}
+
+#[test]
+fn errors_name_field_rule_and_value() {
+    let cases = [
+        ("  /a: {type: strnig}\n", "/a", "type", "strnig"),
+        ("  /a: {tpye: string}\n", "/a", "tpye", "string"),
+        ("  /a: {type: string, merge: max}\n", "/a", "merge", "max"),
+        ("  /a: {type: string, merge: 'text(word)'}\n", "/a", "merge", "text(word)"),
+        ("  /a: {type: text, merge: text(letter)}\n", "/a", "merge", "text(letter)"),
+        ("  /a: {type: text, merge: text}\n", "/a", "merge", "text"),
+        ("  /a: {type: int, merge: hook(x)}\n", "/a", "merge", "hook(x)"),
+        ("  /a: {type: string, merge: ordered(a < a)}\n", "/a", "merge", "ordered(a < a)"),
+        ("  /a: {type: keyed}\n", "/a", "keys", "{type: keyed}"),
+        ("  /a: {type: set, keys: [x]}\n", "/a", "keys", "[x]"),
+        ("  /a: {type: keyed, keys: [x], groups: [[x, y]]}\n", "/a", "groups", "[[x, y]]"),
+        ("  /a: {type: map, groups: [[x]]}\n", "/a", "groups", "[[x]]"),
+        ("  /a: {type: map, groups: [[x, 'y,']]}\n", "/a", "groups", "[[x, y,]]"),
+        ("  /a: {type: map, invariants: [start]}\n", "/a", "invariants", "[start]"),
+        ("  /a: {type: int, format: date}\n", "/a", "format", "date"),
+        ("  /a: {type: int, min: 3, max: 2}\n", "/a", "min", "3"),
+        ("  /a: {type: int, enum: [1.5]}\n", "/a", "enum", "[1.5]"),
+        ("  /a: {type: localized, of: int}\n", "/a", "of", "int"),
+        ("  /a/*: {type: int, required: true}\n", "/a/*", "required", "true"),
+        ("  /a: {type: int, required: yes}\n", "/a", "required", "yes"),
+        ("  /a: {type: int, on_conflict: mine}\n", "/a", "on_conflict", "mine"),
+        ("  /a: {type: keyed, keys: [k], move_domain: d}\n", "/a", "move_domain", "d"),
+        ("  /**/a: {type: int}\n", "/**/a", "pattern", "{type: int}"),
+        ("  '/@x y': {type: int}\n", "/@x y", "pattern", "{type: int}"),
+        ("  /a/#1: {type: int}\n", "/a/#1", "pattern", "{type: int}"),
+        ("  /a: int\n", "/a", "field", "int"),
+    ];
+    for (text, wanted_field, wanted_rule, wanted_value) in cases {
+        match Schema::parse(&format!("schema: t/1\nfields:\n{text}")).unwrap_err() {
+            MergeError::BadField { line, field, rule, value, why } => {
+                let named = (field.as_str(), rule.as_str(), value.as_str());
+                assert_eq!(named, (wanted_field, wanted_rule, wanted_value), "{text} {why}");
+                assert_eq!(line, 3, "{text}");
+            }
+            other => panic!("{text}: {other}"),
+        }
+    }
+    for name in ["t", "t/0", "t/01", "T/1", "/1", "t/x", "t.9/1"] {
+        let error = Schema::parse(&format!("schema: {name}\nfields: {{}}\n")).unwrap_err();
+        assert_eq!(error.code(), "schema.bad_field", "{name}");
+    }
+}
+
+#[test]
+fn patterns_that_match_the_same_are_refused() {
+    for text in
+        ["  /a: {type: int}\n  a: {type: int}\n", "  /l/[a=1,b=2]: {}\n  /l/[b=2,a=1]: {}\n"]
+    {
+        let error = Schema::parse(&format!("schema: t/1\nfields:\n{text}")).unwrap_err();
+        assert_eq!(error.code(), "schema.same_field", "{text}");
+    }
+}
+
+#[test]
+fn the_most_specific_pattern_speaks() {
+    let schema = schema(concat!(
+        "  /**: {max_length: 1, type: string}\n  /a/**: {max_length: 2, type: string}\n",
+        "  /a/*: {max_length: 3, type: string}\n  /*/b: {max_length: 4, type: string}\n",
+        "  /a/b: {max_length: 5, type: string}\n  /a: {type: map}\n",
+        "  /l: {type: keyed, keys: [k]}\n  /l/[k=x]/v: {max_length: 6, type: string}\n",
+        "  /l/*/v: {max_length: 7, type: string}\n",
+    ));
+    let at = |path: &str| {
+        let field = schema.field_at(&path.parse().unwrap());
+        field.and_then(|field| field.limits.max_length)
+    };
+    assert_eq!(at("/a/b"), Some(5));
+    assert_eq!(at("/a/c"), Some(3));
+    assert_eq!(at("/a/c/d"), Some(2));
+    assert_eq!(at("/a"), None, "the exact pattern, not `/a/**` standing for nothing");
+    assert_eq!(at("/x/b"), Some(4));
+    assert_eq!(at("/x"), Some(1));
+    assert_eq!(at("/"), Some(1));
+    assert_eq!(at("/l/[k=x]/v"), Some(6));
+    assert_eq!(at("/l/[k=y]/v"), Some(7));
+}
+
+#[test]
+fn what_holds_below_is_said_once() {
+    let schema = schema(concat!(
+        "  /a: {type: map, inherit: never, locked: true}\n  /a/b: {type: int}\n",
+        "  /a/c: {type: int, inherit: flow, on_shadow: conflict}\n",
+    ));
+    let reach = |path: &str| schema.reach_at(&path.parse().unwrap());
+    assert_eq!(reach("/a/b").inherit, Some(Inherit::Never));
+    assert_eq!(reach("/a/x/y").locked, Some(true));
+    assert_eq!(reach("/a/c").inherit, Some(Inherit::Flow));
+    assert_eq!(reach("/a/c").on_shadow, Some(OnShadow::Conflict));
+    assert_eq!(reach("/d").locked, Some(false));
+}
+
+#[test]
+fn validation_names_path_rule_and_value() {
+    let edition = Schema::edition().unwrap();
+    let good = json!({
+        "ids": { "eidr": "10.5240/EA73-79D7-1B2B-B378-3A73-M" },
+        "class": { "$set": ["Director's Cut"] },
+        "titles": { "$loc": { "en": "Dune" } },
+        "synopses": { "short": { "$loc": { "en": { "$text": "A hero." } } } },
+        "year": 2021, "runtime": "PT2H35M", "made_for": { "$set": ["FR", "419"] },
+        "ratings": { "$kl": { "keys": ["territory", "system"], "items": [
+            { "territory": "US", "system": "MPA", "value": "PG-13" }] } },
+        "cues": { "$kl": { "keys": ["$id"], "items": [
+            { "$id": "b", "offset": "PT5M" }, { "$id": "a", "offset": "PT90M" }] } },
+        "anything": { "else": [1, "x"] }, "status": null,
+    });
+    assert_eq!(findings(&edition, &good), Vec::<String>::new());
+    let bad = json!({
+        "ids": { "eidr": "10.5240/EA73-79D7-1B2B-B378-3A73-N" },
+        "use": "Cinema",
+        "titles": { "en": "Dune" },
+        "synopses": { "short": { "$loc": { "en": { "$text": "x".repeat(191) } } } },
+        "year": 1492, "runtime": "PT1H", "made_for": { "$set": ["fr"] },
+        "ratings": { "$kl": { "keys": ["territory", "system"], "items": [
+            { "territory": "US", "system": "MPA" }] } },
+        "cues": { "$kl": { "keys": ["$id"], "items": [
+            { "$id": "a", "offset": "PT90M" }, { "$id": "b", "offset": "PT5M" }] } },
+        "cast": { "$kl": { "keys": ["person"], "items": [] } },
+        "windows": { "$kl": { "keys": ["$id"], "items": [
+            { "$id": "w", "start": { "$ts": "2024-02-01T00:00:00Z" }, "end": { "$ts": "2024-01-01T00:00:00Z" } }] } },
+    });
+    assert_eq!(
+        findings(&edition, &bad),
+        [
+            "/cast keys a list of 0",
+            "/cues order a list of 2",
+            "/cues/[\\$id=a] invariants a map of 2",
+            "/ids/eidr format `10.5240/EA73-79D7-1B2B-B378-3A73-N`",
+            "/made_for/{fr} format `fr`",
+            "/ratings/[territory=US,system=MPA]/value required nothing",
+            &format!("/synopses/short/@en max_length `{}...", "x".repeat(56)),
+            "/titles type a map of 1",
+            "/use enum `Cinema`",
+            "/windows/[\\$id=w] invariants a map of 3",
+            "/year min 1492",
+        ]
+    );
+}
+
+#[test]
+fn findings_are_bounded() {
+    let schema = schema("  /*: {type: int}\n");
+    let many: serde_json::Map<String, Json> =
+        (0..500).map(|n| (n.to_string(), json!("x"))).collect();
+    assert_eq!(findings(&schema, &Json::Object(many)).len(), MAX_FINDINGS);
+}
+
+#[test]
+fn conflicts_are_not_judged() {
+    let schema = schema("  /a: {type: int}\n");
+    let conflict = json!({ "a": { "$conflict": { "kind": "edit_edit", "path": "/a", "policy": "atomic",
+        "terms": [{ "side": "ours", "value": "x" }, { "side": "base", "value": "y" },
+            { "side": "theirs", "value": "z" }] } } });
+    assert_eq!(findings(&schema, &conflict), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_given_once_stays() {
+    let schema = schema(
+        "  /ids: {type: map, immutable: true}\n  /l/*/code: {type: string, immutable: true}\n",
+    );
+    let list =
+        |code: &str| json!({ "$kl": { "keys": ["k"], "items": [{ "k": 1, "code": code }] } });
+    let changed = |old: &Json, new: &Json| -> Vec<String> {
+        let findings = validate_change(&value(old), &value(new), &schema);
+        findings.into_iter().map(|finding| finding.path.to_string()).collect()
+    };
+    let old = json!({ "ids": { "a": 1, "n": null }, "l": list("x"), "y": 1 });
+    let none: [&str; 0] = [];
+    assert_eq!(
+        changed(&old, &json!({ "ids": { "a": 1, "n": 5, "b": 2 }, "l": list("x"), "y": 2 })),
+        none
+    );
+    assert_eq!(changed(&old, &json!({ "ids": { "a": 2 }, "l": list("x") })), ["/ids/a"]);
+    assert_eq!(changed(&old, &json!({ "ids": { "a": 1 }, "l": list("y") })), ["/l/[k=1]/code"]);
+    assert_eq!(changed(&old, &json!({ "ids": { "a": 1 } })), ["/l"], "removed with what holds it");
+    assert_eq!(changed(&old, &json!({ "l": list("x") })), ["/ids"]);
+}
+
+#[test]
+fn plain_json_takes_the_kinds_the_schema_names() {
+    let edition = Schema::edition().unwrap();
+    let plain = json!({
+        "titles": { "en": "Dune", "fr-fr": "Dune" },
+        "synopses": { "long": { "en": "A hero." } },
+        "genres": ["scifi", "drama", "scifi"],
+        "countries": ["us", "GB"],
+        "cast": [{ "person": "p2", "function": "actor", "billing": 2, "characters": ["B"] },
+                 { "person": "p1", "function": "actor", "billing": 1 }],
+        "windows": [{ "$id": "w", "start": "2024-01-01T01:00:00+01:00" }],
+        "artwork": [{ "purpose": "poster", "locale": "en", "aspect": "2x3", "width": 10,
+            "asset": { "digest": "00".repeat(32), "media_type": "image/jpeg", "size": 3 } }],
+        "other": ["scifi"],
+    });
+    let document = edition.read_plain(&plain).unwrap();
+    let asset = json!({ "digest": "00".repeat(32), "media_type": "image/jpeg", "size": 3 });
+    let tagged = json!({
+        "titles": { "$loc": { "en": "Dune", "fr-FR": "Dune" } },
+        "synopses": { "long": { "$loc": { "en": { "$text": "A hero." } } } },
+        "genres": { "$set": ["drama", "scifi"] },
+        "countries": { "$set": ["GB", "US"] },
+        "cast": { "$kl": { "keys": ["person", "function"], "items": [
+            { "person": "p1", "function": "actor", "billing": 1 },
+            { "person": "p2", "function": "actor", "billing": 2, "characters": { "$set": ["B"] } }] } },
+        "windows": { "$kl": { "keys": ["$id"], "items": [
+            { "$id": "w", "start": { "$ts": "2024-01-01T00:00:00Z" } }] } },
+        "artwork": { "$kl": { "keys": ["purpose", "locale", "aspect"], "items": [
+            { "purpose": "poster", "locale": "en", "aspect": "2x3", "width": 10,
+              "asset": { "$asset": asset } }] } },
+        "other": ["scifi"],
+    });
+    assert_eq!(document, value(&tagged));
+    assert_eq!(validate(&document, &edition), []);
+    assert_eq!(edition.convert(&document), document, "converting again changes nothing");
+    let written = edition.to_plain(&document);
+    assert!(!written.to_string().contains("\"$set\""), "{written}");
+    assert_eq!(edition.read_plain(&written).unwrap(), document);
+}
+
+#[test]
+fn what_cannot_be_converted_keeps_its_kind_and_is_told() {
+    let edition = Schema::edition().unwrap();
+    let plain = json!({
+        "titles": { "en": 5 }, "genres": [["x"]], "cast": [{ "person": "p1" }],
+        "windows": [{ "$id": "w", "start": "soon" }, { "$id": "v" }], "year": "2020",
+    });
+    let document = edition.read_plain(&plain).unwrap();
+    let told: Vec<String> =
+        validate(&document, &edition).iter().map(|it| format!("{} {}", it.path, it.rule)).collect();
+    assert_eq!(
+        told,
+        [
+            "/cast type",
+            "/genres type",
+            "/titles type",
+            "/windows/[\\$id=w]/start type",
+            "/year type"
+        ]
+    );
+    // Two items of one key are no keyed list.
+    let twice = json!({ "chapters": [{ "$id": 1 }, { "$id": 1 }] });
+    assert!(matches!(
+        edition.read_plain(&twice).unwrap().get(&"/chapters".parse().unwrap()),
+        Some(Value::Array(_))
+    ));
+}
+
+#[test]
+fn json_schema_says_what_plain_json_is() {
+    let small = schema(concat!(
+        "  /title: {type: localized, of: string, max_length: 9}\n",
+        "  /genres: {type: set, of: string, enum: [a, b], max_items: 2}\n",
+        "  /cast: {type: keyed, keys: [$id]}\n  /cast/*/n: {type: int, min: 0, required: true}\n",
+        "  /date: {type: string, format: date}\n  /rate: {type: string, format: rational}\n",
+        "  /at: {type: timestamp}\n  /extra/**: {type: text}\n  /any/*: {type: bool}\n",
+    ));
+    assert_eq!(
+        small.json_schema(),
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "t/1",
+            "type": ["object", "null"],
+            "properties": {
+                "title": { "type": ["object", "null"],
+                    "additionalProperties": { "type": ["string", "null"], "maxLength": 9 } },
+                "genres": { "type": ["array", "null"], "uniqueItems": true, "maxItems": 2,
+                    "items": { "type": ["string", "null"], "enum": ["a", "b", null] } },
+                "cast": { "type": ["array", "null"], "items": { "type": "object",
+                    "properties": { "n": { "type": ["integer", "null"], "minimum": 0 } },
+                    "required": ["n", "$id"] } },
+                "date": { "type": ["string", "null"], "format": "date" },
+                "rate": { "type": ["string", "null"], "pattern": "^-?[0-9]+/[1-9][0-9]*$" },
+                "at": { "type": ["string", "null"], "format": "date-time" },
+                "extra": { "type": ["string", "null"] },
+                "any": { "additionalProperties": { "type": ["boolean", "null"] } },
+            },
+        })
+    );
+    // Patterns of any depth end, and so do those that describe more than there is room for.
+    let many: String =
+        (1..60).map(|n| format!("  {}/x{n}: {{type: bool}}\n", "/*".repeat(n))).collect();
+    assert!(schema(&many).json_schema().to_string().len() < 10_000_000);
+    let rest =
+        schema("  /a/**: {type: keyed, keys: [k]}\n  /b/**: {type: localized, of: string}\n");
+    assert!(rest.json_schema().to_string().len() < 10_000);
+    // The built-in one ends, though it has patterns of any depth.
+    let edition = Schema::edition().unwrap().json_schema();
+    assert_eq!(
+        edition["properties"]["ratings"]["items"]["required"],
+        json!(["value", "territory", "system"])
+    );
+}
