@@ -463,3 +463,35 @@ fn merge_file_needs_no_repository() {
     hint: check the path
     ");
 }
+
+#[test]
+fn documents_merge_by_a_schema() {
+    let lab = Lab::new();
+    lab.write("base.json", r#"{"genres": ["drama", "war"], "synopses": {"long": {"en": "A hero leaves home."}}}"#);
+    lab.write("ours.json", r#"{"genres": ["drama", "epic"], "synopses": {"long": {"en": "A pilot leaves home."}}}"#);
+    lab.write(
+        "theirs.json",
+        r#"{"genres": ["war", "drama", "noir"], "synopses": {"long": {"en": "A hero leaves her home."}}}"#,
+    );
+    let merge = "merge-file base.json ours.json theirs.json";
+    // Without one lists and texts are units.
+    let (status, plain) = lab.json(merge);
+    assert_eq!((status, plain["conflicts"].as_array().unwrap().len()), (4, 2));
+    let (status, merged) = lab.json(&format!("{merge} --schema ott.edition/1"));
+    let expected = serde_json::json!({
+        "genres": ["drama", "epic", "noir"],
+        "synopses": {"long": {"en": "A pilot leaves her home."}},
+    });
+    let mut found = merged["merged"].clone();
+    found["genres"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+    assert_eq!((status, found), (0, expected));
+    // One of the house's own, which the built-in one can be copied to.
+    lab.write("own.yaml", "schema: house/1\nfields:\n  /genres: {type: set, of: string}\n");
+    let (status, merged) = lab.json(&format!("{merge} --schema own.yaml"));
+    assert_eq!((status, merged["conflicts"][0]["field"].as_str()), (4, Some("/synopses/long/en")));
+    assert_eq!(lab.json("meta schema own.yaml").1["schema"], "house/1");
+    assert!(lab.json("meta schema").1["json_schema"]["properties"]["genres"].is_object());
+    lab.write("wrong.yaml", "schema: house/1\nfields:\n  /genres: {type: bag}\n");
+    insta::assert_snapshot!(lab.run("meta schema wrong.yaml"), @"");
+    insta::assert_snapshot!(lab.run(&format!("{merge} --schema nothere.yaml")), @"");
+}

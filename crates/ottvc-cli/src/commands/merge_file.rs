@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use ottvc_merge::{MergeOptions, merge_values};
+use ottvc_merge::{MergeOptions, Schema, merge_values};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
 use ottvc_object::field_path::FieldPath;
@@ -37,19 +38,32 @@ pub(crate) struct MergeFile {
     /// Take a side where both disagree: '/ratings/**=theirs'; may be repeated
     #[arg(long, value_name = "PATTERN=SIDE")]
     rule: Vec<String>,
+    /// What the fields are and how each of them merges: ott.edition/1, or a YAML file
+    #[arg(long, value_name = "SCHEMA")]
+    schema: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<Exit, CliError> {
-    let options = MergeOptions { rules: rules(&args.rule)?, ..MergeOptions::default() };
-    let terms = Terms::three(
-        read(context, &args.ours)?,
-        read(context, &args.base)?,
-        read(context, &args.theirs)?,
-    );
+    let schema = args.schema.as_deref().map(|named| schema_of(context, named)).transpose()?;
+    let schema = schema.map(|(schema, _)| schema);
+    let rules = rules(&args.rule)?;
+    let options = MergeOptions { rules, schema: schema.clone(), ..MergeOptions::default() };
+    let term = |path: &Path| {
+        let value = read(context, path)?;
+        Ok::<_, CliError>(match &schema {
+            Some(schema) => value.map(|value| schema.convert(&value)),
+            None => value,
+        })
+    };
+    let terms = Terms::three(term(&args.ours)?, term(&args.base)?, term(&args.theirs)?);
     let file = file_name(&args.ours);
     let merged = merge_values(&terms, &options, &file)?;
     let clean = merged.conflicts.is_empty();
-    let document = merged.value.as_ref().map_or(Json::Null, value_to_json);
+    let to_json = |value: &Value| match &schema {
+        Some(schema) => schema.to_plain(value),
+        None => value_to_json(value),
+    };
+    let document = merged.value.as_ref().map_or(Json::Null, to_json);
     let answer = json!({
         "clean": clean,
         "merged": document,
@@ -58,8 +72,12 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
     });
     context.answer(out, &answer, |out| match &merged.value {
         Some(value) => {
+            // Held to the limits of documents, as it would be where it is stored.
             let document = Document::new(value.clone())?;
-            out.line(document.to_json_pretty().trim_end())
+            match &schema {
+                Some(_) => out.line(format!("{:#}", answer["merged"])),
+                None => out.line(document.to_json_pretty().trim_end()),
+            }
         }
         // Both sides removed it: no document is what there is.
         None => Ok(()),
@@ -67,8 +85,22 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
     Ok(if clean { Exit::Ok } else { Exit::Conflicts })
 }
 
-/// Reads a document; an empty file is none.
-fn read(context: &Context, path: &Path) -> Result<Option<Value>, CliError> {
+/// Returns the schema of this name, or the one in this file, and its text.
+pub(crate) fn schema_of(context: &Context, named: &str) -> Result<(Arc<Schema>, String), CliError> {
+    let built_in = Schema::edition()?;
+    if named == built_in.full_name() {
+        return Ok((built_in, Schema::edition_text().to_owned()));
+    }
+    let path = Path::new(named);
+    let text = String::from_utf8(bytes_of(context, path)?).map_err(|error| CliError::Input {
+        path: path.to_path_buf(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()),
+    })?;
+    Ok((Arc::new(Schema::parse(&text)?), text))
+}
+
+/// Reads a file as long as a document may be.
+fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let limit = ottvc_repo::scan::MAX_JSON_BYTES;
     let read = if path == Path::new("-") {
@@ -86,6 +118,12 @@ fn read(context: &Context, path: &Path) -> Result<Option<Value>, CliError> {
         let what = "metadata document";
         return Err(ottvc_object::ObjectError::TooLarge { what, len, limit }.into());
     }
+    Ok(bytes)
+}
+
+/// Reads a document; an empty file is none.
+fn read(context: &Context, path: &Path) -> Result<Option<Value>, CliError> {
+    let bytes = bytes_of(context, path)?;
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use ottvc_merge::Schema;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
@@ -11,6 +12,7 @@ use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
 use crate::commands::files::rev_and_path;
+use crate::commands::merge_file::schema_of;
 use crate::context::{Context, Need, Opened};
 use crate::editor;
 use crate::error::CliError;
@@ -63,10 +65,19 @@ enum Action {
         #[arg(value_name = "PATH")]
         path: String,
     },
+    /// Print a schema: what the fields of a document are, and how each of them merges
+    ///
+    /// With --json, its name, its id and a JSON Schema of the documents, for editors that complete fields.
+    Schema {
+        /// A YAML file, which is checked; without it, the built-in ott.edition/1
+        #[arg(value_name = "FILE")]
+        file: Option<String>,
+    },
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, CliError> {
     match args.action {
+        Action::Schema { file } => schema(context, out, file.as_deref())?,
         Action::Get { place, field } => get(context, out, &place, field.as_deref())?,
         Action::Set { path, fields } => {
             let edits = fields.iter().map(|text| FieldEdit::parse(text));
@@ -247,4 +258,18 @@ fn ask_again(text: &str, source: &ObjectError) -> bool {
         let _ = writeln!(err, "{line:>5} | {}", show::plain(shown));
     }
     editor::ask("open it again?")
+}
+
+/// Prints a schema; needs no repository.
+fn schema(context: &Context, out: &mut Out, file: Option<&str>) -> Result<(), CliError> {
+    let (schema, text) = match file {
+        None => (Schema::edition()?, Schema::edition_text().to_owned()),
+        Some(file) => schema_of(context, file)?,
+    };
+    let answer = json!({
+        "schema": schema.full_name(),
+        "id": schema.id().to_string(),
+        "json_schema": schema.json_schema(),
+    });
+    context.answer(out, &answer, |out| out.line(text.trim_end()))
 }
