@@ -486,7 +486,7 @@ fn flipped_bytes_in_the_index_serve_nothing_wrong_and_lose_nothing() {
         assert!(unread == 0 || !clean, "{flipped}: not found");
         kinds.insert((unread > 0, clean));
         // Whatever it did, nothing is lost with it.
-        story.ok(&["doctor", "--repair"]);
+        story.repair();
         assert_eq!(assert_nothing_wrong_is_served(&story.root(), &trees, &flipped), 0);
         story.assert_sound();
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ottvc_object::CommitId;
 use ottvc_tests::disk::{Disk, Found, Loss, Op};
 use ottvc_tests::recorder::{Recorder, Recording};
-use ottvc_tests::story::{Chance, Story, Tree};
+use ottvc_tests::story::{Chance, Story, Tree, assert_well_but_for_room};
 
 use crate::check::{Command, Known, check, look};
 use crate::folder;
@@ -106,6 +106,21 @@ impl Telling {
         let output = self.recorder.run(&self.story, arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        self.tell(arguments, status);
+    }
+
+    /// Makes the index again, after which nothing but little room may be found amiss.
+    pub(crate) fn repair(&mut self) {
+        let arguments = ["doctor", "--repair", "--json"];
+        let output = self.recorder.run(&self.story, &arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let answer = serde_json::from_slice(&output.stdout);
+        let answer = answer.unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_well_but_for_room(output.status.code(), &answer);
+        self.tell(&arguments, output.status.code().unwrap());
+    }
+
+    fn tell(&mut self, arguments: &[&str], status: i32) {
         let (known, files) = (known(&self.recorder.now()), self.story.tree());
         let committed = matches!(arguments, ["commit" | "merge" | "switch", ..]);
         let commit = known.head.filter(|_| committed && status == 0);

@@ -19,8 +19,18 @@ use crate::folder;
 
 /// Losses of power.
 const LOSSES: usize = 24;
-/// A command that has not run yet is taken to last this long.
+/// A command that was not timed yet is taken to last this long.
 const FIRST_GUESS: Duration = Duration::from_millis(60);
+
+/// When the power is cut.
+enum When {
+    /// When the command has just begun.
+    AtOnce,
+    /// So long after it began, whether it has ended by then or not.
+    After(Duration),
+    /// When it has just ended: what has just been acknowledged is there.
+    AtEnd,
+}
 
 /// An image that is mounted, until this is dropped.
 struct Mounted(PathBuf);
@@ -50,7 +60,10 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 fn make(dir: &Path) -> Result<(PathBuf, Mounted), String> {
     let image = dir.join("image");
     File::create(&image).and_then(|file| file.set_len(96 << 20)).unwrap();
-    run("mkfs.ext4", &["-q", "-F", &image.to_string_lossy()])?;
+    // Nothing is left for the kernel to do later: the image stands still while nobody writes.
+    let whole = "lazy_itable_init=0,lazy_journal_init=0";
+    let to = image.to_string_lossy();
+    run("mkfs.ext4", &["-q", "-F", "-I", "256", "-E", whole, &to])?;
     let mounted = Mounted::new(&image, dir.join("mounted"))?;
     Ok((image, mounted))
 }
@@ -58,11 +71,13 @@ fn make(dir: &Path) -> Result<(PathBuf, Mounted), String> {
 /// Copies the image as it is at one moment: anew, until nothing changed while it was copied.
 fn cut_power(image: &Path, copy: &Path) {
     let (from, to) = (image.to_string_lossy(), copy.to_string_lossy());
-    for _ in 0..20 {
+    for _ in 0..50 {
         run("cp", &["--sparse=always", &from, &to]).unwrap();
         if run("cmp", &["-s", &from, &to]).is_ok() {
             return;
         }
+        // What the kernel has begun to write back is written soon.
+        std::thread::sleep(Duration::from_millis(50));
     }
     panic!("the image never stands still");
 }
@@ -72,19 +87,33 @@ fn signal(process: u32, signal: &str) {
     let _ = run("kill", &[&format!("-{signal}"), &process.to_string()]);
 }
 
-/// Runs a command, and cuts the power at some moment of it or just after; says whether it was done by
-/// then, and whether it is in the end.
-fn run_into(
-    story: &Story,
-    arguments: &[&str],
-    moment: Duration,
-    image: &Path,
-    copy: &Path,
-) -> (bool, bool) {
+/// How a command went that the power was cut in.
+struct Cut {
+    /// Whether it had ended well by then.
+    done: bool,
+    /// Whether it ended well in the end.
+    ended: bool,
+    /// How long it took, where it was not held up.
+    lasted: Option<Duration>,
+}
+
+/// Runs a command, and cuts the power at some moment of it or just after.
+fn run_into(story: &Story, arguments: &[&str], when: &When, image: &Path, copy: &Path) -> Cut {
     let mut command = story.command(arguments);
+    let started = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(moment);
-    let done = child.try_wait().unwrap();
+    let (mut done, mut lasted) = (None, None);
+    match when {
+        When::AtOnce => {}
+        When::After(moment) => {
+            std::thread::sleep(*moment);
+            done = child.try_wait().unwrap();
+        }
+        When::AtEnd => {
+            done = Some(child.wait().unwrap());
+            lasted = Some(started.elapsed());
+        }
+    }
     if done.is_none() {
         signal(child.id(), "STOP");
     }
@@ -92,8 +121,8 @@ fn run_into(
     if done.is_none() {
         signal(child.id(), "CONT");
     }
-    let ended = child.wait().unwrap();
-    (done.is_some_and(|status| status.success()), ended.success())
+    let ended = child.wait().unwrap().success();
+    Cut { done: done.is_some_and(|status| status.success()), ended, lasted }
 }
 
 #[test]
@@ -118,12 +147,12 @@ fn ext4_that_loses_power_keeps_what_was_acknowledged() {
     let mut head: CommitId = story.commit("film").parse().unwrap();
     commits.insert(head, story.tree());
     let mut lasted: BTreeMap<&str, Duration> = BTreeMap::new();
-    let (mut early, mut staged) = (0, false);
+    let mut early = 0;
     for loss in 0..LOSSES {
-        let arguments: &[&str] = match (staged, loss % 6) {
-            (false, 5) => &["gc", "--grace", "0"],
-            (false, _) => &["add", "."],
-            (true, _) => &["commit", "-m", "edit"],
+        let arguments: &[&str] = match loss % 5 {
+            0 | 2 => &["add", "."],
+            4 => &["gc", "--grace", "0"],
+            _ => &["commit", "-m", "edit"],
         };
         let kind = arguments[0];
         if kind == "add" {
@@ -131,18 +160,27 @@ fn ext4_that_loses_power_keeps_what_was_acknowledged() {
             let len = usize::try_from(chance.below(200_000)).unwrap();
             story.write(&format!("film-{}.mov", loss % 3), chance.bytes(len));
         }
-        let lasts = lasted.get(kind).copied().unwrap_or(FIRST_GUESS);
-        // Half of them fall after the end: what has just been acknowledged is there.
-        let span = u64::try_from(lasts.as_micros()).unwrap() * 2;
-        let moment = Duration::from_micros(chance.below(span));
-        let copy = dir.path().join("copy");
-        let (done, ended) = run_into(&story, arguments, moment, &image, &copy);
-        assert!(ended, "{arguments:?}");
-        if !lasted.contains_key(kind) {
-            let started = Instant::now();
-            story.ok(&["status"]);
-            lasted.insert(kind, started.elapsed());
+        if kind == "gc" {
+            // What nothing leads to any more.
+            story.write("scratch.mov", chance.bytes(200_000));
+            story.ok(&["add", "scratch.mov"]);
+            story.ok(&["rm", "--force", "scratch.mov"]);
         }
+        let lasts = lasted.get(kind).copied().unwrap_or(FIRST_GUESS);
+        // Each command has its turn at each: fours and fives meet in all ways.
+        let when = match loss % 4 {
+            0 => When::AtEnd,
+            2 => When::AtOnce,
+            _ => {
+                let span = u64::try_from(lasts.as_micros()).unwrap() * 3 / 2;
+                When::After(Duration::from_micros(chance.below(span)))
+            }
+        };
+        // Another name each time: a loop device that is let go late would show what the last one held.
+        let copy = dir.path().join(format!("copy-{loss}"));
+        let Cut { done, ended, lasted: took } = run_into(&story, arguments, &when, &image, &copy);
+        assert!(ended, "{arguments:?}");
+        lasted.extend(took.map(|took| (kind, took)));
         early += usize::from(!done);
         let now: CommitId = story.head("HEAD").parse().unwrap();
         let allowed = if done { vec![now] } else { vec![head, now] };
@@ -157,7 +195,7 @@ fn ext4_that_loses_power_keeps_what_was_acknowledged() {
                 panic!("loss {loss} in {arguments:?} (done: {done}), OTTVC_SEED={seed}: {why}");
             }
         }
-        staged = kind == "add" || (staged && kind != "commit");
+        std::fs::remove_file(&copy).unwrap();
         head = now;
     }
     assert_eq!(story.ok(&["verify"])["clean"], json!(true));

@@ -19,6 +19,7 @@ mod ext4;
 mod planted;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use explore::{Tale, Telling, seed};
 use ottvc_tests::story::{Chance, Story, number};
@@ -32,11 +33,41 @@ const LARGE_STATES: usize = 300;
 /// The same of long files, of which each takes the time of ten.
 const MASTER_STATES: usize = 40;
 
-/// A folder in memory, where the system has one: syncs cost nothing there.
+/// Free memory for files that all tests at once can do with, in bytes. Containers often have 64 MiB.
+const ROOM: u64 = 2 << 30;
+
+/// A folder in memory, where the system has one with room: syncs cost nothing there.
 fn folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.unwrap()
+    // Looked at once: all folders of a test are on one file system, however full that gets.
+    static MEMORY: OnceLock<Option<&'static Path>> = OnceLock::new();
+    let memory = MEMORY.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let system = rustix::fs::statvfs(memory).ok()?;
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        (free >= ROOM && tempfile::tempdir_in(memory).is_ok()).then_some(memory)
+    });
+    memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap()
+}
+
+/// Whether files of this folder can be written past the cache.
+#[cfg(target_os = "linux")]
+fn goes_past_cache(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+    // A whole page, at the start of one: what any system takes that takes it at all.
+    const PAGE: usize = 4096;
+    let bytes = vec![0; 2 * PAGE];
+    let first = bytes.as_ptr().align_offset(PAGE);
+    let probe = tempfile::NamedTempFile::new_in(folder)?;
+    let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).custom_flags(direct).open(probe.path())?;
+    // Some take the flag, and then refuse the write.
+    file.write_all_at(&bytes[first..first + PAGE], 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn goes_past_cache(_folder: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// A film, its trailer and documents, committed on `main`.
@@ -185,7 +216,7 @@ fn long_lives() -> Tale {
         telling.run(&["add", "."]);
         telling.run(&["commit", "-m", "again"]);
     }
-    telling.run(&["doctor", "--repair"]);
+    telling.repair();
     telling.run(&["tag", "v1"]);
     telling.end("long lives")
 }
@@ -197,7 +228,12 @@ fn masters() -> Tale {
     telling.run(&["add", "."]);
     telling.run(&["commit", "-m", "master"]);
     let direct = telling.recorder.past_cache();
-    assert!(direct > 1 || !cfg!(target_os = "linux"), "{direct} writes went past the cache");
+    match goes_past_cache(&telling.story.store()) {
+        Ok(()) => assert!(direct > 1, "{direct} writes went past the cache"),
+        Err(why) => eprintln!(
+            "\n*** no file goes past the cache here, so that writes which do WERE NOT CHECKED: {why} ***\n"
+        ),
+    }
     telling.end("masters")
 }
 

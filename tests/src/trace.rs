@@ -121,12 +121,9 @@ pub fn under_strace(command: &Command, options: &[&str], log: &Path) -> Output {
     if let Some(folder) = command.get_current_dir() {
         traced.current_dir(folder);
     }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
+    // A command does not tell whether it was given only these; those of a story are.
+    traced.env_clear();
+    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     traced.output().unwrap_or_else(|error| panic!("strace: {error}"))
 }
 

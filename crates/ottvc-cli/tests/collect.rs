@@ -1,23 +1,33 @@
 //! `gc` and `trash`, and collecting while other commands write.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails may panic")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-struct Copy(TempDir);
+/// A working copy, and a home beside it.
+struct Copy {
+    work: PathBuf,
+    _dir: TempDir,
+}
 
 impl Copy {
     fn new() -> Self {
-        let copy = Self(tempfile::tempdir().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let work = dir.path().join("work");
+        for folder in [&work, &dir.path().join("home")] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let copy = Self { work, _dir: dir };
         copy.ok(&["init"]);
         copy
     }
     fn path(&self) -> &Path {
-        self.0.path()
+        &self.work
     }
     fn run(&self, args: &[&str]) -> Output {
         run(self.path(), args)
@@ -47,10 +57,25 @@ impl Copy {
     }
 }
 
-fn run(folder: &Path, args: &[&str]) -> Output {
+/// The command with these arguments; settings of whoever runs the tests are kept out.
+fn command(work: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ottvc"));
-    command.current_dir(folder).args(args).arg("--json");
-    command.env("OTTVC_LOCK_WAIT", "120s").output().unwrap()
+    command
+        .args(args)
+        .current_dir(work)
+        .env_clear()
+        .envs(
+            ["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
+        .env("HOME", work.with_file_name("home"))
+        .env("OTTVC_AUTHOR", "Ana <ana@example.com>")
+        .env("OTTVC_LOCK_WAIT", "120s")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(work: &Path, args: &[&str]) -> Output {
+    command(work, args).arg("--json").output().unwrap()
 }
 
 fn ok(folder: &Path, args: &[&str]) -> Json {
@@ -176,35 +201,42 @@ fn a_file_that_was_collected_is_read_again() {
     assert_eq!(copy.ok(&["verify"])["clean"], true);
 }
 
-/// How long writers write: ten seconds, or as `OTTVC_GC_SECONDS` says.
+/// How long writers write at least: ten seconds, or as `OTTVC_GC_SECONDS` says.
 fn seconds() -> u64 {
     std::env::var("OTTVC_GC_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
+
+/// How long space may take to come back while others write, in seconds.
+const PATIENCE: u64 = 300;
+/// More than the trees and commits weigh that writers add in their last round, in bytes.
+const LAST_ROUND: u64 = 100_000;
 
 /// What one writer did.
 #[derive(Default)]
 struct Wrote {
     commits: u64,
-    /// What its new content takes in packs, whether it was kept or dropped.
-    stored: u64,
     /// The file that it added last with a commit after it, and the seed of its content.
     last: Option<(String, u64)>,
 }
 
-/// Stores, commits, drops and deletes until `end`, as `writer`; each command is a process.
-fn keep_writing(root: &Path, writer: u64, end: Instant) -> Wrote {
+/// Stores, commits, drops and deletes until `enough`, as `writer`; each command is a process. What new
+/// content takes in packs, whether it was kept or dropped, is added to `stored`.
+fn keep_writing(root: &Path, writer: u64, enough: &AtomicBool, stored: &AtomicU64) -> Wrote {
     let (mut wrote, mut round) = (Wrote::default(), 0);
-    while Instant::now() < end {
+    let add = |path: &str| {
+        stored.fetch_add(number(&ok(root, &["add", path]), "/stored_bytes"), Ordering::SeqCst);
+    };
+    while !enough.load(Ordering::SeqCst) {
         // Content that nothing leads to a moment later, unless another commits it before.
         let scratch = format!("scratch-{writer}.mov");
         write(root, &scratch, 1_000_000 * (writer + 1) + round, 300_000);
-        wrote.stored += number(&ok(root, &["add", &scratch]), "/stored_bytes");
+        add(&scratch);
         ok(root, &["rm", "--force", &scratch]);
         // New content, then content that was there before and may be garbage by now.
         let seed = 100 + writer * 1000 + round % 3;
         let path = format!("writer-{writer}.mov");
         write(root, &path, seed, 200_000);
-        wrote.stored += number(&ok(root, &["add", &path]), "/stored_bytes");
+        add(&path);
         // Others may have committed what we staged.
         let committed = run(root, &["commit", "-m", "on"]).status.success();
         wrote.commits += u64::from(committed);
@@ -217,6 +249,22 @@ fn keep_writing(root: &Path, writer: u64, end: Instant) -> Wrote {
         round += 1;
     }
     wrote
+}
+
+/// Collects until time is up and space has come back; returns how often. A pack that grew since it was
+/// judged is left for the next time, so how many collections that takes is up to chance.
+fn keep_collecting(root: &Path, before: u64, stored: &AtomicU64) -> u64 {
+    let (started, mut collections) = (Instant::now(), 0);
+    loop {
+        let done = ok(root, &["gc", "--grace", "0"]);
+        collections += 1;
+        let now = number(&done, "/pack_bytes/after") + number(&done, "/pack_bytes/waiting");
+        let came_back = now + LAST_ROUND < before + stored.load(Ordering::SeqCst);
+        let lasted = started.elapsed().as_secs();
+        if lasted >= seconds() && (came_back || lasted >= PATIENCE) {
+            return collections;
+        }
+    }
 }
 
 #[test]
@@ -235,22 +283,20 @@ fn gc_while_others_write_loses_nothing() {
         }
     }
     let before = copy.files();
-    let end = Instant::now() + Duration::from_secs(seconds());
     let root = copy.path();
+    let (enough, stored) = (&AtomicBool::new(false), &AtomicU64::new(0));
     let (wrote, collections) = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| scope.spawn(move || keep_writing(root, writer, end)))
+            .map(|writer| scope.spawn(move || keep_writing(root, writer, enough, stored)))
             .collect();
-        let mut collections = 0;
-        while Instant::now() < end {
-            ok(root, &["gc", "--grace", "0"]);
-            collections += 1;
-        }
+        // On a thread of its own, so that writers end also if it panics.
+        let collections = scope.spawn(|| keep_collecting(root, before, stored)).join();
+        enough.store(true, Ordering::SeqCst);
         let wrote: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
-        (wrote, collections)
+        (wrote, collections.unwrap())
     });
     let commits: u64 = wrote.iter().map(|wrote| wrote.commits).sum();
-    let stored: u64 = wrote.iter().map(|wrote| wrote.stored).sum();
+    let stored = stored.load(Ordering::SeqCst);
     assert!(commits > 0 && collections > 0, "{commits} commits, {collections} collections");
     let during = copy.files();
     assert!(during < before + stored, "space came back while others wrote");
@@ -265,11 +311,7 @@ fn gc_while_others_write_loses_nothing() {
     let verified = copy.ok(&["verify"]);
     assert_eq!(verified["clean"], true, "{verified}");
     for (path, seed) in wrote.iter().filter_map(|wrote| wrote.last.as_ref()) {
-        let read = Command::new(env!("CARGO_BIN_EXE_ottvc"))
-            .current_dir(root)
-            .args(["cat", &format!("main:{path}")])
-            .output()
-            .unwrap();
+        let read = command(root, &["cat", &format!("main:{path}")]).output().unwrap();
         assert!(read.stdout == ottvc_testkit::objects::noise(*seed, 200_000), "{path}");
     }
     assert_eq!((copy.row("(unreachable)"), copy.row("(operations)")), (0, 0));

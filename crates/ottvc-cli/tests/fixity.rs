@@ -47,8 +47,11 @@ impl Lab {
         Command::new(env!("CARGO_BIN_EXE_ottvc"))
             .args(args)
             .current_dir(self.dir.path())
+            // Settings of whoever runs the tests are kept out.
+            .env_clear()
+            .envs(["PATH", "TMPDIR"].into_iter().filter_map(|it| Some((it, std::env::var_os(it)?))))
             .env("HOME", self.dir.path())
-            .env_remove("XDG_CONFIG_HOME")
+            .env("OTTVC_AUTHOR", "Ana <ana@example.com>")
             .stdin(Stdio::null())
             .output()
             .unwrap()

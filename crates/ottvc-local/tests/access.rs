@@ -72,8 +72,10 @@ fn readers_keep_up_with_a_busy_writer() {
     let folder = Folder::new();
     let path = folder.path().to_path_buf();
     let writer = std::thread::spawn(move || {
+        // A reader that finds something to mend takes the lock for as long as that takes.
+        let patient = Access::Write { wait: Duration::from_secs(60), command: "a test" };
         for round in 0_u8..20 {
-            let repo = LocalRepo::open(&path, WRITE).unwrap();
+            let repo = LocalRepo::open(&path, patient).unwrap();
             let objects: Vec<_> =
                 (0..20).map(|n| object(Kind::Document, u64::from(round) * 20 + n)).collect();
             store(&*repo.objects(), &objects, &[chunk(&noise(u64::from(round), 5000))]);

@@ -481,7 +481,8 @@ mod tests {
     impl Put for Failing {
         fn put(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
             if self.0.fetch_sub(1, Ordering::SeqCst) == 0 {
-                Plainly.put(file, &bytes[..bytes.len() / 2], offset)?;
+                // Where the system refuses even that, for a reason of its own, ours is still the one told.
+                let _ = Plainly.put(file, &bytes[..bytes.len() / 2], offset);
                 return Err(io::ErrorKind::StorageFull.into());
             }
             Plainly.put(file, bytes, offset)
@@ -518,6 +519,15 @@ mod tests {
     #[test]
     fn a_refused_write_is_told_once_and_loses_nothing() {
         let bytes = noise(100_000);
+        // Twelve full buffers and a rest; one more where a file can be opened to write past the cache,
+        // but the first such write is refused.
+        let clean = Arc::new(Failing(u64::MAX.into()));
+        let by: Arc<dyn Put> = Arc::clone(&clean) as Arc<dyn Put>;
+        let mut behind = Behind::new(&file().1, 0, &by, &Buffers::of(8192));
+        bytes.chunks(3000).for_each(|some| behind.push(&[some]).unwrap());
+        behind.flush().unwrap();
+        let calls = u64::MAX - clean.0.load(Ordering::SeqCst);
+        assert!((13..=14).contains(&calls), "{calls}");
         for call in 0..40 {
             let (folder, file) = file();
             let by: Arc<dyn Put> = Arc::new(Failing(call.into()));
@@ -532,7 +542,7 @@ mod tests {
             while behind.flush().is_err() {
                 errors += 1;
             }
-            assert_eq!(errors, u32::from(call < 13), "call {call}");
+            assert_eq!(errors, u32::from(call < calls), "call {call}");
             assert!(read(&folder) == bytes, "call {call}");
         }
     }
@@ -613,7 +623,13 @@ mod tests {
     fn whole_pages_go_past_the_cache_and_nothing_else() {
         let bytes = noise(100_000);
         let (folder, file) = file();
-        if hints::open_past_cache(&file).is_none() {
+        // Some systems open a file so, and then refuse each write.
+        let pages = vec![0; 2 * PAGE];
+        let first = first_page(&pages);
+        let page = &pages[first..first + PAGE];
+        let past = hints::open_past_cache(&file);
+        if past.is_none_or(|past| Plainly.put(&past, page, 0).is_err()) {
+            eprintln!("\n*** no file goes past the cache here: this WAS NOT CHECKED ***\n");
             return;
         }
         let watching = Arc::new(Watching(Arc::clone(&file), 0.into()));
