@@ -467,8 +467,14 @@ fn merge_file_needs_no_repository() {
 #[test]
 fn documents_merge_by_a_schema() {
     let lab = Lab::new();
-    lab.write("base.json", r#"{"genres": ["drama", "war"], "synopses": {"long": {"en": "A hero leaves home."}}}"#);
-    lab.write("ours.json", r#"{"genres": ["drama", "epic"], "synopses": {"long": {"en": "A pilot leaves home."}}}"#);
+    lab.write(
+        "base.json",
+        r#"{"genres": ["drama", "war"], "synopses": {"long": {"en": "A hero leaves home."}}}"#,
+    );
+    lab.write(
+        "ours.json",
+        r#"{"genres": ["drama", "epic"], "synopses": {"long": {"en": "A pilot leaves home."}}}"#,
+    );
     lab.write(
         "theirs.json",
         r#"{"genres": ["war", "drama", "noir"], "synopses": {"long": {"en": "A hero leaves her home."}}}"#,
@@ -492,6 +498,14 @@ fn documents_merge_by_a_schema() {
     assert_eq!(lab.json("meta schema own.yaml").1["schema"], "house/1");
     assert!(lab.json("meta schema").1["json_schema"]["properties"]["genres"].is_object());
     lab.write("wrong.yaml", "schema: house/1\nfields:\n  /genres: {type: bag}\n");
-    insta::assert_snapshot!(lab.run("meta schema wrong.yaml"), @"");
-    insta::assert_snapshot!(lab.run(&format!("{merge} --schema nothere.yaml")), @"");
+    insta::assert_snapshot!(lab.run("meta schema wrong.yaml"), @"
+    error: schema, line 3: `/genres` cannot have `type: bag`: it is one of `bool`, `int`, `decimal`, `string`, `text`, `timestamp`, `asset`, `array`, `set`, `keyed`, `map`, `localized`
+    hint: docs/merge.md lists what a field may have
+    [status 2]
+    ");
+    insta::assert_snapshot!(lab.run(&format!("{merge} --schema nothere.yaml")), @"
+    error: there is no `nothere.yaml`
+    hint: check the path
+    [status 3]
+    ");
 }

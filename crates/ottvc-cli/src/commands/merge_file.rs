@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
             // Held to the limits of documents, as it would be where it is stored.
             let document = Document::new(value.clone())?;
             match &schema {
-                Some(_) => out.line(format!("{:#}", answer["merged"])),
+                Some(schema) => out.line(format!("{:#}", schema.to_plain(value))),
                 None => out.line(document.to_json_pretty().trim_end()),
             }
         }
