@@ -9,8 +9,9 @@ use ottvc_store::pages::Pages;
 
 /// A buffer longer than this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 1 << 20;
-/// How many buffers for runs are kept, each about a read window long.
+/// How many buffers for runs are kept, and how long one may be that is: a read window, and a chunk.
 const MAX_SPARE: usize = 8;
+const MAX_SPARE_BYTES: usize = 16 << 20;
 
 /// A buffer and a decoder.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ impl SparePages {
 
     pub(crate) fn give_back(&self, pages: Pages) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < MAX_SPARE {
+        if spare.len() < MAX_SPARE && pages.bytes().len() <= MAX_SPARE_BYTES {
             spare.push(pages);
         }
     }

@@ -4,7 +4,7 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueSet};
 
 use crate::MergeError;
-use crate::values::{FROM, former};
+use crate::values::{FROM, former, moved};
 
 /// The most former keys an entry remembers.
 pub const MAX_FORMER_KEYS: usize = 16;
@@ -59,7 +59,8 @@ pub fn rename_entry(
     let order = order_with(document.get(&holder), old, new);
     let mut document = document.clone();
     document.set(path, None)?;
-    document.set(&target, Some(Value::Map(entry)))?;
+    let entry = moved(Value::Map(entry), holder.0.len(), new);
+    document.set(&target, Some(entry))?;
     if let Some(order) = order {
         document.set(&holder.join(Segment::Order), Some(order))?;
     }

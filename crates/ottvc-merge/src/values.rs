@@ -30,7 +30,7 @@ pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_names};
 pub(crate) use keyed::complete_order;
 use parts::Parts;
-pub(crate) use parts::{FROM, former};
+pub(crate) use parts::{FROM, former, moved};
 pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.

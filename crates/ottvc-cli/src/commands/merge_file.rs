@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use ottvc_merge::schema::{Finding, validate};
 use ottvc_merge::{MergeOptions, Schema, merge_values};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
@@ -44,6 +45,12 @@ pub(crate) struct MergeFile {
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<Exit, CliError> {
+    let named = [&args.base, &args.ours, &args.theirs].into_iter().map(PathBuf::as_path);
+    let named = named.chain(args.schema.as_deref().map(Path::new));
+    if named.filter(|path| *path == Path::new("-")).count() > 1 {
+        let text = "standard input can be read once only: one `-` is one too many".to_owned();
+        return Err(CliError::Usage { text, hint: None });
+    }
     let schema = args.schema.as_deref().map(|named| schema_of(context, named)).transpose()?;
     let schema = schema.map(|(schema, _)| schema);
     let rules = rules(&args.rule)?;
@@ -64,12 +71,22 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         None => value_to_json(value),
     };
     let document = merged.value.as_ref().map_or(Json::Null, to_json);
+    let found = match (&schema, &merged.value) {
+        (Some(schema), Some(value)) => validate(value, schema),
+        _ => Vec::new(),
+    };
     let answer = json!({
         "clean": clean,
         "merged": document,
         "conflicts": conflicts(merged.value.as_ref(), &file),
         "decisions": merged.decisions.iter().map(decision).collect::<Vec<Json>>(),
+        // What the sides broke together, in different places, and what is wrong whoever wrote it.
+        "notices": merged.notices.iter().map(finding).collect::<Vec<Json>>(),
+        "findings": found.iter().map(finding).collect::<Vec<Json>>(),
     });
+    for Finding { path, why, value, .. } in &found {
+        context.note(&format!("note: `{path}`, {value}: {why}"));
+    }
     context.answer(out, &answer, |out| match &merged.value {
         Some(value) => {
             // Held to the limits of documents, as it would be where it is stored.
@@ -154,6 +171,10 @@ fn decision(decision: &ottvc_merge::Decision) -> Json {
         serde_json::to_value(DecisionRow::of_field(&RepoPath::root(), decision))
             .unwrap_or_default(),
     )
+}
+
+fn finding(Finding { path, rule, value, why }: &Finding) -> Json {
+    json!({ "field": path.to_string(), "rule": rule, "value": value, "why": why })
 }
 
 /// There is one document, so its path says nothing.

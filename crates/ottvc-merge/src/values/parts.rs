@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_object::conflict::{ConflictKind, Term};
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::{RENAME, Value};
 
@@ -54,6 +54,36 @@ pub(crate) fn former(segment: &Segment) -> Value {
         }
         other => Value::from(other.to_string()),
     }
+}
+
+/// An entry that goes under another key, its conflicts with it: each names the place where it stands.
+/// `depth` is how many steps lie before that key.
+pub(crate) fn moved(mut entry: Value, depth: usize, segment: &Segment) -> Value {
+    if let Value::Conflict(conflict) = &mut entry {
+        repath(conflict, depth, segment);
+        return entry;
+    }
+    let found = entry.conflicts().into_iter().map(|(path, conflict)| (path, conflict.clone()));
+    for (path, mut conflict) in found.collect::<Vec<_>>() {
+        repath(&mut conflict, depth, segment);
+        // It stands there already; what is put in its place is of the same kind.
+        let _ = entry.set(&path, Some(Value::Conflict(Box::new(conflict))));
+    }
+    entry
+}
+
+fn repath(conflict: &mut Conflict<Value>, depth: usize, segment: &Segment) {
+    if let Some(step) = conflict.path.0.get_mut(depth) {
+        *step = segment.clone();
+    }
+    conflict.terms = conflict.terms.map(|term| match term {
+        Term::Contested(inner) => {
+            let mut inner = inner.clone();
+            repath(&mut inner, depth, segment);
+            Term::Contested(inner)
+        }
+        other => other.clone(),
+    });
 }
 
 /// An entry with its place, as the terms of a conflict over its key hold it.
@@ -241,8 +271,10 @@ impl<'o> Walk<'o> {
         labels: Labels<'a>,
         at: &Cursor<'o>,
     ) -> Result<Option<Value>, MergeError> {
+        let (depth, segment) = (self.path.0.len(), (parts.segment)(key));
         let find = |entries: &'a Entries<K>| {
-            let former = || entries.get(old).map(|entry| parts.under(key, entry.clone()));
+            let under = |entry: &Value| moved(parts.under(key, entry.clone()), depth, &segment);
+            let former = || entries.get(old).map(under);
             entries.get(key).cloned().or_else(former)
         };
         let terms: Vec<Option<Value>> =
