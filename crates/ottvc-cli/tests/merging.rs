@@ -497,6 +497,13 @@ fn documents_merge_by_a_schema() {
     assert_eq!((status, merged["conflicts"][0]["field"].as_str()), (4, Some("/synopses/long/en")));
     assert_eq!(lab.json("meta schema own.yaml").1["schema"], "house/1");
     assert!(lab.json("meta schema").1["json_schema"]["properties"]["genres"].is_object());
+    // What is wrong whoever wrote it is told, and is no conflict.
+    lab.write("early.json", r#"{"year": "soon"}"#);
+    let told = lab.json("merge-file base.json base.json early.json --schema ott.edition/1").1;
+    let found = &told["findings"][0];
+    assert_eq!((found["field"].as_str(), found["rule"].as_str()), (Some("/year"), Some("type")));
+    // Standard input is read once only.
+    lab.refused(2, "argument.usage", "merge-file - ours.json -");
     lab.write("wrong.yaml", "schema: house/1\nfields:\n  /genres: {type: bag}\n");
     insta::assert_snapshot!(lab.run("meta schema wrong.yaml"), @"
     error: schema, line 3: `/genres` cannot have `type: bag`: it is one of `bool`, `int`, `decimal`, `string`, `text`, `timestamp`, `asset`, `array`, `set`, `keyed`, `map`, `localized`

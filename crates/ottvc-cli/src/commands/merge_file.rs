@@ -75,29 +75,30 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         (Some(schema), Some(value)) => validate(value, schema),
         _ => Vec::new(),
     };
-    let answer = json!({
+    let mut answer = json!({
         "clean": clean,
         "merged": document,
         "conflicts": conflicts(merged.value.as_ref(), &file),
         "decisions": merged.decisions.iter().map(decision).collect::<Vec<Json>>(),
-        // What the sides broke together, in different places, and what is wrong whoever wrote it.
-        "notices": merged.notices.iter().map(finding).collect::<Vec<Json>>(),
-        "findings": found.iter().map(finding).collect::<Vec<Json>>(),
     });
-    for Finding { path, why, value, .. } in &found {
-        context.note(&format!("note: `{path}`, {value}: {why}"));
+    if let (Json::Object(answer), Some(_)) = (&mut answer, &schema) {
+        // What the sides broke together, in different places, and what is wrong whoever wrote it.
+        let rows = |all: &[Finding]| all.iter().map(finding).collect::<Json>();
+        answer.insert("notices".into(), rows(&merged.notices));
+        answer.insert("findings".into(), rows(&found));
     }
-    context.answer(out, &answer, |out| match &merged.value {
-        Some(value) => {
-            // Held to the limits of documents, as it would be where it is stored.
-            let document = Document::new(value.clone())?;
-            match &schema {
-                Some(schema) => out.line(format!("{:#}", schema.to_plain(value))),
-                None => out.line(document.to_json_pretty().trim_end()),
-            }
+    context.answer(out, &answer, |out| {
+        for Finding { path, why, value, .. } in &found {
+            context.note(&format!("note: `{path}`, {value}: {why}"));
         }
-        // Both sides removed it: no document is what there is.
-        None => Ok(()),
+        // Where both sides removed it, no document is what there is.
+        let Some(value) = &merged.value else { return Ok(()) };
+        // Held to the limits of documents, as it would be where it is stored.
+        let document = Document::new(value.clone())?;
+        match &schema {
+            Some(schema) => out.line(format!("{:#}", schema.to_plain(value))),
+            None => out.line(document.to_json_pretty().trim_end()),
+        }
     })?;
     Ok(if clean { Exit::Ok } else { Exit::Conflicts })
 }
