@@ -75,7 +75,7 @@ impl SparePages {
 
     pub(crate) fn give_back(&self, pages: Pages) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < MAX_SPARE && pages.bytes().len() <= MAX_SPARE_BYTES {
+        if spare.len() < MAX_SPARE && pages.memory_bytes() <= MAX_SPARE_BYTES {
             spare.push(pages);
         }
     }

@@ -19,6 +19,11 @@ impl Pages {
         self.memory.get(self.filled.clone()).unwrap_or_default()
     }
 
+    /// How much memory it takes, in bytes, whatever is in it.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.len()
+    }
+
     /// Room for `len` bytes from a page's start on; nothing is in it any more.
     pub(crate) fn room(&mut self, len: usize) -> &mut [u8] {
         self.filled = 0..0;
