@@ -9,6 +9,7 @@ use ottvc_object::{CommitId, ContentId, Entry, FileEntry, NamedEntry, RepoPath, 
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::scan::{Met, Scan};
 use crate::{Repo, RepoError, content};
 
 /// Everything that differs between two states.
@@ -186,7 +187,10 @@ impl Repo {
             changes.insert(change.path.key(), change);
         }
         let mut rows = Rows::new();
-        self.scan(staged, &RepoPath::root(), true, &mut |place| {
+        let path = &RepoPath::root();
+        let scan = Scan { staged, path, tracked_only: true, whole_folders: true };
+        let learnt = self.scan(&scan, &mut |met| {
+            let Met::Place(place) = met else { return Ok(()) };
             let Some(named) = place.tracked else { return Ok(()) };
             if matches!(named.entry, Entry::Conflict(_)) {
                 return Ok(());
@@ -205,6 +209,7 @@ impl Repo {
             change.new = new;
             Ok(())
         })?;
+        rows.extend(learnt);
         self.workspace.cache(&rows)?;
         let mut changes: Vec<PathChange> = changes.into_values().collect();
         changes.retain(|change| {

@@ -16,7 +16,7 @@ use ottvc_object::{
 use crate::cache::FileFacts;
 use crate::{Repo, RepoError};
 
-pub(crate) use places::Place;
+pub(crate) use places::{Met, Place, Scan};
 
 /// Name of the repository's own folder.
 pub const REPO_FOLDER: &str = ".ottvc";

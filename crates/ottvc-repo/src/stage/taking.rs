@@ -7,16 +7,16 @@
 use std::collections::HashSet;
 
 use ottvc_object::path::PathKey;
-use ottvc_object::tree::PathEdit;
+use ottvc_object::tree::{PathEdit, lookup_path};
 use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath};
 use ottvc_store::{StoreWriter, Written};
 
 use super::ahead::{self, Ahead, Content, Ready};
 use super::{Added, Edits};
-use crate::cache::{self, Rows};
+use crate::cache::{self, FileFacts, FolderRow, Rows};
 use crate::ingest::{DiskMedia, Ingest, IngestOptions, Ingested};
 use crate::nodes::Batch;
-use crate::scan::{Found, Place, io, link_target, mode_of};
+use crate::scan::{Found, Met, Place, Scan, io, link_target, mode_of};
 use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
 
@@ -78,6 +78,7 @@ impl Repo {
             named: named.into_iter().collect(),
             pending: Vec::new(),
             edits: Edits::new(),
+            fresh: Vec::new(),
             writer: self.objects.writer()?,
             taken: Taken::default(),
             done: 0,
@@ -85,10 +86,20 @@ impl Repo {
         };
         for path in paths {
             let mut is_there = path.is_root();
-            self.scan(before, path, tracked_only, &mut |place| {
+            let whole_folders = taking.trusts_cache && taking.seen.is_none();
+            let scan = Scan { staged: before, path, tracked_only, whole_folders };
+            let learnt = self.scan(&scan, &mut |met| {
                 is_there = true;
-                taking.place(place)
+                match met {
+                    Met::Place(place) => taking.place(place),
+                    Met::Same { files, bytes, whole } => {
+                        taking.whole = whole.map_or(0, |(_, bytes)| bytes);
+                        taking.count(files, bytes);
+                        Ok(())
+                    }
+                }
             })?;
+            taking.taken.rows.extend(learnt);
             if !is_there {
                 return Err(self.no_path(path, "the working copy"));
             }
@@ -120,6 +131,8 @@ struct Taking<'a> {
     seen: Option<HashSet<PathKey>>,
     pending: Vec<Pending>,
     edits: Edits,
+    /// Files with a row in `taken` whose folder's row may follow.
+    fresh: Vec<(RepoPath, FileFacts)>,
     writer: Box<dyn StoreWriter + 'a>,
     taken: Taken,
     /// Bytes of the files before this one, and of all; 0 while that is not known.
@@ -164,7 +177,7 @@ impl Taking<'_> {
             _ => None,
         };
         if known.is_some() && known == staged && !place.is_moved() {
-            self.count(facts.len);
+            self.count(1, facts.len);
             return Ok(());
         }
         let file = Found { path: place.path(), facts };
@@ -176,13 +189,15 @@ impl Taking<'_> {
         self.edits.insert(path.key(), PathEdit { path, new });
     }
 
-    /// Counts a file that is stored.
-    fn count(&mut self, len: u64) {
-        self.taken.added.files += 1;
-        self.taken.added.logical_bytes += len;
-        self.done += len;
+    /// Counts files that are stored, and their bytes.
+    fn count(&mut self, files: u64, bytes: u64) {
+        let before = self.taken.added.files;
+        self.taken.added.files += files;
+        self.taken.added.logical_bytes += bytes;
+        self.done += bytes;
         // The first is told of, however few there are: how many there will be is found on the way.
-        if self.taken.added.files % 64 == 1 || self.done == self.whole {
+        let tells = before.div_ceil(64) != self.taken.added.files.div_ceil(64);
+        if tells || self.done == self.whole {
             self.progress.report("adding", self.done, self.whole);
         }
     }
@@ -207,6 +222,30 @@ impl Taking<'_> {
     fn apply(&mut self) -> Result<(), RepoError> {
         let edits = std::mem::take(&mut self.edits);
         self.state.staged = self.repo.apply(self.state.staged, &edits, self.batch)?;
+        self.note_folders()
+    }
+
+    /// Notes the rows of folders all of whose files are fresh.
+    fn note_folders(&mut self) -> Result<(), RepoError> {
+        let fresh = std::mem::take(&mut self.fresh);
+        for files in fresh.chunk_by(|(a, _), (b, _)| a.parent() == b.parent()) {
+            let Some(folder) = files.first().and_then(|(path, _)| path.parent()) else { continue };
+            if folder.is_root() {
+                continue;
+            }
+            let found = lookup_path(self.batch, self.state.staged, &folder)?;
+            let Some(Entry::Tree { id, totals }) = found.map(|named| named.entry) else { continue };
+            // Each of them is an entry of it, and no more are anywhere below.
+            let entries = totals.files + totals.documents + totals.conflicts;
+            if entries != files.len() as u64 || totals.conflicts > 0 {
+                continue;
+            }
+            let files =
+                files.iter().filter_map(|(path, facts)| Some((path.name()?.as_str(), *facts)));
+            if let Some(row) = FolderRow::new(id, files.collect()) {
+                cache::note_folder(&mut self.taken.rows, cache::folder_key(&folder), &row);
+            }
+        }
         Ok(())
     }
 
@@ -243,7 +282,7 @@ impl Taking<'_> {
                     Some(entry) => *entry,
                     None => self.file(file, &mut ahead)?,
                 };
-                self.count(file.facts.len);
+                self.count(1, file.facts.len);
                 let named = NamedEntry {
                     former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
                     ..crate::worktree::named(&file.path, entry)?
@@ -280,7 +319,12 @@ impl Taking<'_> {
                 (noted, self.long(file)?)
             }
         };
-        cache::note(&mut self.taken.rows, &file.path, &file.facts, (entry, true), noted)?;
+        let rows = &mut self.taken.rows;
+        let noted_before = rows.len();
+        cache::note(rows, &file.path, &file.facts, (entry, true), noted)?;
+        if rows.len() > noted_before {
+            self.fresh.push((file.path.clone(), file.facts));
+        }
         Ok(entry)
     }
 
