@@ -163,6 +163,11 @@ impl Repo {
 
     /// How many paths differ between two trees, a renamed one counting once.
     pub(crate) fn count_changes(&self, old: TreeId, new: TreeId) -> Result<u64, RepoError> {
+        if old == EMPTY_TREE {
+            // All of it came, and a node knows how much that is.
+            let sums = crate::nodes::totals(&self.nodes, new)?;
+            return Ok(sums.files + sums.documents + sums.conflicts);
+        }
         let (mut count, mut gone, mut came) = (0, HashSet::new(), Vec::new());
         diff_paths(&self.nodes, old, new, &mut |change| {
             count += 1;

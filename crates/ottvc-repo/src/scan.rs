@@ -1,5 +1,6 @@
 //! Looking at the working copy: which files are there, and whether they are as staged.
 
+mod look;
 mod places;
 mod rules;
 mod walk;

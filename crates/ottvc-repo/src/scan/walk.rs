@@ -16,6 +16,7 @@ use ottvc_object::path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
 use ottvc_object::tree::for_each;
 use ottvc_object::{Entry, Name, NamedEntry, ObjectError, RepoPath, TreeId};
 
+use super::look::Looker;
 use super::rules::Rules;
 use super::{IGNORE_FILE, REPO_FOLDER, facts, io, lstat, path_of};
 use crate::cache::{FileFacts, FolderRows, RowReader, folder_key, push_folder};
@@ -89,6 +90,12 @@ struct Task {
 enum Met {
     File(FileFacts),
     Folder,
+}
+
+/// What a worker keeps from folder to folder.
+struct Memory<'w> {
+    rows: FolderRows<'w>,
+    looker: Looker,
 }
 
 /// Folders being read, from one down.
@@ -196,10 +203,11 @@ impl<'r> Walk<'r> {
         let _stop = Stop(self);
         let mut own: Vec<Task> = Vec::new();
         let mut read = Vec::new();
-        let mut rows = FolderRows::new(RowReader::new(&*self.repo.workspace));
+        let rows = FolderRows::new(RowReader::new(&*self.repo.workspace));
+        let mut memory = Memory { rows, looker: Looker::default() };
         while let Some(task) = own.pop().or_else(|| self.next(&mut read)) {
             let id = task.id;
-            let folder = self.folder(task, &mut rows).map(|(folder, mut below)| {
+            let folder = self.folder(task, &mut memory).map(|(folder, mut below)| {
                 below.reverse();
                 own.append(&mut below);
                 folder
@@ -254,13 +262,15 @@ impl<'r> Walk<'r> {
     fn folder(
         &self,
         task: Task,
-        rows: &mut FolderRows<'_>,
+        memory: &mut Memory<'_>,
     ) -> Result<(Folder, Vec<Task>), RepoError> {
         let mut listed = match task.look {
             Look::List => Some(entries(&task.disk, task.rules.clone())?),
             Look::Stat | Look::Gone => None,
         };
-        if let Some(same) = self.unchanged(&task, listed.as_ref().map(|(found, _)| found), rows)? {
+        if let Some(same) =
+            self.unchanged(&task, listed.as_ref().map(|(found, _)| found), memory)?
+        {
             self.count(same);
             return Ok((Folder { same: Some(same), ..Folder::default() }, Vec::new()));
         }
@@ -322,7 +332,7 @@ impl<'r> Walk<'r> {
         &self,
         task: &Task,
         listed: Option<&Entries>,
-        rows: &mut FolderRows<'_>,
+        memory: &mut Memory<'_>,
     ) -> Result<Option<(u64, u64)>, RepoError> {
         let (true, Some(tree)) = (self.trusts_rows && task.is_spelled, task.tree) else {
             return Ok(None);
@@ -330,7 +340,7 @@ impl<'r> Walk<'r> {
         if task.look == Look::Gone || listed.is_some_and(|listed| listed.is_empty()) {
             return Ok(None);
         }
-        let Some(row) = rows.find(&task.key)?.filter(|row| row.tree == tree) else {
+        let Some(row) = memory.rows.find(&task.key)?.filter(|row| row.tree == tree) else {
             return Ok(None);
         };
         let mut all = Vec::new();
@@ -359,14 +369,11 @@ impl<'r> Walk<'r> {
                 }
             }
             None => {
-                let mut at = task.disk.clone();
                 for name in row.names() {
-                    at.push(name);
-                    match lstat(&at)?.filter(|found| found.is_file() || found.is_symlink()) {
-                        Some(found) => all.push(facts(&found)),
+                    match memory.looker.facts(&task.disk, name) {
+                        Some(facts) => all.push(facts),
                         None => return Ok(None),
                     }
-                    at.pop();
                 }
             }
         }

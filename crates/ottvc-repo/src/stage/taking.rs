@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use ottvc_object::path::PathKey;
-use ottvc_object::tree::{PathEdit, lookup_path};
+use ottvc_object::tree::{PathEdit, for_each, lookup_path};
 use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath};
 use ottvc_store::{StoreWriter, Written};
 
@@ -225,16 +225,42 @@ impl Taking<'_> {
         self.note_folders()
     }
 
+    /// The folders staged beside a folder, itself among them, by the keys of their names.
+    fn folders_in(&self, beside: &RepoPath) -> Result<Vec<(String, Entry)>, RepoError> {
+        let parent = beside.parent().unwrap_or_default();
+        let root = self.state.staged;
+        let tree = match lookup_path(self.batch, root, &parent)?.map(|named| named.entry) {
+            _ if parent.is_root() => root,
+            Some(Entry::Tree { id, .. }) => id,
+            _ => return Ok(Vec::new()),
+        };
+        let mut folders = Vec::new();
+        for_each(self.batch, tree, &mut |named| {
+            if matches!(named.entry, Entry::Tree { .. }) {
+                folders.push((named.name.folded().into_owned(), named.entry));
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        Ok(folders)
+    }
+
     /// Notes the rows of folders all of whose files are fresh.
     fn note_folders(&mut self) -> Result<(), RepoError> {
         let fresh = std::mem::take(&mut self.fresh);
+        // The folders in the folder at hand, which many have in common.
+        let mut beside = (RepoPath::root(), Vec::new());
         for files in fresh.chunk_by(|(a, _), (b, _)| a.parent() == b.parent()) {
             let Some(folder) = files.first().and_then(|(path, _)| path.parent()) else { continue };
-            if folder.is_root() {
-                continue;
+            let (Some(parent), Some(name)) = (folder.parent(), folder.name()) else { continue };
+            if beside.1.is_empty() || beside.0 != parent {
+                beside = (parent, self.folders_in(&folder)?);
             }
-            let found = lookup_path(self.batch, self.state.staged, &folder)?;
-            let Some(Entry::Tree { id, totals }) = found.map(|named| named.entry) else { continue };
+            let found = beside.1.binary_search_by(|(key, _)| key.as_str().cmp(&name.folded()));
+            let Some(Entry::Tree { id, totals }) =
+                found.ok().and_then(|at| beside.1.get(at)).map(|(_, entry)| *entry)
+            else {
+                continue;
+            };
             // Each of them is an entry of it, and no more are anywhere below.
             let entries = totals.files + totals.documents + totals.conflicts;
             if entries != files.len() as u64 || totals.conflicts > 0 {
