@@ -71,7 +71,9 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     let part = |round: u32| {
         for (branch, title) in [("de", "Nordlicht"), ("main", "Northern Lights")] {
             lab.ok(&format!("switch {branch}"));
-            lab.ok(&format!(r#"meta set edition.meta.json '/titles/@en="{title}"' /round={round}"#));
+            lab.ok(&format!(
+                r#"meta set edition.meta.json '/titles/@en="{title}"' /round={round}"#
+            ));
             lab.ok(&format!("commit -m {branch}"));
         }
         assert_eq!(lab.run("merge de").status, 4);

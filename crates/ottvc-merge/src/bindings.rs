@@ -85,7 +85,9 @@ impl Bindings {
         let built_in = Schema::edition()?.full_name();
         for (pattern, name) in &bindings.documents {
             if *name != built_in && !bindings.schemas.contains_key(name) {
-                let why = format!("no schema is called that; {built_in} is built in, `schemas` lists others");
+                let why = format!(
+                    "no schema is called that; {built_in} is built in, `schemas` lists others"
+                );
                 return Err(bad(node_of(members, pattern).unwrap_or(&root), pattern, &why));
             }
         }
@@ -250,7 +252,8 @@ mod tests {
 
     #[test]
     fn the_last_pattern_that_matches_counts() {
-        let text = "documents:\n  '**': ott.edition/1\n  'a/*': house.a/1\nschemas: {house.a/1: a.yaml}\n";
+        let text =
+            "documents:\n  '**': ott.edition/1\n  'a/*': house.a/1\nschemas: {house.a/1: a.yaml}\n";
         let bindings = Bindings::parse(text).unwrap();
         let name = |path| bindings.name_of(&RepoPath::new(path).unwrap());
         assert_eq!(name("a/x.meta.json"), Some("house.a/1"));
@@ -268,7 +271,10 @@ mod tests {
             ("documents:\n  '*': [x]", "line 2: `*` cannot be `[x]`"),
             ("schemas:\n  house: a.yaml", "line 2: `house` cannot be `a.yaml`: a schema is named"),
             ("schemas:\n  house/1: ../a.yaml", "line 2: `house/1` cannot be `../a.yaml`"),
-            ("schemas:\n  ott.edition/1: a.yaml", "line 2: `ott.edition/1` cannot be `a.yaml`: that"),
+            (
+                "schemas:\n  ott.edition/1: a.yaml",
+                "line 2: `ott.edition/1` cannot be `a.yaml`: that",
+            ),
             ("a: &x 1", "bad YAML at line 1"),
         ] {
             let error = Bindings::parse(text).unwrap_err().to_string();

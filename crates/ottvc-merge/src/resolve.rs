@@ -239,7 +239,8 @@ fn both(conflict: &Conflict<Value>, at: &FieldPath) -> Result<Value, MergeError>
                 }
             }
             (Value::Keyed(all), Value::Keyed(more)) if all.fields() == more.fields() => {
-                let (ListOrder::Known(order), ListOrder::Known(after)) = (all.order(), more.order())
+                let (ListOrder::Known(order), ListOrder::Known(after)) =
+                    (all.order(), more.order())
                 else {
                     return Err(bad("the order of a side is in conflict"));
                 };

@@ -225,8 +225,7 @@ impl Repo {
         writer.finish()?;
         // Files before the ref: should we stop between, the working copy shows the merge as changes
         // not yet committed. The other way round, committing what it shows would revert the merge.
-        let (staged, mut updated) =
-            self.move_to(&state, our_tree, merged.tree, false, progress)?;
+        let (staged, mut updated) = self.move_to(&state, our_tree, merged.tree, false, progress)?;
         state.staged = staged;
         self.note_used(&report.decisions, &mut updated.rows)?;
         match commit {
@@ -272,10 +271,13 @@ impl Repo {
 
     /// What a schema may call an edition: its id, its branch's name and its class. `rev` is what the
     /// user called the commit: if that is no branch, the branch of the edition that made it counts.
-    pub(crate) fn edition_names(&self, rev: Option<&str>, id: CommitId) -> Result<Vec<String>, RepoError> {
-        let branch = rev.and_then(|rev| {
-            RefName::branch(rev.strip_prefix("heads/").unwrap_or(rev)).ok()
-        });
+    pub(crate) fn edition_names(
+        &self,
+        rev: Option<&str>,
+        id: CommitId,
+    ) -> Result<Vec<String>, RepoError> {
+        let branch =
+            rev.and_then(|rev| RefName::branch(rev.strip_prefix("heads/").unwrap_or(rev)).ok());
         let named = match branch {
             Some(name) => self.refs.get(&name)?.map(|value| (name, value)),
             None => None,

@@ -128,7 +128,10 @@ impl ConflictRow {
 }
 
 /// Finds the conflict at a field, that of a list's order among them.
-pub(crate) fn conflict_at<'v>(document: &'v Value, field: &FieldPath) -> Option<&'v Conflict<Value>> {
+pub(crate) fn conflict_at<'v>(
+    document: &'v Value,
+    field: &FieldPath,
+) -> Option<&'v Conflict<Value>> {
     document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
 }
 

@@ -264,11 +264,16 @@ impl Repo {
             match lstat(&disk)? {
                 Some(found) if found.is_file() && found.len() <= MAX_BYTES => {
                     let bytes = std::fs::read(&disk).map_err(crate::scan::io("read", &disk))?;
-                    let bad = |_| unusable(path, MergeError::BadYaml {
-                        line: 0,
-                        column: 0,
-                        why: "it is not UTF-8".to_owned(),
-                    });
+                    let bad = |_| {
+                        unusable(
+                            path,
+                            MergeError::BadYaml {
+                                line: 0,
+                                column: 0,
+                                why: "it is not UTF-8".to_owned(),
+                            },
+                        )
+                    };
                     String::from_utf8(bytes).map(Some).map_err(bad)
                 }
                 Some(_) => Err(RepoError::WrongKind { path: path.to_string(), wanted: "schema" }),
@@ -281,7 +286,8 @@ impl Repo {
             false => Bindings::parse(&text).map_err(|source| unusable(&file, source))?,
         };
         let mut staged = vec![file.to_string()];
-        let is_known = named == Schema::edition()?.full_name() || known.schemas().contains_key(named);
+        let is_known =
+            named == Schema::edition()?.full_name() || known.schemas().contains_key(named);
         let at = if is_known { None } else { self.repo_path(from, named).ok() };
         let held = at.map(|path| Ok::<_, RepoError>((read(&path)?, path))).transpose()?;
         let (name, listed) = match held {
@@ -378,7 +384,9 @@ impl Repo {
             }
             sink.put_bytes(&path, text.as_bytes())?;
             match lstat(&self.disk_path(&path))?.filter(|_| clean) {
-                Some(found) => cache::note_written(&mut rows, &path, &facts(&found), (entry, true))?,
+                Some(found) => {
+                    cache::note_written(&mut rows, &path, &facts(&found), (entry, true))?
+                }
                 None => cache::forget(&mut rows, &path),
             }
         }
@@ -443,7 +451,10 @@ impl Repo {
                 let entry =
                     Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 };
                 batch.put(object);
-                edits.insert(path.key(), PathEdit { path, new: Some(NamedEntry { entry, ..named }) });
+                edits.insert(
+                    path.key(),
+                    PathEdit { path, new: Some(NamedEntry { entry, ..named }) },
+                );
             }
         }
         refuse(findings)?;

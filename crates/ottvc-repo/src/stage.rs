@@ -190,8 +190,7 @@ impl Repo {
             for (path, named) in &gone {
                 let committed = self.staged_at(head_tree, path)?.map(|named| named.entry);
                 // What is gone from disk was removed by whoever deleted it.
-                let Some(here) = self.look(path, &[named.entry], &schemas, &mut rows)?
-                else {
+                let Some(here) = self.look(path, &[named.entry], &schemas, &mut rows)? else {
                     continue;
                 };
                 if committed != Some(named.entry) || here != named.entry {

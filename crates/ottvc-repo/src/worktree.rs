@@ -329,7 +329,7 @@ impl Sink {
             }
             Some(metadata) => {
                 scan::read_entry(&disk, path, &scan::facts(&metadata), None).map(Some)
-            },
+            }
             None => Ok(None),
         }
     }
