@@ -9,7 +9,7 @@ use ottvc_object::value::{Document, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
 use ottvc_repo::meta::{FieldEdit, document_path};
 use ottvc_repo::resolving::document_side;
-use ottvc_repo::schemas::SCHEMAS_FILE;
+use ottvc_repo::schemas::{Found, SCHEMAS_FILE, conform};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
@@ -267,7 +267,7 @@ fn report(
 
 /// Lets the user edit a document. The repository is not held while the editor is open.
 fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
-    let (path, before, is_new, config) = {
+    let (path, before, is_new, config, schema) = {
         let opened = context.open(Need::Read)?;
         let path = document_path(&opened.repo.repo_path(&opened.from, given)?)?;
         let disk = opened.repo.disk_path(&path);
@@ -276,16 +276,16 @@ fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
             Ok(_) => (text_of(&disk)?, false),
             Err(_) => ("{\n}\n".to_owned(), true),
         };
-        (path, before, is_new, opened.config)
+        let schema = opened.repo.staged_schema(&path)?;
+        (path, before, is_new, opened.config, schema)
     };
-    let document = edit_until_valid(&config, &path, &before)?;
+    let document = edit_until_valid(&config, &path, schema.as_deref(), &before)?;
     if is_new && document == Document::empty() {
         return report(context, out, &path, &document, |out| {
             out.line(format!("{} was left empty, so none was made", paint(TITLE, &path)))
         });
     }
     let opened = context.open(Need::Write("meta"))?;
-    let document = opened.repo.conform(&path, document)?;
     let unchanged = read(&opened.repo, &path).is_ok_and(|now| now == document);
     let disk = opened.repo.disk_path(&path);
     let raced = text_of(&disk).is_ok_and(|now| now != before);
@@ -308,27 +308,42 @@ fn text_of(disk: &Path) -> Result<String, CliError> {
 fn edit_until_valid(
     config: &crate::config::Config,
     path: &RepoPath,
+    schema: Option<&Schema>,
     before: &str,
 ) -> Result<Document, CliError> {
     let mut text = before.to_owned();
     loop {
         text = editor::edit(config, &text, ".meta.json")?;
-        let source = match Document::from_json(text.as_bytes()) {
+        let read = Document::from_json(text.as_bytes())
+            .map_err(|source| RepoError::BadDocument { path: path.to_string(), source })
+            .and_then(|document| conform(schema, path, document));
+        let error = match read {
             Ok(document) => return Ok(document),
-            Err(source) => source,
+            Err(error) => error,
         };
-        if !editor::is_interactive() || !ask_again(&text, &source) {
-            return Err(RepoError::BadDocument { path: path.to_string(), source }.into());
+        if !editor::is_interactive() || !ask_again(&text, &error) {
+            return Err(error.into());
         }
     }
 }
 
 /// Says what is wrong, shows the line, and asks whether to open the editor again.
-fn ask_again(text: &str, source: &ObjectError) -> bool {
+fn ask_again(text: &str, error: &RepoError) -> bool {
     use std::io::Write;
     let mut err = anstream::stderr();
-    let _ = writeln!(err, "{} {source}", paint(BAD, "error:"));
-    if let ObjectError::BadJson { line, .. } = source
+    let words = match error {
+        RepoError::BadDocument { source, .. } => vec![source.to_string()],
+        RepoError::Invalid { findings } => {
+            let words =
+                |it: &Found| format!("{}, {}: {}, it is {}", it.field, it.rule, it.why, it.value);
+            findings.iter().map(words).collect()
+        }
+        other => vec![other.to_string()],
+    };
+    for words in words {
+        let _ = writeln!(err, "{} {}", paint(BAD, "error:"), show::plain(&words));
+    }
+    if let RepoError::BadDocument { source: ObjectError::BadJson { line, .. }, .. } = error
         && let Some(shown) = line.checked_sub(1).and_then(|at| text.lines().nth(at))
     {
         let _ = writeln!(err, "{line:>5} | {}", show::plain(shown));
