@@ -70,7 +70,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::NothingToCommit`]; [`RepoError::Conflicts`] if some are left that the last commit did
-    /// not have.
+    /// not have; [`RepoError::Invalid`] if a document it changes breaks its schema.
     pub fn record(
         &self,
         from: &Path,
@@ -109,6 +109,16 @@ impl Repo {
             };
         }
         let merging = state.merging.clone();
+        let mut parents = vec![head_tree];
+        if let Some(merging) = &merging {
+            parents.push(self.commit(merging.theirs)?.tree);
+        }
+        let conformed = self.conform_tree(&batch, &parents, tree)?;
+        if !conformed.is_empty() {
+            let whole = tree == state.staged;
+            tree = self.apply(tree, &conformed, &batch)?;
+            state.staged = if whole { tree } else { self.apply(state.staged, &conformed, &batch)? };
+        }
         if tree == head_tree && merging.is_none() && !options.allow_empty {
             return Err(RepoError::NothingToCommit);
         }
@@ -158,7 +168,9 @@ impl Repo {
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
-        state.merging = None;
+        if let Some(merging) = state.merging.take() {
+            self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
+        }
         state.suspects.clear();
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;

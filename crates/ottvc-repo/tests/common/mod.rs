@@ -122,6 +122,13 @@ impl Lab {
         Repo::new(self.seams.parts(&self.dir))
     }
 
+    /// The same repository so many days later.
+    pub(crate) fn later(&self, days: i64) -> Repo {
+        let now = 4_000_000_000_000 + days * 86_400_000;
+        let clock = Arc::new(Ticking(AtomicI64::new(now)));
+        Repo::new(Parts { clock, ..self.seams.parts(&self.dir) })
+    }
+
     pub(crate) fn collector(&self) -> Collector {
         Collector::new(self.seams.parts(&self.dir))
     }
