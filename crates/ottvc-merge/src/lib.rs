@@ -38,6 +38,7 @@ mod diff3;
 mod entries;
 mod error;
 mod functions;
+pub mod layers;
 mod memory;
 mod number;
 mod order;
