@@ -91,7 +91,8 @@ impl Repo {
         Ok(rows)
     }
 
-    /// Makes a branch at `rev` (the current commit where not given): a new edition.
+    /// Makes a branch at `rev` (the current commit where not given): a new edition, which inherits what
+    /// the one it starts from inherits. For one that inherits from that one, see [`Repo::make_edition`].
     ///
     /// # Errors
     /// [`RepoError::Exists`], or what [`Repo::resolve`] returns.
@@ -99,14 +100,12 @@ impl Repo {
         &self,
         name: &str,
         rev: Option<&str>,
-        class: Option<String>,
-        territory: Option<String>,
     ) -> Result<RefRow, RepoError> {
         let target = match rev {
             Some(rev) => Some(self.resolve(rev)?.id),
             None => self.head_commit_id(&self.state()?)?,
         };
-        let edition = self.new_edition(class, territory)?;
+        let edition = self.new_edition(None, None)?;
         let made = self.new_branch(name, target, edition.clone())?;
         self.refs.transact(&made)?;
         self.row_of(name, target, Some(edition))
@@ -131,7 +130,7 @@ impl Repo {
 
     /// Refuses a name that exists, or that a name in the other direction leads through: `a` and
     /// `a/b` cannot both be, as a folder of exported editions could not hold them.
-    fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
+    pub(crate) fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
         for (other, _) in self.refs.list()? {
             let clash = other.kind() == name.kind() && {
                 let (a, b) = (other.short().to_lowercase(), name.short().to_lowercase());
@@ -148,7 +147,7 @@ impl Repo {
         Ok(())
     }
 
-    fn row_of(
+    pub(crate) fn row_of(
         &self,
         name: &str,
         target: Option<CommitId>,

@@ -174,8 +174,10 @@ impl Repo {
             return Ok(report);
         }
         let mut writer = self.objects.writer()?;
+        let layers =
+            self.next_layers(&batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
         let draft = Draft {
-            tree: merged.tree,
+            layers,
             parents: vec![ours, theirs],
             message: request.message.clone().unwrap_or_else(|| format!("Merge {rev}")),
             conflicts: places,
@@ -184,9 +186,7 @@ impl Repo {
                 rules: request.rules.iter().map(ToString::to_string).collect(),
                 engine: ottvc_merge::ENGINE_VERSION,
             }),
-            author: None,
-            date: None,
-            provenance: None,
+            ..Draft::new(merged.tree)
         };
         let commits = report.clean || request.allow_conflicts;
         let commit = match commits {

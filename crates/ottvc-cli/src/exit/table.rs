@@ -282,6 +282,13 @@ pub(crate) const TABLE: &[Row] = &[
         "Not a merge rule",
         "write PATTERN=ours, PATTERN=theirs or PATTERN=base, such as '/ratings/**=theirs'",
     ),
+    row(
+        "merge.bad_pattern",
+        Usage,
+        400,
+        "Not a pattern of fields",
+        "write a field path, with * for a step and ** for any rest: '/synopses/*'",
+    ),
     row("merge.bad_choice", Error, 422, "The value cannot stand there", "give another value"),
     row(
         "merge.cannot_rename",

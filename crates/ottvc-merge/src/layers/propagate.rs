@@ -88,8 +88,9 @@ pub fn propagate(
     let (from, to) = (from.as_deref(), to.as_deref());
     let before = overlay(schema, from, own);
     let mut node = own.map(|own| own.0.clone());
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut flows) = (Vec::new(), Vec::new());
     for unit in changed_units(schema, from, to) {
+        flows.push(unit.path.clone());
         let mine = unit.of(before.as_ref());
         let outcome = outcome_of(&unit, own, mine.as_ref());
         let shadow = shadow_at(schema, &unit);
@@ -101,13 +102,19 @@ pub fn propagate(
             (FlowOutcome::Orphaned, _) => Some(ConflictKind::OrphanOverride),
             _ => None,
         };
-        if let Some(kind) = conflict {
-            node = with_conflict(node, &unit, conflict_of(kind, &unit, mine.as_ref()));
-        }
+        // Where the edition has removed what is around it, there is no place for a conflict.
+        let placed = conflict.and_then(|kind| {
+            with_conflict(node.clone(), &unit, conflict_of(kind, &unit, mine.as_ref()))
+        });
+        let conflict = conflict.filter(|_| placed.is_some());
+        node = placed.or(node);
         outcomes.push(UnitOutcome { unit, own: mine, outcome, conflict });
     }
     if let Some(schema) = schema {
-        outcomes.extend(held_back(schema, old, new, before.as_ref()));
+        // Of what came or went as a whole, a part may be inherited: that is told above.
+        let mut held_back = held_back(schema, old, new, before.as_ref());
+        held_back.retain(|it| !flows.iter().any(|path| path.starts_with(&it.unit.path)));
+        outcomes.extend(held_back);
     }
     let own = node.map(Layer);
     let effective = overlay(schema, to, own.as_ref());
@@ -198,13 +205,16 @@ fn conflict_of(kind: ConflictKind, unit: &Unit, mine: Option<&Value>) -> Conflic
 }
 
 /// A layer that puts a conflict at a unit, instead of what it said there.
-fn with_conflict(node: Option<Node>, unit: &Unit, conflict: Conflict<Value>) -> Option<Node> {
-    let put_at = |node, path: &FieldPath, new| put(node, path.segments(), new);
-    let mut node = node;
+fn with_conflict(
+    mut node: Option<Node>,
+    unit: &Unit,
+    conflict: Conflict<Value>,
+) -> Option<Node> {
     if let Some(parent) = unit.path.parent().filter(|_| !unit.members.is_empty()) {
         for name in &unit.members {
-            node = put_at(node, &parent.key(name), Node::Suppress);
+            node = Some(put(node, parent.key(name).segments(), &Node::Suppress)?);
         }
     }
-    put_at(node, &unit.path, Node::Override(Value::Conflict(Box::new(conflict))))
+    let conflict = Node::Override(Value::Conflict(Box::new(conflict)));
+    put(node, unit.path.segments(), &conflict)
 }

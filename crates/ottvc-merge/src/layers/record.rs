@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_object::field_path::Segment;
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap, ValueSet};
 
 use super::overlay::order_over;
@@ -200,19 +200,29 @@ fn list(
     KeyedNode { fields: after.fields().to_vec(), items, order }
 }
 
-/// A layer that overrides one place with `value`, made of the containers its steps need. The caller knows
-/// that nothing above the place is decided.
-pub(super) fn put(own: Option<Node>, path: &[Segment], new: Node) -> Option<Node> {
-    let Some((segment, rest)) = path.split_first() else { return Some(new) };
-    let node = match (segment, own) {
-        (_, Some(decided @ (Node::Override(_) | Node::Suppress))) => decided,
+/// The layer `own` with a conflict, or nothing, at one place: made of the containers its steps need, or put
+/// into the value that overrides one of them. `None` if there is no such place, as it is suppressed.
+pub(super) fn put(own: Option<Node>, path: &[Segment], new: &Node) -> Option<Node> {
+    let Some((segment, rest)) = path.split_first() else { return Some(new.clone()) };
+    Some(match (segment, own) {
+        (_, Some(Node::Suppress)) => return None,
+        (_, Some(Node::Override(mut value))) => {
+            let path = FieldPath(path.to_vec());
+            value.get(&path.parent()?)?;
+            let new = match new {
+                Node::Override(new) => Some(new.clone()),
+                _ => None,
+            };
+            value.set(&path, new).ok()?;
+            Node::Override(value)
+        }
         (Segment::Key(key), own) => {
             let mut entries = match own {
                 Some(Node::Map(entries)) => entries,
                 _ => BTreeMap::new(),
             };
             let child = entries.remove(key);
-            entries.extend(put(child, rest, new).map(|node| (key.clone(), node)));
+            entries.insert(key.clone(), put(child, rest, new)?);
             Node::Map(entries)
         }
         (Segment::Locale(tag), own) => {
@@ -221,7 +231,7 @@ pub(super) fn put(own: Option<Node>, path: &[Segment], new: Node) -> Option<Node
                 _ => BTreeMap::new(),
             };
             let child = entries.remove(tag);
-            entries.extend(put(child, rest, new).map(|node| (tag.clone(), node)));
+            entries.insert(tag.clone(), put(child, rest, new)?);
             Node::Localized(entries)
         }
         (Segment::Item(parts), own) => {
@@ -232,20 +242,17 @@ pub(super) fn put(own: Option<Node>, path: &[Segment], new: Node) -> Option<Node
                     KeyedNode { fields, items: BTreeMap::new(), order: None }
                 }
             };
-            if let Some(key) = list.key_named(parts) {
-                let child = list.items.remove(&key);
-                list.items.extend(put(child, rest, new).map(|node| (key, node)));
-            }
+            let key = list.key_named(parts)?;
+            let child = list.items.remove(&key);
+            list.items.insert(key, put(child, rest, new)?);
             Node::Keyed(list)
         }
         (Segment::Order, Some(Node::Keyed(mut list))) => {
-            if let Node::Override(Value::Conflict(conflict)) = new {
-                list.order = Some(ListOrder::Conflict(conflict));
-            }
+            let Node::Override(Value::Conflict(conflict)) = new else { return None };
+            list.order = Some(ListOrder::Conflict(conflict.clone()));
             Node::Keyed(list)
         }
-        // Elements are there or not, and positions are no places: neither is ever put.
-        (Segment::Order | Segment::Element(_) | Segment::Index(_), own) => return own,
-    };
-    node.unless_empty()
+        // Elements are there or not, and positions are no places: neither is ever in conflict.
+        (Segment::Order | Segment::Element(_) | Segment::Index(_), _) => return None,
+    })
 }

@@ -146,7 +146,7 @@ impl Lab {
     }
 
     pub(crate) fn branch(&self, name: &str) -> &Self {
-        self.repo.make_branch(name, None, None, None).unwrap();
+        self.repo.make_branch(name, None).unwrap();
         self
     }
 
