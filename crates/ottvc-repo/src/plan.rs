@@ -79,6 +79,8 @@ pub struct TargetRow {
     pub state: TargetState,
     /// The commit it is at then, once that is done.
     pub commit: Option<String>,
+    /// The root of its tree then, if it moves.
+    pub tree: Option<String>,
     /// Documents that change.
     pub documents: u64,
     /// Unit by unit.
@@ -237,6 +239,7 @@ impl Plan<'_> {
             expected: target.head.to_string(),
             state: target.state,
             commit: None,
+            tree: target.becomes.map(|becomes| becomes.tree.to_string()),
             documents: target.changed.len() as u64,
             outcomes: target.rows.clone(),
         };

@@ -11,7 +11,7 @@ use crate::Schema;
 use crate::schema::{Cursor, Inherit};
 
 /// Returns what children inherit of a document: all of it but what its schema says is `inherit: never` or
-/// `at_create`. A container of such fields goes with them, unless it is itself inherited.
+/// `at_create`. A container of such fields goes with them, unless the schema has fields in it that flow.
 pub fn inherited<'v>(schema: Option<&Schema>, parent: Option<&'v Value>) -> Option<Cow<'v, Value>> {
     let parent = parent?;
     match schema.filter(|schema| holds_back(schema)) {
@@ -45,10 +45,12 @@ fn kept(
     fixed: &[String],
     wanted: &dyn Fn(Inherit) -> bool,
 ) -> Option<Value> {
-    let here = wanted(at.inherit());
+    let flows = wanted(at.inherit());
+    // It stays for what may come to be in it: an edition's own fields there have not lost their place.
+    let here = flows || at.leads_to(|field| field.reach.inherit.is_some_and(wanted));
     // Nothing further down says otherwise.
     if at.whole().is_some() || !at.goes_on() {
-        return here.then(|| value.clone());
+        return flows.then(|| value.clone());
     }
     let map = |map: &ValueMap, segment: fn(String) -> Segment| {
         let mut left = ValueMap::new();
@@ -56,10 +58,8 @@ fn kept(
             let below = at.step(&segment(key.clone()));
             left.extend(kept(child, &below, &[], wanted).map(|child| (key.clone(), child)));
         }
-        (here || !left.is_empty()).then(|| {
-            left.extend(fixed.iter().filter_map(|key| map.get_key_value(key)).map(owned));
-            left
-        })
+        left.extend(fixed.iter().filter_map(|key| map.get_key_value(key)).map(owned));
+        here.then_some(left)
     };
     match value {
         Value::Map(entries) => map(entries, Segment::Key).map(Value::Map),
@@ -70,9 +70,9 @@ fn kept(
                 let item = kept(item, &at.step(&list.segment(key)), list.fields(), wanted);
                 items.extend(item.map(|item| (key.clone(), item)));
             }
-            (here || !items.is_empty()).then(|| with_items(list, items)).flatten()
+            here.then(|| with_items(list, items)).flatten()
         }
-        other => here.then(|| other.clone()),
+        other => flows.then(|| other.clone()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod film;
 pub(crate) mod holey;
+pub(crate) mod layers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,6 +106,13 @@ impl Lab {
         let seams = Seams { objects, refs, workspace, tracks };
         let repo = Repo::new(seams.parts(&dir));
         repo.make_first_branch().unwrap();
+        Self { repo, store, seams, dir }
+    }
+
+    /// The same repository, opened again: it has read nothing yet.
+    pub(crate) fn reopened(self) -> Self {
+        let Self { store, seams, dir, .. } = self;
+        let repo = Repo::new(seams.parts(&dir));
         Self { repo, store, seams, dir }
     }
 
