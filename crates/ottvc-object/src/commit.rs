@@ -123,6 +123,9 @@ impl Storable for Commit {
         if !self.conflicts.is_sorted_by(|a, b| a < b) {
             return Err(malformed("conflict places out of order"));
         }
+        if self.own.is_some() && self.pin.is_none() {
+            return Err(malformed("layers of its own over nothing"));
+        }
         if (self.generation == 1) != self.parents.is_empty() || self.generation == 0 {
             return Err(malformed("generation does not fit the parents"));
         }

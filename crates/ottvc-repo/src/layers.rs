@@ -45,6 +45,14 @@ impl Layered {
     }
 }
 
+/// What the next commit says about layers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Next {
+    pub(crate) layers: Layered,
+    /// The layers that are staged beyond it.
+    pub(crate) left: Option<TreeId>,
+}
+
 /// Documents of a tree, as a walk over layers reads them.
 pub(crate) fn document_at(
     batch: &Batch<'_>,
@@ -153,7 +161,7 @@ impl Repo {
     }
 
     /// Returns what the commit after `head` has to say about layers, if its tree is `tree` and it merges
-    /// `theirs`. With `only`, what is staged about layers elsewhere is left out.
+    /// `theirs`. With `only`, what is staged about layers elsewhere is left out, and stays staged.
     ///
     /// A merge of what the edition inherits from moves the pin as far as the merged commit does: then
     /// what was merged is inherited where the edition has nothing of its own. Merges of anything else
@@ -166,10 +174,10 @@ impl Repo {
         tree: TreeId,
         theirs: Option<CommitId>,
         only: Option<&[RepoPath]>,
-    ) -> Result<Layered, RepoError> {
-        let Some(head) = head else { return Ok(Layered::default()) };
+    ) -> Result<Next, RepoError> {
+        let Some(head) = head else { return Ok(Next::default()) };
         let head = self.commit(head)?;
-        let Some(old_pin) = head.pin else { return Ok(Layered::default()) };
+        let Some(old_pin) = head.pin else { return Ok(Next::default()) };
         let pin = match theirs {
             Some(theirs) => self.merged_pin(old_pin, theirs)?,
             None => old_pin,
@@ -187,6 +195,8 @@ impl Repo {
         let wanted = |path: &RepoPath| {
             only.is_none_or(|only| only.iter().any(|it| path.key().0.starts_with(&it.key().0)))
         };
+        let elsewhere: Vec<RepoPath> =
+            touched.values().filter(|path| !wanted(path)).cloned().collect();
         touched.retain(|_, path| wanted(path));
         let base = |path: &RepoPath| if touched.contains_key(&path.key()) { staged } else { own };
         let schemas = self.schemas(batch, tree)?;
@@ -199,7 +209,23 @@ impl Repo {
             let after = explained(schema, parent.as_ref(), before, shown.as_ref()).own;
             edits.extend([layer_edit(batch, path, after.as_ref())?]);
         }
-        Ok(Layered::new(self.apply(own, &edits, batch)?, pin))
+        let own = self.apply(own, &edits, batch)?;
+        let mut edits = Edits::new();
+        for path in &elsewhere {
+            let layer = layer_at(batch, staged, path)?;
+            edits.extend([layer_edit(batch, path, layer.as_ref())?]);
+        }
+        let left = self.apply(own, &edits, batch)?;
+        Ok(Next { layers: Layered::new(own, pin), left: (left != own).then_some(left) })
+    }
+
+    /// The documents about whose layers something is staged.
+    pub(crate) fn touched_documents(&self, state: &State) -> Result<Vec<RepoPath>, RepoError> {
+        let Some(touched) = state.touched else { return Ok(Vec::new()) };
+        let own = self.commit(touched.base)?.own.unwrap_or(EMPTY_TREE);
+        let mut changed = BTreeMap::new();
+        changed_documents(&Batch::new(&self.nodes), own, touched.own, &mut changed)?;
+        Ok(changed.into_values().collect())
     }
 
     /// The pin of an edition after it merged a commit: moved on, if that is a newer state of what it

@@ -387,9 +387,10 @@ impl Repo {
                     let theirs = merging.theirs_name.clone();
                     return Err(RepoError::MergeInProgress { theirs });
                 }
-                if state.touched.is_some() {
-                    // It was staged over what is inherited now.
-                    let paths = vec!["what `meta set` and `meta reset` staged".to_owned()];
+                // What is staged about layers is about what is inherited now.
+                let layered = self.touched_documents(&state)?;
+                if !layered.is_empty() {
+                    let paths = layered.iter().map(ToString::to_string).collect();
                     return Err(RepoError::LocalChanges { paths });
                 }
                 let tree = target.becomes.map_or(target.commit.tree, |becomes| becomes.tree);

@@ -11,10 +11,10 @@ use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::cache::Rows;
-use crate::layers::Layered;
+use crate::layers::{Layered, Next};
 use crate::nodes::Batch;
 use crate::stage::Edits;
-use crate::workspace::{Head, State};
+use crate::workspace::{Head, State, Touched};
 use crate::{Progress, Repo, RepoError, random_id};
 
 /// What a commit should say.
@@ -115,7 +115,8 @@ impl Repo {
             false => Some(self.repo_paths(from, &options.only)?),
         };
         let theirs = merging.as_ref().map(|merging| merging.theirs);
-        let layers = self.next_layers(&batch, &state, parent, tree, theirs, only.as_deref())?;
+        let Next { layers, left } =
+            self.next_layers(&batch, &state, parent, tree, theirs, only.as_deref())?;
         let before = match parent {
             Some(parent) => self.commit(parent)?.own,
             None => None,
@@ -172,6 +173,7 @@ impl Repo {
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
         state.merging = None;
+        state.touched = left.map(|own| Touched { base: id, own });
         state.suspects.clear();
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;

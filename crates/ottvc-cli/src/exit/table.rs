@@ -313,6 +313,27 @@ pub(crate) const TABLE: &[Row] = &[
         "`ottvc verify` checks all of history",
     ),
     row(
+        "layer.no_parent",
+        Stale,
+        409,
+        "The edition inherits from no other",
+        "`ottvc lineage` shows which do; `ottvc branch NAME --inherit` makes one that does",
+    ),
+    row(
+        "layer.not_overridden",
+        NotFound,
+        404,
+        "Nothing of the edition's own is there",
+        "`ottvc lineage --long` lists what is",
+    ),
+    row(
+        "plan.stale",
+        Stale,
+        412,
+        "What would be done now is another plan",
+        "look again with --dry-run, and carry out what that says",
+    ),
+    row(
         "schema.bad_yaml",
         Usage,
         400,
