@@ -276,6 +276,6 @@ pub(crate) fn check_survivor(
     must_read(&repo, history.into_iter(), commits)?;
     drop(repo);
     let repo = open(work, write)?;
-    let made = repo.make_branch("goes-on", None);
+    let made = repo.make_branch("goes-on", None, None, None);
     made.map(drop).map_err(say("branch"))
 }

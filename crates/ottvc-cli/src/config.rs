@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     When,
     /// `on` or `off`.
     Switch,
+    /// `suggest`, `apply` or `off`.
+    Memory,
 }
 
 /// A setting there is.
@@ -41,7 +43,7 @@ pub(crate) struct Key {
 }
 
 /// Every setting.
-pub(crate) const KEYS: [Key; 8] = [
+pub(crate) const KEYS: [Key; 10] = [
     Key { name: "user.name", kind: Kind::Text, about: "who commits are by", default: "" },
     Key {
         name: "user.email",
@@ -72,6 +74,18 @@ pub(crate) const KEYS: [Key; 8] = [
         kind: Kind::Switch,
         about: "whether media is kept track by track",
         default: "on",
+    },
+    Key {
+        name: "merge.memory",
+        kind: Kind::Memory,
+        about: "what becomes of a conflict that was settled before",
+        default: "suggest",
+    },
+    Key {
+        name: "memory.days",
+        kind: Kind::Count,
+        about: "how long that lasts if nobody uses it",
+        default: "90",
     },
     Key {
         name: "core.editor",
@@ -213,6 +227,27 @@ impl Config {
         Ok(self.checked("ingest.tracks")?.is_none_or(|text| text != "off"))
     }
 
+    /// For how many days a resolution is remembered that nobody uses; 0 for not at all.
+    ///
+    /// # Errors
+    /// [`CliError::BadSetting`].
+    pub(crate) fn memory_days(&self) -> Result<u32, CliError> {
+        if self.checked("merge.memory")?.is_some_and(|text| text == "off") {
+            return Ok(0);
+        }
+        let text = self.checked("memory.days")?;
+        let days = text.and_then(|text| text.parse::<u32>().ok());
+        Ok(days.unwrap_or(ottvc_repo::memory::DEFAULT_DAYS))
+    }
+
+    /// Whether a merge settles what was settled before.
+    ///
+    /// # Errors
+    /// [`CliError::BadSetting`].
+    pub(crate) fn applies_memory(&self) -> Result<bool, CliError> {
+        Ok(self.checked("merge.memory")?.is_some_and(|text| text == "apply"))
+    }
+
     /// Threads for hashing and compressing.
     ///
     /// # Errors
@@ -343,6 +378,9 @@ pub(crate) fn check(key: Key, value: &str) -> Result<(), CliError> {
             Err(bad("write a number from 1 to 256"))
         }
         Kind::When if !check_when(value) => Err(bad("write auto, always or never")),
+        Kind::Memory if !matches!(value, "suggest" | "apply" | "off") => {
+            Err(bad("write suggest, apply or off"))
+        }
         Kind::Switch if !matches!(value, "on" | "off") => Err(bad("write on or off")),
         _ => Ok(()),
     }

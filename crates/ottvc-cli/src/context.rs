@@ -176,7 +176,8 @@ impl Context {
     /// As [`Context::open`].
     pub(crate) fn open_with(&self, need: Need, jobs: Option<usize>) -> Result<Opened, CliError> {
         let (parts, from, config) = self.parts(need, jobs)?;
-        Ok(Opened { repo: Repo::new(parts), from, config })
+        let repo = Repo::new(parts).remembering(config.memory_days()?);
+        Ok(Opened { repo, from, config })
     }
 
     /// Opens the store of another repository, given by its folder, to read and leave no trace.

@@ -1,9 +1,11 @@
-//! How an error is shown: at most three lines on stderr, or one RFC 9457 problem object on stdout.
+//! How an error is shown: an error, its causes and a hint, a line each, on stderr; or one RFC 9457 problem object on stdout.
 
 use std::error::Error;
 use std::io::ErrorKind;
 
+use ottvc_merge::MergeError;
 use ottvc_repo::RepoError;
+use ottvc_repo::schemas::Found;
 use ottvc_store::StoreError;
 use serde_json::{Map, Value as Json, json};
 
@@ -21,6 +23,8 @@ pub(crate) struct Problem {
     what: String,
     cause: Option<String>,
     hint: String,
+    /// What it only counts, each with a line of its own.
+    parts: Vec<String>,
     members: Map<String, Json>,
 }
 
@@ -32,6 +36,7 @@ impl Problem {
             what: one_line(&error.to_string()),
             cause: cause(error),
             hint: hint(error).unwrap_or_else(|| row.hint.to_owned()),
+            parts: parts(error),
             members: members(error),
         }
     }
@@ -48,6 +53,9 @@ impl Problem {
             ("worktree.local_changes", Some("rm")) => {
                 self.hint = "--keep leaves the files, --force removes them all the same".into();
             }
+            ("merge.conflicts", Some("meta")) => {
+                self.hint = "--conflicts markers|ours|theirs|base says what to show".into();
+            }
             _ => {}
         }
         self
@@ -61,6 +69,7 @@ impl Problem {
             what: "this is a mistake in ottvc".into(),
             cause: None,
             hint: row.hint.into(),
+            parts: Vec::new(),
             members: Map::new(),
         }
     }
@@ -71,6 +80,9 @@ impl Problem {
         use std::io::Write;
         let mut err = anstream::stderr().lock();
         let _ = writeln!(err, "{} {}", show::paint(show::BAD, "error:"), self.what);
+        for part in &self.parts {
+            let _ = writeln!(err, "{} {part}", show::paint(show::BAD, "cause:"));
+        }
         if let Some(cause) = &self.cause {
             let _ = writeln!(err, "{} {cause}", show::paint(show::BAD, "cause:"));
         }
@@ -116,6 +128,19 @@ fn cause(error: &CliError) -> Option<String> {
         source = error.source();
     }
     if causes.is_empty() { None } else { Some(causes.join(": ")) }
+}
+
+/// The findings behind an error that only counts them.
+fn parts(error: &CliError) -> Vec<String> {
+    let part = |Found { path, field, rule, value, why, .. }: &Found| {
+        one_line(&format!("`{path}#{field}`, {rule}: {why}, and it is {value}"))
+    };
+    match error {
+        CliError::Repo(RepoError::Invalid { findings }) if findings.len() > 1 => {
+            findings.iter().map(part).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What to do next, where the error knows better than its code.
@@ -225,6 +250,17 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
             members.insert("path".into(), Json::from(path.as_str()));
             return members;
         }
+        RepoError::BadSchemas { path, source } => {
+            let line = match &**source {
+                MergeError::BadYaml { line, .. }
+                | MergeError::BadField { line, .. }
+                | MergeError::SameField { line, .. }
+                | MergeError::BadBinding { line, .. } => *line,
+                _ => 0,
+            };
+            json!({ "path": path, "line": line })
+        }
+        RepoError::Invalid { findings } => json!({ "findings": findings }),
         RepoError::Exists { name, .. }
         | RepoError::CurrentBranch { name }
         | RepoError::Unmerged { name } => json!({ "name": name }),

@@ -349,7 +349,7 @@ fn resolve_refuses_what_makes_no_sense() {
     hint: give a PATH, or --all
     ");
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve /rating --take mine"), @"
-    error: invalid value 'mine' for '--take <SIDE>' [possible values: ours, theirs, base]
+    error: invalid value 'mine' for '--take <SIDE>' [possible values: ours, theirs, base, both]
     hint: `ottvc help resolve` says what it takes
     ");
     insta::assert_snapshot!(lab.refused(2, "argument.bad", "resolve /rating --value FSK"), @r#"

@@ -34,6 +34,8 @@ fn config_lists_reads_and_changes_settings() {
     lock.wait      not set, so 10s: how long to wait for another command
     ingest.jobs    not set, so one a processor: threads that hash and compress
     ingest.tracks  not set, so on: whether media is kept track by track
+    merge.memory   not set, so suggest: what becomes of a conflict that was settled before
+    memory.days    not set, so 90: how long that lasts if nobody uses it
     core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
     ui.color       not set, so auto: when to use colour
     you act as Ana <ana@example.com>
@@ -52,6 +54,8 @@ fn config_lists_reads_and_changes_settings() {
     lock.wait      2m  (user)
     ingest.jobs    not set, so one a processor: threads that hash and compress
     ingest.tracks  not set, so on: whether media is kept track by track
+    merge.memory   not set, so suggest: what becomes of a conflict that was settled before
+    memory.days    not set, so 90: how long that lasts if nobody uses it
     core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
     ui.color       not set, so auto: when to use colour
     you act as Ana <ana@example.com>

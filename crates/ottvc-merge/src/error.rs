@@ -30,8 +30,8 @@ pub enum MergeError {
         /// What is wrong with it.
         why: String,
     },
-    /// A schema that is no YAML, or more than a schema may be.
-    #[error("not a schema at line {line}, column {column}: {why}")]
+    /// A schema, or what names schemas, that is no YAML, or more than it may be.
+    #[error("bad YAML at line {line}, column {column}: {why}")]
     BadYaml {
         /// Line, from 1; 0 where it is not known.
         line: usize,
@@ -61,6 +61,18 @@ pub enum MergeError {
         line: usize,
         /// The pattern, in its one spelling.
         field: String,
+    },
+    /// What says which schema a document has makes no sense.
+    #[error("line {line}: `{field}` cannot be `{value}`: {why}")]
+    BadBinding {
+        /// Line, from 1.
+        line: usize,
+        /// The pattern or schema, as it was written.
+        field: String,
+        /// What it was given.
+        value: String,
+        /// What is wrong.
+        why: String,
     },
     /// A document that its schema does not allow.
     #[error("`{field}` breaks its schema, {rule}: {why}, and it is {value}")]
@@ -144,6 +156,7 @@ impl MergeError {
             Self::BadYaml { .. } => "schema.bad_yaml",
             Self::BadField { .. } => "schema.bad_field",
             Self::SameField { .. } => "schema.same_field",
+            Self::BadBinding { .. } => "schema.bad_binding",
             Self::Invalid { .. } => "document.invalid",
             Self::UnreadConflict { .. } => "merge.unread_conflict",
             Self::NoConflict { .. } => "merge.no_conflict",

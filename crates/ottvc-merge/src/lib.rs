@@ -34,6 +34,7 @@
 
 pub mod algebra;
 pub mod bases;
+mod bindings;
 mod diff3;
 mod entries;
 mod error;
@@ -52,6 +53,7 @@ mod slot;
 mod values;
 
 pub use bases::{Ancestry, BasePlan, BaseStep, best_common_ancestors, plan_base};
+pub use bindings::{Bindings, Listed};
 pub use entries::{EntryDecision, EntryMerge, EntryTerm, Place, entry_conflict, merge_entries};
 pub use error::MergeError;
 pub use functions::{Answer, Functions, MAX_FUNCTION_BYTES, Question};

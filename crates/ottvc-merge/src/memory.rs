@@ -46,6 +46,10 @@ impl MemoryKey {
         Some(Self(*hasher.finalize().as_bytes()))
     }
 
+    /// Takes the bytes that [`Self::as_bytes`] gave.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -1,8 +1,10 @@
 //! Settling conflicts in a document, one place at a time.
 
+use std::collections::BTreeSet;
+
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, RENAME, Value};
+use ottvc_object::value::{Key, KeyedList, ListOrder, RENAME, Value, value_to_json};
 
 use crate::MergeError;
 use crate::values::{GROUP, complete_order, group_names};
@@ -22,6 +24,11 @@ pub enum Choice {
     Value(Value),
     /// Nothing.
     Absent,
+    /// What all sides added: sets, lists or maps that have no key in common.
+    Both,
+    /// For the order of a list: these keys first, each as its step in a path is written, or bare where
+    /// one field is the key.
+    Order(Vec<String>),
 }
 
 /// Returns `document` with the conflict at `at` settled by `choice`; a term that has nothing there
@@ -57,6 +64,16 @@ pub fn resolve_document(
         let list = FieldPath(list.to_vec());
         let Some(Value::Keyed(keyed)) = document.get(&list) else { return Err(none()) };
         let ListOrder::Conflict(conflict) = keyed.order() else { return Err(none()) };
+        if let Choice::Order(names) = choice {
+            let keys = names.iter().map(|name| key_called(keyed, name)).collect::<Option<Vec<_>>>();
+            let keys = keys.ok_or_else(|| bad("the list has no item of such a key"))?;
+            let distinct: BTreeSet<&Key> = keys.iter().copied().collect();
+            if distinct.len() != keys.len() {
+                return Err(bad("a key comes twice"));
+            }
+            let order = complete_order(keyed, Some(&KeyedList::sequence_value(keys)));
+            return with_order(document, &list, keyed, order).map(Some);
+        }
         let order = match chosen(conflict, at, choice)? {
             _ if *choice == Choice::Absent => return Err(bad("a list has some order")),
             side if !matches!(choice, Choice::Value(_)) => complete_order(keyed, side.as_ref()),
@@ -65,11 +82,7 @@ pub fn resolve_document(
                 ListOrder::Known(keys.ok_or_else(|| bad("an order is an array of keys"))?)
             }
         };
-        let mut settled = keyed.clone();
-        settled.set_order(order).map_err(|_| bad("an order has each key of the list once"))?;
-        let mut document = document.clone();
-        document.set(&list, Some(Value::Keyed(settled)))?;
-        return Ok(Some(document));
+        return with_order(document, &list, keyed, order).map(Some);
     }
     let Some(Value::Conflict(conflict)) = document.get(at) else { return Err(none()) };
     let value = chosen(conflict, at, choice)?;
@@ -91,6 +104,36 @@ pub fn resolve_document(
         None => document.set(at, value)?,
     }
     Ok(Some(document))
+}
+
+/// The document with this order of the list at `at`.
+fn with_order(
+    document: &Value,
+    at: &FieldPath,
+    list: &KeyedList,
+    order: ListOrder,
+) -> Result<Value, MergeError> {
+    let why = "an order has each key of the list once";
+    let mut settled = list.clone();
+    settled.set_order(order).map_err(|_| MergeError::BadChoice { at: at.clone(), why })?;
+    let mut document = document.clone();
+    document.set(at, Some(Value::Keyed(settled)))?;
+    Ok(document)
+}
+
+/// The key of a list that is written so: as the step of a path, or bare where one field is the key.
+fn key_called<'l>(list: &'l KeyedList, name: &str) -> Option<&'l Key> {
+    let bare = |key: &Key| match list.segment(key) {
+        Segment::Item(parts) => match parts.as_slice() {
+            [(_, Value::String(text))] => Some(text.clone()),
+            [(_, part)] => Some(value_to_json(part).to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let step = |key: &Key| FieldPath(vec![list.segment(key)]).to_string();
+    let step_named = format!("/{name}");
+    list.items().keys().find(|key| bare(key).as_deref() == Some(name) || step(key) == step_named)
 }
 
 /// Puts an entry, whose place was in conflict at `at`, where it says: an item under the key it holds, a
@@ -152,6 +195,11 @@ fn chosen(
         Choice::Base => 1,
         Choice::Term(place) => *place,
         Choice::Absent => return Ok(None),
+        Choice::Both => return both(conflict, at).map(Some),
+        Choice::Order(_) => {
+            let why = "it is no order of a list";
+            return Err(MergeError::BadChoice { at: at.clone(), why });
+        }
         Choice::Value(Value::Conflict(_)) => {
             return Err(MergeError::BadChoice { at: at.clone(), why: "it is a conflict itself" });
         }
@@ -163,4 +211,50 @@ fn chosen(
         Some(Term::Contested(_)) => Err(MergeError::ContestedTerm { at: at.clone(), term: place }),
         None => Err(MergeError::NoSuchTerm { at: at.clone(), term: place }),
     }
+}
+
+/// Puts together what the sides of a conflict added.
+fn both(conflict: &Conflict<Value>, at: &FieldPath) -> Result<Value, MergeError> {
+    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
+    if !conflict.terms.removes().all(Term::is_absent) {
+        return Err(bad("both can be taken where each side added it, and this was there before"));
+    }
+    let sides: Option<Vec<&Value>> = conflict.terms.adds().map(Term::value).collect();
+    let mut sides = sides.ok_or_else(|| bad("a side has nothing there"))?.into_iter();
+    let mut all = sides.next().cloned().ok_or_else(|| bad("a side has nothing there"))?;
+    for side in sides {
+        let twice = || bad("the sides have a key in common");
+        match (&mut all, side) {
+            (Value::Set(all), Value::Set(more)) => {
+                for element in more.iter() {
+                    all.insert(element.clone())?;
+                }
+            }
+            (Value::Map(all), Value::Map(more))
+            | (Value::Localized(all), Value::Localized(more)) => {
+                for (key, value) in more {
+                    if all.insert(key.clone(), value.clone()).is_some() {
+                        return Err(twice());
+                    }
+                }
+            }
+            (Value::Keyed(all), Value::Keyed(more)) if all.fields() == more.fields() => {
+                let (ListOrder::Known(order), ListOrder::Known(after)) =
+                    (all.order(), more.order())
+                else {
+                    return Err(bad("the order of a side is in conflict"));
+                };
+                let order = [order.as_slice(), after.as_slice()].concat();
+                for (key, item) in more.items() {
+                    if all.items().contains_key(key) {
+                        return Err(twice());
+                    }
+                    all.put(key.clone(), item.clone())?;
+                }
+                all.set_order(ListOrder::Known(order))?;
+            }
+            _ => return Err(bad("the sides are not two sets, lists or maps")),
+        }
+    }
+    Ok(all)
 }

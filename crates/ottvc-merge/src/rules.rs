@@ -231,7 +231,7 @@ impl fmt::Display for Rule {
 }
 
 /// Whether `glob` matches `path`, or its last name alone if there is no slash in `glob`.
-fn matches_path(glob: &str, path: &RepoPath) -> bool {
+pub(crate) fn matches_path(glob: &str, path: &RepoPath) -> bool {
     let names: Vec<&str> = path.names().iter().map(|name| name.as_str()).collect();
     if glob == "**" {
         return true;

@@ -12,9 +12,9 @@ mod format;
 mod json_schema;
 mod plain;
 mod predicate;
-mod read;
+pub(crate) mod read;
 mod validate;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::sync::{Arc, LazyLock};
 

@@ -229,3 +229,66 @@ fn renaming_notes_the_former_key() {
     let from = value_to_json(&many)["m"]["n20"]["$from"]["$set"].as_array().unwrap().clone();
     assert!(from.len() == MAX_FORMER_KEYS && from.contains(&json!("n19")), "{from:?}");
 }
+
+#[test]
+fn both_takes_what_each_side_added_where_nothing_is_in_common() {
+    let schema = ottvc_merge::Schema::parse(
+        "schema: t/1\nfields:\n  /s: {type: set, merge: atomic}\n  /m: {type: map, merge: atomic}\n  /l: {type: keyed, keys: [k], merge: atomic}\n",
+    )
+    .unwrap();
+    let merged = |ours: &str, base: &str, theirs: &str| {
+        let plain = |text: &str| schema.convert(&doc(text));
+        let terms = Terms::three(Some(plain(ours)), Some(plain(base)), Some(plain(theirs)));
+        let options = MergeOptions {
+            schema: Some(std::sync::Arc::new(schema.clone())),
+            ..MergeOptions::default()
+        };
+        merge_values(&terms, &options, &RepoPath::root()).unwrap().value.unwrap()
+    };
+    let both = |ours: &str, theirs: &str, path: &str| {
+        resolve_value(&merged(ours, "{}", theirs), &at(path), &Choice::Both)
+            .map(|settled| schema.to_plain(&settled))
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(both(r#"{"s": ["b"]}"#, r#"{"s": ["a", "b"]}"#, "/s"), Ok(json!({"s": ["a", "b"]})));
+    assert_eq!(
+        both(r#"{"m": {"a": 1}}"#, r#"{"m": {"b": 2}}"#, "/m"),
+        Ok(json!({"m": {"a": 1, "b": 2}}))
+    );
+    assert_eq!(
+        both(r#"{"l": [{"k": "z"}, {"k": "b"}]}"#, r#"{"l": [{"k": "a"}]}"#, "/l"),
+        Ok(json!({"l": [{"k": "z"}, {"k": "b"}, {"k": "a"}]}))
+    );
+    let refused = both(r#"{"m": {"a": 1}}"#, r#"{"m": {"a": 2}}"#, "/m").unwrap_err();
+    assert!(refused.contains("a key in common"), "{refused}");
+    let before = merged(r#"{"s": ["b"]}"#, r#"{"s": ["a"]}"#, r#"{"s": ["c"]}"#);
+    let refused = resolve_value(&before, &at("/s"), &Choice::Both).unwrap_err().to_string();
+    assert!(refused.contains("was there before"), "{refused}");
+}
+
+#[test]
+fn an_order_is_settled_by_keys() {
+    let read = |keys: &[&str]| {
+        let plain: Vec<Json> = keys.iter().map(|key| json!({ "k": key })).collect();
+        let schema =
+            ottvc_merge::Schema::parse("schema: t/1\nfields: {/l: {type: keyed, keys: [k]}}\n");
+        schema.unwrap().read_plain(&json!({ "l": plain })).unwrap()
+    };
+    let terms = Terms::three(
+        Some(read(&["b", "a", "c"])),
+        Some(read(&["a", "b", "c"])),
+        Some(read(&["a", "c", "b"])),
+    );
+    let merged = merge_values(&terms, &MergeOptions::default(), &RepoPath::root()).unwrap();
+    let document = merged.value.unwrap();
+    let order = |keys: &[&str]| {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        resolve_value(&document, &at("/l/$order"), &Choice::Order(keys))
+    };
+    assert_eq!(order(&["c", "[k=b]", "a"]).unwrap(), read(&["c", "b", "a"]));
+    assert_eq!(order(&["c"]).unwrap(), read(&["c", "a", "b"]));
+    assert_eq!(order(&["x"]).unwrap_err().code(), "merge.bad_choice");
+    assert_eq!(order(&["a", "a"]).unwrap_err().code(), "merge.bad_choice");
+    let not_here = resolve_value(&document, &at("/l/$order"), &Choice::Both).unwrap_err();
+    assert_eq!(not_here.code(), "merge.bad_choice");
+}

@@ -100,12 +100,14 @@ impl Repo {
         &self,
         name: &str,
         rev: Option<&str>,
+        class: Option<String>,
+        territory: Option<String>,
     ) -> Result<RefRow, RepoError> {
         let target = match rev {
             Some(rev) => Some(self.resolve(rev)?.id),
             None => self.head_commit_id(&self.state()?)?,
         };
-        let edition = self.new_edition(None, None)?;
+        let edition = self.new_edition(class, territory)?;
         let made = self.new_branch(name, target, edition.clone())?;
         self.refs.transact(&made)?;
         self.row_of(name, target, Some(edition))

@@ -8,6 +8,7 @@ use ottvc_refs::RefError;
 use ottvc_store::StoreError;
 
 use crate::content::ContentError;
+use crate::schemas::Found;
 
 /// Why a command could not do what was asked; nothing acknowledged before is lost by any of these.
 #[derive(Debug, thiserror::Error)]
@@ -128,11 +129,31 @@ pub enum RepoError {
         /// What is wrong with it, and where.
         source: ObjectError,
     },
+    /// What says which schemas count in a tree, or one of them, cannot be used.
+    #[error("`{path}` cannot be used")]
+    BadSchemas {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and where.
+        source: Box<MergeError>,
+    },
+    /// Documents that their schemas do not allow.
+    #[error("{}", broken(findings))]
+    Invalid {
+        /// Every rule that is broken, at most 100.
+        findings: Vec<Found>,
+    },
     /// A conflict that the call names is not there.
     #[error("no conflict at {place}")]
     NoConflict {
         /// Where it was looked for.
         place: String,
+    },
+    /// No one resolution of the memory has an id that begins so.
+    #[error("no one resolution is called `{id}`")]
+    NotRemembered {
+        /// What was given.
+        id: String,
     },
     /// A branch or tag of that name exists.
     #[error("{kind} `{name}` exists already")]
@@ -248,6 +269,16 @@ fn list(paths: &[String]) -> String {
     }
 }
 
+/// Names the one rule that is broken, or says how many are.
+fn broken(findings: &[Found]) -> String {
+    match findings {
+        [Found { path, field, schema, rule, value, why }] => {
+            format!("`{path}#{field}` breaks {schema}, {rule}: {why}, and it is {value}")
+        }
+        many => format!("{} fields break the schemas of their documents", many.len()),
+    }
+}
+
 impl RepoError {
     /// Returns the stable code shown at the edges; it is never renamed or given a new meaning.
     pub fn code(&self) -> &'static str {
@@ -279,7 +310,10 @@ impl RepoError {
             Self::NothingToCommit => "commit.nothing",
             Self::Conflicts { .. } => "merge.conflicts",
             Self::BadDocument { source, .. } => source.code(),
+            Self::BadSchemas { source, .. } => source.code(),
+            Self::Invalid { .. } => "document.invalid",
             Self::NoConflict { .. } => "merge.no_conflict",
+            Self::NotRemembered { .. } => "merge.not_remembered",
             Self::Exists { .. } => "refs.exists",
             Self::CurrentBranch { .. } => "refs.current",
             Self::Unmerged { .. } => "refs.unmerged",

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ottvc_merge::Schema;
 use ottvc_merge::layers::{self, Layer, NotReset};
 use ottvc_object::commit::Pin;
 use ottvc_object::field_path::FieldPath;
@@ -53,15 +54,18 @@ pub(crate) struct Next {
     pub(crate) left: Option<TreeId>,
 }
 
-/// Documents of a tree, as a walk over layers reads them.
+/// A document of a tree, each value of the kind that the schema of the edition names: one that was written
+/// before it had a schema is no other for that.
 pub(crate) fn document_at(
     batch: &Batch<'_>,
     tree: TreeId,
     path: &RepoPath,
+    schema: Option<&Schema>,
 ) -> Result<Option<Value>, RepoError> {
     match lookup_path(batch, tree, path)? {
         Some(NamedEntry { entry: Entry::Document { id, .. }, .. }) => {
-            Ok(Some(batch.load::<Document>(id)?.into_value()))
+            let value = batch.load::<Document>(id)?.into_value();
+            Ok(Some(schema.map_or(value.clone(), |schema| schema.convert(&value))))
         }
         _ => Ok(None),
     }
@@ -139,7 +143,7 @@ pub(crate) struct Explained<'v> {
 
 /// Adds to `own` whatever `shown` has beyond it.
 pub(crate) fn explained<'v>(
-    schema: Option<&ottvc_merge::Schema>,
+    schema: Option<&Schema>,
     parent: Option<&'v Value>,
     own: Option<Layer>,
     shown: Option<&Value>,
@@ -202,10 +206,10 @@ impl Repo {
         let schemas = self.schemas(batch, tree)?;
         let mut edits = Edits::new();
         for path in changed.values().chain(touched.values()) {
-            let parent = document_at(batch, parent, path)?;
-            let before = layer_at(batch, base(path), path)?;
-            let shown = document_at(batch, tree, path)?;
             let schema = schemas.of(path).map(|schema| &**schema);
+            let parent = document_at(batch, parent, path, schema)?;
+            let before = layer_at(batch, base(path), path)?;
+            let shown = document_at(batch, tree, path, schema)?;
             let after = explained(schema, parent.as_ref(), before, shown.as_ref()).own;
             edits.extend([layer_edit(batch, path, after.as_ref())?]);
         }
@@ -292,7 +296,7 @@ impl Repo {
         }
         walk(batch, tree, &RepoPath::root(), &mut |path, named| {
             if let (Entry::Document { id, .. }, Some(schema)) = (named.entry, schemas.of(path)) {
-                let parent = batch.load::<Document>(id)?.into_value();
+                let parent = schema.convert(batch.load::<Document>(id)?.value());
                 let inherited = layers::inherited(Some(schema), Some(&parent));
                 let layer = layers::at_create(Some(schema), Some(&parent));
                 let made =
@@ -338,7 +342,7 @@ impl Repo {
         &self,
         path: &RepoPath,
         change: &dyn Fn(
-            Option<&ottvc_merge::Schema>,
+            Option<&Schema>,
             Option<&Layer>,
             Option<&Value>,
         ) -> Option<Layer>,
@@ -348,9 +352,9 @@ impl Repo {
         let batch = Batch::new(&self.nodes);
         let staged = state.touched.map(|touched| touched.own).or(head.own).unwrap_or(EMPTY_TREE);
         let own = layer_at(&batch, staged, path)?;
-        let parent = document_at(&batch, self.inherited_tree(head.pin)?, path)?;
         let schemas = self.schemas(&batch, state.staged)?;
         let schema = schemas.of(path).map(|schema| &**schema);
+        let parent = document_at(&batch, self.inherited_tree(head.pin)?, path, schema)?;
         let changed = change(schema, own.as_ref(), parent.as_ref());
         if changed == own {
             return Ok(());
@@ -391,9 +395,9 @@ impl Repo {
         };
         let batch = Batch::new(&self.nodes);
         let staged = state.touched.map(|touched| touched.own).or(head.own).unwrap_or(EMPTY_TREE);
-        let parent = document_at(&batch, self.inherited_tree(head.pin)?, &path)?;
         let schemas = self.schemas(&batch, state.staged)?;
         let schema = schemas.of(&path).map(|schema| &**schema);
+        let parent = document_at(&batch, self.inherited_tree(head.pin)?, &path, schema)?;
         let shown = match crate::scan::lstat(&self.disk_path(&path))? {
             Some(_) => Some(self.read_document(&path)?.into_value()),
             None => None,

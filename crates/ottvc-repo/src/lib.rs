@@ -16,6 +16,7 @@ pub mod history;
 pub mod ingest;
 pub mod layers;
 pub mod lineage;
+pub mod memory;
 pub mod merging;
 pub mod meta;
 pub mod nodes;
@@ -30,7 +31,7 @@ pub mod record;
 pub mod resolving;
 pub mod revision;
 pub mod scan;
-mod schemas;
+pub mod schemas;
 pub mod stage;
 pub mod status;
 pub mod switching;
@@ -102,6 +103,8 @@ pub struct Repo {
     tracks: Option<TrackRule>,
     jobs: usize,
     nodes: StoreNodes,
+    schema_cache: schemas::SchemaCache,
+    memory_days: u32,
 }
 
 impl Repo {
@@ -116,7 +119,21 @@ impl Repo {
     pub(crate) fn without_session(parts: Parts) -> Self {
         let Parts { objects, refs, workspace, clock, root, actor, rule, tracks, jobs } = parts;
         let nodes = StoreNodes::new(Arc::clone(&objects));
-        Self { objects, refs, workspace, clock, root, actor, rule, tracks, jobs, nodes }
+        let schema_cache = schemas::SchemaCache::default();
+        Self {
+            objects,
+            refs,
+            workspace,
+            clock,
+            root,
+            actor,
+            rule,
+            tracks,
+            jobs,
+            nodes,
+            schema_cache,
+            memory_days: memory::DEFAULT_DAYS,
+        }
     }
     /// The object store.
     pub fn objects(&self) -> &dyn ObjectStore {

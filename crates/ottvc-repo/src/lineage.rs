@@ -185,7 +185,8 @@ impl Repo {
         for path in changed.values() {
             let schema = schemas.of(path).map(|schema| &**schema);
             let [old, new] =
-                [document_at(batch, old, path)?, document_at(batch, new, path)?];
+                [old, new].map(|tree| document_at(batch, tree, path, schema));
+            let (old, new) = (old?, new?);
             let [old, new] = [&old, &new].map(|it| layers::inherited(schema, it.as_ref()));
             for unit in layers::changed_units(schema, old.as_deref(), new.as_deref()) {
                 fields.push(format!("{path}#{}", unit.path));

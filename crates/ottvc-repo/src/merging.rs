@@ -2,11 +2,12 @@
 
 mod trees;
 
-use ottvc_merge::{BaseStep, EntryDecision, MergeOptions, Rule};
+use ottvc_merge::{BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Value, value_to_json};
 use ottvc_object::{CommitId, Entry, TreeId};
+use ottvc_refs::{RefName, RefValue};
 use serde::Serialize;
 
 use crate::nodes::Batch;
@@ -14,6 +15,7 @@ use crate::record::Draft;
 use crate::resolving::ConflictRow;
 use crate::workspace::{Merging, State};
 use crate::{Progress, Repo, RepoError};
+pub(crate) use trees::Outcome;
 use trees::TreeMerge;
 
 /// How to merge.
@@ -29,6 +31,8 @@ pub struct MergeRequest {
     pub allow_conflicts: bool,
     /// Merge histories that share no commit, over an empty base.
     pub allow_unrelated: bool,
+    /// Settle what was settled before as it was then.
+    pub apply_memory: bool,
 }
 
 /// What a merge came to.
@@ -52,7 +56,13 @@ pub struct MergeReport {
     pub conflicts: Vec<ConflictRow>,
     /// What rules decided.
     pub decisions: Vec<DecisionRow>,
+    /// What the sides broke together of rules that look across a document, each in a place of its
+    /// own, so that none could be put in conflict.
+    pub notices: Vec<NoticeRow>,
 }
+
+/// One rule of a schema that the merge broke: path, field, rule, value and why.
+pub use crate::schemas::Found as NoticeRow;
 
 /// One thing that a rule decided.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +71,9 @@ pub struct DecisionRow {
     pub path: String,
     /// The field, for one inside a document.
     pub field: Option<String>,
+    /// The schema of its document, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// The rule.
     pub rule: String,
     /// `ours`, `theirs` or `base`.
@@ -87,6 +100,7 @@ impl DecisionRow {
         Self {
             path: path.to_string(),
             field: Some(decision.path.to_string()),
+            schema: None,
             rule: decision.rule.clone(),
             chosen: decision.chosen.word(),
             ours,
@@ -100,6 +114,7 @@ impl DecisionRow {
         Self {
             path: decision.path.to_string(),
             field: None,
+            schema: None,
             rule: decision.rule.clone(),
             chosen: decision.chosen.word(),
             ours,
@@ -140,6 +155,7 @@ impl Repo {
             changed: 0,
             conflicts: Vec::new(),
             decisions: Vec::new(),
+            notices: Vec::new(),
         };
         if report.up_to_date {
             return Ok(report);
@@ -156,7 +172,16 @@ impl Repo {
         let batch = Batch::new(&self.nodes);
         let base = self.carry_out(&batch, &plan.steps)?;
         let our_tree = self.commit(ours)?.tree;
-        let options = MergeOptions { rules: request.rules.clone(), ..MergeOptions::default() };
+        let editions = Editions {
+            ours: self.edition_names(crate::record::branch_name(&state).as_deref(), ours)?,
+            theirs: self.edition_names(Some(rev), theirs)?,
+        };
+        let rules = request.rules.clone();
+        let memory = match request.apply_memory {
+            true => self.memory_to_apply()?,
+            false => Memory::default(),
+        };
+        let options = MergeOptions { rules, editions, memory, ..MergeOptions::default() };
         let trees = [our_tree, base, self.commit(theirs)?.tree];
         let merged = TreeMerge::run(self, &batch, trees, &options)?;
         let mut suspects = merged.suspects.clone();
@@ -166,6 +191,9 @@ impl Repo {
         report.clean = places.is_empty();
         report.conflicts = self.conflict_rows(&batch, merged.tree, &places)?;
         report.decisions = merged.decisions;
+        report.notices = merged.notices;
+        // What the merge makes of the schemas themselves must make sense, too.
+        self.schemas(&batch, merged.tree)?;
         ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |_| {
             report.changed += 1;
             Ok(())
@@ -197,8 +225,9 @@ impl Repo {
         writer.finish()?;
         // Files before the ref: should we stop between, the working copy shows the merge as changes
         // not yet committed. The other way round, committing what it shows would revert the merge.
-        let (staged, updated) = self.move_to(&state, our_tree, merged.tree, false, progress)?;
+        let (staged, mut updated) = self.move_to(&state, our_tree, merged.tree, false, progress)?;
         state.staged = staged;
+        self.note_used(&report.decisions, &mut updated.rows)?;
         match commit {
             Some((id, commit)) => {
                 let summary = format!("merge: {}", crate::record::first_line(&commit.message));
@@ -219,6 +248,57 @@ impl Repo {
             }
         }
         Ok(report)
+    }
+
+    /// Makes a merge once more, as it was before anybody settled a conflict of it.
+    pub(crate) fn merge_again(
+        &self,
+        batch: &Batch<'_>,
+        state: &State,
+        merging: &Merging,
+        options: MergeOptions,
+    ) -> Result<Outcome, RepoError> {
+        let Merging { ours, theirs, .. } = *merging;
+        let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
+        let base = self.carry_out(batch, &plan.steps)?;
+        let editions = Editions {
+            ours: self.edition_names(crate::record::branch_name(state).as_deref(), ours)?,
+            theirs: self.edition_names(Some(&merging.theirs_name), theirs)?,
+        };
+        let trees = [self.commit(ours)?.tree, base, self.commit(theirs)?.tree];
+        TreeMerge::run(self, batch, trees, &MergeOptions { editions, ..options })
+    }
+
+    /// What a schema may call an edition: its id, its branch's name and its class. `rev` is what the
+    /// user called the commit: if that is no branch, the branch of the edition that made it counts.
+    pub(crate) fn edition_names(
+        &self,
+        rev: Option<&str>,
+        id: CommitId,
+    ) -> Result<Vec<String>, RepoError> {
+        let branch =
+            rev.and_then(|rev| RefName::branch(rev.strip_prefix("heads/").unwrap_or(rev)).ok());
+        let named = match branch {
+            Some(name) => self.refs.get(&name)?.map(|value| (name, value)),
+            None => None,
+        };
+        let found = match named {
+            Some(found) => Some(found),
+            None => {
+                let edition = self.commit(id)?.edition;
+                let is_it = |(_, value): &(RefName, RefValue)| {
+                    value.edition.as_ref().is_some_and(|it| it.id == edition)
+                };
+                self.refs.list()?.into_iter().find(is_it)
+            }
+        };
+        let Some((name, value)) = found else {
+            return Ok(vec![self.commit(id)?.edition.to_string()]);
+        };
+        let mut names = vec![name.short().to_owned()];
+        names.extend(value.edition.iter().map(|edition| edition.id.to_string()));
+        names.extend(value.edition.and_then(|edition| edition.class));
+        Ok(names)
     }
 
     /// Refuses to merge over something staged.
@@ -288,6 +368,10 @@ impl Repo {
         tree: TreeId,
         places: &[ConflictPlace],
     ) -> Result<Vec<ConflictRow>, RepoError> {
-        places.iter().map(|place| ConflictRow::read(batch, tree, place)).collect()
+        let row = |place: &ConflictPlace| {
+            let memory = self.suggestion(batch, tree, place)?;
+            Ok(ConflictRow { memory, ..ConflictRow::read(batch, tree, place)? })
+        };
+        places.iter().map(row).collect()
     }
 }

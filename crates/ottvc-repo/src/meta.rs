@@ -6,6 +6,7 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, Value, value_from_json};
 use ottvc_object::{Name, ObjectError, RepoPath};
 
+use crate::nodes::Batch;
 use crate::scan::lstat;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError, Silent};
@@ -78,6 +79,7 @@ impl Repo {
     /// yet is made, unless the edit only removes.
     ///
     /// # Errors
+    /// [`RepoError::Invalid`] if what it becomes breaks its schema;
     /// [`RepoError::BadDocument`] if what is there is none; [`RepoError::NoPath`] for the path of an
     /// asset that does not exist, [`RepoError::NoField`] for a field to remove that is not there.
     pub fn edit_fields(
@@ -116,7 +118,7 @@ impl Repo {
             }
             value.set(&edit.field, edit.value.clone())?;
         }
-        let document = Document::new(value)?;
+        let document = self.conform(&path, Document::new(value)?)?;
         self.write_document(&path, &document)?;
         for edit in edits.iter().filter(|edit| edit.value.is_some()) {
             // As if it had not been there: what is set is the edition's own, whatever it is set to.
@@ -127,9 +129,14 @@ impl Repo {
     }
 
     /// Puts a document into the working copy and stages it.
+    ///
+    /// # Errors
+    /// [`RepoError::Invalid`] with every rule of its schema that it breaks; nothing is written then.
     pub fn write_document(&self, path: &RepoPath, document: &Document) -> Result<(), RepoError> {
         self.refuse_leaving(path)?;
-        Sink::open(&self.root)?.put_document(path, document)?;
+        let document = self.conform(path, document.clone())?;
+        let schemas = self.schemas(&Batch::new(&self.nodes), self.state()?.staged)?;
+        Sink::open(&self.root)?.under(&schemas).put_document(path, &document)?;
         self.add(&self.root, &[path.to_string()], &Silent).map(drop)
     }
 }

@@ -198,11 +198,11 @@ impl Mover<'_, '_> {
         let mut places = target.commit.conflicts.clone();
         let mut clean = true;
         for path in changed {
-            let from = document_at(batch, old, path)?;
-            let to = document_at(batch, new, path)?;
-            let there = lookup_path(batch, target.commit.tree, path)?;
-            let shown = document_at(batch, target.commit.tree, path)?;
             let schema = schemas.of(path).map(|schema| &**schema);
+            let from = document_at(batch, old, path, schema)?;
+            let to = document_at(batch, new, path, schema)?;
+            let there = lookup_path(batch, target.commit.tree, path)?;
+            let shown = document_at(batch, target.commit.tree, path, schema)?;
             let occupied = shown.is_none() && there.is_some_and(|it| !is_document(&it.entry));
             let layer = match occupied {
                 // Something else stands there; whatever the parent has, it is not shown.

@@ -108,16 +108,16 @@ impl Repo {
         let (mut found, mut clean) = (false, true);
         for path in &change.paths {
             let schema = schemas.of(path).map(|schema| &**schema);
-            let before = document_at(batch, change.before, path)?;
-            let after = document_at(batch, change.after, path)?;
+            let before = document_at(batch, change.before, path, schema)?;
+            let after = document_at(batch, change.after, path, schema)?;
             let mut units = layers::changed_units(schema, before.as_ref(), after.as_ref());
             units.retain(|unit| covered(&request.fields, path, unit));
             if units.is_empty() {
                 continue;
             }
             found = true;
-            let document = document_at(batch, tree, path)?;
-            let parent = document_at(batch, inherited, path)?;
+            let document = document_at(batch, tree, path, schema)?;
+            let parent = document_at(batch, inherited, path, schema)?;
             let pinned = target.commit.pin.is_some();
             let layer = if pinned { layer_at(batch, own, path)? } else { None };
             let layer = explained(schema, parent.as_ref(), layer, document.as_ref());

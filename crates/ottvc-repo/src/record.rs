@@ -71,7 +71,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::NothingToCommit`]; [`RepoError::Conflicts`] if some are left that the last commit did
-    /// not have.
+    /// not have; [`RepoError::Invalid`] if a document it changes breaks its schema.
     pub fn record(
         &self,
         from: &Path,
@@ -110,6 +110,16 @@ impl Repo {
             };
         }
         let merging = state.merging.clone();
+        let mut parents = vec![head_tree];
+        if let Some(merging) = &merging {
+            parents.push(self.commit(merging.theirs)?.tree);
+        }
+        let conformed = self.conform_tree(&batch, &parents, tree)?;
+        if !conformed.is_empty() {
+            let whole = tree == state.staged;
+            tree = self.apply(tree, &conformed, &batch)?;
+            state.staged = if whole { tree } else { self.apply(state.staged, &conformed, &batch)? };
+        }
         let only = match options.only.is_empty() {
             true => None,
             false => Some(self.repo_paths(from, &options.only)?),
@@ -172,7 +182,9 @@ impl Repo {
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
-        state.merging = None;
+        if let Some(merging) = state.merging.take() {
+            self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
+        }
         state.touched = left.map(|own| Touched { base: id, own });
         state.suspects.clear();
         let summary = format!("{command}: {}", first_line(&commit.message));

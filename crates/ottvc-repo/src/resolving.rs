@@ -1,9 +1,12 @@
 //! Conflicts: listing them, and settling them place by place.
 
+use std::sync::Arc;
+
+use ottvc_merge::schema::validate;
 use ottvc_merge::{Choice, Rule, Side, resolve_document};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
-use ottvc_object::field_path::FieldPath;
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, lookup_path};
 use ottvc_object::value::{Document, Value, value_to_json};
@@ -12,7 +15,9 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::cache::{self, Rows};
+use crate::memory::Remembered;
 use crate::nodes::Batch;
+use crate::schemas::{Found, Schemas, convert, refuse};
 use crate::stage::Edits;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
@@ -42,6 +47,9 @@ pub struct ConflictRow {
     /// The paths that the sides renamed it to, for a conflict over that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<String>,
+    /// How the same disagreement was settled before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Remembered>,
 }
 
 impl ConflictRow {
@@ -114,12 +122,16 @@ impl ConflictRow {
             absent,
             terms: if all.len() > 3 { all.iter().map(term).collect() } else { Vec::new() },
             places: Vec::new(),
+            memory: None,
         }
     }
 }
 
 /// Finds the conflict at a field, that of a list's order among them.
-fn conflict_at<'v>(document: &'v Value, field: &FieldPath) -> Option<&'v Conflict<Value>> {
+pub(crate) fn conflict_at<'v>(
+    document: &'v Value,
+    field: &FieldPath,
+) -> Option<&'v Conflict<Value>> {
     document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
 }
 
@@ -158,7 +170,10 @@ pub(crate) fn entry_side(conflict: &Conflict<Entry>, side: Side) -> Option<Entry
 }
 
 /// A document with one side taken in each of its conflicts.
-pub(crate) fn document_side(document: &Document, side: Side) -> Result<Document, RepoError> {
+///
+/// # Errors
+/// [`RepoError::Merge`] for a base that is a conflict itself.
+pub fn document_side(document: &Document, side: Side) -> Result<Document, RepoError> {
     let choice = choice_of(side);
     let mut value = document.value().clone();
     while let Some((field, _)) = value.conflicts().first() {
@@ -224,7 +239,7 @@ pub struct ResolvedRow {
     pub path: String,
     /// The field, for one inside a document.
     pub field: Option<String>,
-    /// `ours`, `theirs`, `base`, `value` or `absent`.
+    /// `ours`, `theirs`, `base`, `value`, `absent`, `both`, `order` or `memory`.
     pub taken: &'static str,
 }
 
@@ -252,6 +267,64 @@ impl Repo {
     /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::LocalChanges`] if a
     /// document was changed by hand since the merge: adding it keeps those changes.
     pub fn settle(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
+        self.settle_or_try(resolution, false, false)
+    }
+
+    /// Settles conflicts as they were settled before, where that is remembered; what the resolution
+    /// chooses does not count, but where it is about does. With `dry`, says so and does nothing.
+    ///
+    /// # Errors
+    /// As [`Repo::settle`].
+    pub fn settle_as_before(
+        &self,
+        resolution: &Resolution,
+        dry: bool,
+    ) -> Result<Resolved, RepoError> {
+        self.settle_or_try(resolution, true, dry)
+    }
+
+    /// Says what [`Repo::settle`] would do, each conflict that a rule or path names on its own, and does
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Repo::settle`].
+    pub fn settle_dry(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
+        self.settle_or_try(resolution, false, true)
+    }
+
+    /// The side of the merge in progress that is an edition: a branch's name, an edition's id or class.
+    ///
+    /// # Errors
+    /// [`RepoError::NoMerge`]; [`RepoError::BadArgument`] if neither side is, or both are.
+    pub fn side_of_edition(&self, edition: &str) -> Result<Choice, RepoError> {
+        let state = self.state()?;
+        let Some(merging) = &state.merging else { return Err(RepoError::NoMerge) };
+        let branch = crate::record::branch_name(&state);
+        let ours = self.edition_names(branch.as_deref(), merging.ours)?;
+        let theirs = self.edition_names(Some(&merging.theirs_name), merging.theirs)?;
+        let is_it = |names: &[String]| names.iter().any(|name| name == edition);
+        let bad = |why: String| RepoError::BadArgument {
+            given: edition.to_owned(),
+            wanted: "edition of this merge",
+            why,
+        };
+        match (is_it(&ours), is_it(&theirs)) {
+            (true, false) => Ok(Choice::Ours),
+            (false, true) => Ok(Choice::Theirs),
+            (true, true) => Err(bad("both sides are".into())),
+            (false, false) => {
+                let named = |names: &[String]| names.first().cloned().unwrap_or_default();
+                Err(bad(format!("it merges `{}` and `{}`", named(&ours), named(&theirs))))
+            }
+        }
+    }
+
+    fn settle_or_try(
+        &self,
+        resolution: &Resolution,
+        as_before: bool,
+        dry: bool,
+    ) -> Result<Resolved, RepoError> {
         let mut state = self.state()?;
         let batch = Batch::new(&self.nodes);
         let head = self.head_commit_id(&state)?;
@@ -262,7 +335,13 @@ impl Repo {
             if !resolution.covers(place) {
                 continue;
             }
-            let Some((choice, taken)) = resolution.choice_for(place) else { continue };
+            let chosen = match as_before {
+                true => self
+                    .suggested_choice(&batch, state.staged, place)?
+                    .map(|choice| (choice, "memory")),
+                false => resolution.choice_for(place),
+            };
+            let Some((choice, taken)) = chosen else { continue };
             let row = ConflictRow::read(&batch, state.staged, place)?;
             let key = place.path.key();
             let named = match edits.get(&key) {
@@ -283,15 +362,57 @@ impl Repo {
         if resolved.is_empty() {
             return Err(RepoError::NoConflict { place: resolution.place() });
         }
-        self.refuse_changed_documents(state.staged, &edits)?;
+        let before = self.schemas_for_reading(&batch, state.staged)?;
+        self.refuse_changed_documents(state.staged, &before, &edits)?;
+        let settled = self.apply(state.staged, &edits, &batch)?;
+        let after = self.schemas(&batch, settled)?;
+        self.conform_settled(&batch, state.staged, &after, &mut edits)?;
         state.staged = self.apply(state.staged, &edits, &batch)?;
-        let mut writer = self.objects.writer()?;
-        batch.flush(&mut *writer)?;
-        writer.finish()?;
-        let rows = self.write_settled(&edits)?;
-        self.save_state(&state, &rows)?;
+        if !dry {
+            let mut writer = self.objects.writer()?;
+            batch.flush(&mut *writer)?;
+            writer.finish()?;
+            let rows = self.write_settled(&after, &edits)?;
+            self.reform(state.staged, (&before, &after), &|key| edits.contains_key(key))?;
+            self.save_state(&state, &rows)?;
+        }
         let left = self.conflict_places(&batch, state.staged, &state, head)?;
         Ok(Resolved { resolved, remaining: self.conflict_rows(&batch, state.staged, &left)? })
+    }
+
+    /// Converts the documents that were settled to their schemas.
+    ///
+    /// # Errors
+    /// [`RepoError::Invalid`] if one breaks a rule that it did not break before.
+    fn conform_settled(
+        &self,
+        batch: &Batch<'_>,
+        staged: TreeId,
+        schemas: &Schemas,
+        edits: &mut Edits,
+    ) -> Result<(), RepoError> {
+        let mut findings = Vec::new();
+        for edit in edits.values_mut() {
+            let Some(named) = &mut edit.new else { continue };
+            let (Entry::Document { id, .. }, Some(schema)) = (named.entry, schemas.of(&edit.path))
+            else {
+                continue;
+            };
+            let document = convert(Some(schema), batch.load(id)?)?;
+            let mut found = validate(document.value(), schema);
+            if let Some(Entry::Document { id, .. }) =
+                lookup_path(batch, staged, &edit.path)?.map(|named| named.entry)
+            {
+                let known = validate(convert(Some(schema), batch.load(id)?)?.value(), schema);
+                found.retain(|finding| !known.contains(finding));
+            }
+            findings.extend(found.into_iter().map(|it| Found::of(&edit.path, schema, it)));
+            let object = document.to_object()?;
+            named.entry =
+                Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 };
+            batch.put(object);
+        }
+        refuse(findings)
     }
 
     /// Settles a field and returns the entry that its document becomes.
@@ -337,7 +458,7 @@ impl Repo {
             Choice::Base => Some(1),
             Choice::Term(at) => Some(*at),
             Choice::Absent => None,
-            Choice::Value(_) => {
+            Choice::Value(_) | Choice::Both | Choice::Order(_) => {
                 return Err(RepoError::WrongKind {
                     path: place.path.to_string(),
                     wanted: "metadata field: add the file you want instead",
@@ -371,12 +492,17 @@ impl Repo {
     }
 
     /// Refuses to overwrite documents that were changed by hand since they were staged.
-    fn refuse_changed_documents(&self, staged: TreeId, edits: &Edits) -> Result<(), RepoError> {
+    fn refuse_changed_documents(
+        &self,
+        staged: TreeId,
+        schemas: &Schemas,
+        edits: &Edits,
+    ) -> Result<(), RepoError> {
         let mut changed = Vec::new();
         for edit in edits.values() {
             let before = self.staged_at(staged, &edit.path)?.map(|named| named.entry);
             if let Some(before @ Entry::Document { .. }) = before
-                && let Some(here) = self.look(&edit.path, &[before], &mut Rows::new())?
+                && let Some(here) = self.look(&edit.path, &[before], schemas, &mut Rows::new())?
                 && here != before
                 // Settled already, but for the state: a crash came between.
                 && edit.new.as_ref().is_none_or(|named| named.entry != here)
@@ -391,8 +517,8 @@ impl Repo {
     }
 
     /// Writes what was settled into the working copy.
-    fn write_settled(&self, edits: &Edits) -> Result<Rows, RepoError> {
-        let sink = Sink::open(&self.root)?;
+    fn write_settled(&self, schemas: &Arc<Schemas>, edits: &Edits) -> Result<Rows, RepoError> {
+        let sink = Sink::open(&self.root)?.under(schemas);
         let mut rows = Rows::new();
         for edit in edits.values() {
             match edit.new.as_ref().map(|named| named.entry) {
@@ -438,6 +564,12 @@ impl Resolution {
         if let Some(rule) = options.rule_for(&place.path, place.field.as_ref()) {
             return Some((choice_of(rule.side), rule.side.word()));
         }
+        let is_order = |field: &FieldPath| matches!(field.0.last(), Some(Segment::Order));
+        if matches!(self.choice, Some(Choice::Order(_)))
+            && !place.field.as_ref().is_some_and(is_order)
+        {
+            return None;
+        }
         let word = match self.choice.as_ref()? {
             Choice::Ours => "ours",
             Choice::Theirs => "theirs",
@@ -445,6 +577,8 @@ impl Resolution {
             Choice::Term(_) => "term",
             Choice::Value(_) => "value",
             Choice::Absent => "absent",
+            Choice::Both => "both",
+            Choice::Order(_) => "order",
         };
         self.choice.clone().map(|choice| (choice, word))
     }

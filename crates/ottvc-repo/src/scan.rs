@@ -7,6 +7,7 @@ mod walk;
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 
+use ottvc_merge::Schema;
 use ottvc_object::tree::lookup_path;
 use ottvc_object::value::Document;
 use ottvc_object::{
@@ -14,6 +15,7 @@ use ottvc_object::{
 };
 
 use crate::cache::FileFacts;
+use crate::nodes::Batch;
 use crate::{Repo, RepoError};
 
 pub(crate) use places::Place;
@@ -95,12 +97,14 @@ impl Repo {
         })
     }
 
-    /// Reads a metadata document of the working copy.
+    /// Reads a metadata document of the working copy, under the schema that is staged for it.
     ///
     /// # Errors
     /// [`ottvc_object::ObjectError::BadJson`] and its like, with the file named by the caller.
     pub fn read_document(&self, path: &RepoPath) -> Result<Document, RepoError> {
-        read_json(&self.disk_path(path))
+        let batch = Batch::new(&self.nodes);
+        let schemas = self.schemas_for_reading(&batch, self.state()?.staged)?;
+        read_json(&self.disk_path(path), schemas.of(path).map(|schema| &**schema))
     }
 
     /// Returns what is staged at `path`.
@@ -113,12 +117,13 @@ impl Repo {
     }
 }
 
-/// Reads a file and says what it holds; stores nothing. A `*.meta.json` that is no document counts as
+/// Reads a file and says what it holds, a document under its schema; stores nothing. A `*.meta.json` that is no document counts as
 /// plain bytes: it differs from any document, and adding it says why.
 pub(crate) fn read_entry(
     disk: &Path,
     path: &RepoPath,
     facts: &FileFacts,
+    schema: Option<&Schema>,
 ) -> Result<Entry, RepoError> {
     if facts.symlink {
         let target = link_target(disk)?;
@@ -129,7 +134,7 @@ pub(crate) fn read_entry(
         }));
     }
     if path.name().is_some_and(Name::is_document)
-        && let Ok(document) = read_json(disk)
+        && let Ok(document) = read_json(disk, schema)
     {
         let object = document.to_object()?;
         return Ok(Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 });
@@ -144,8 +149,8 @@ pub(crate) fn read_entry(
     }))
 }
 
-/// Reads a metadata document in its JSON form.
-fn read_json(disk: &Path) -> Result<Document, RepoError> {
+/// Reads a metadata document in its JSON form, tagged or as plain as its schema allows.
+pub(crate) fn read_json(disk: &Path, schema: Option<&Schema>) -> Result<Document, RepoError> {
     let metadata = std::fs::metadata(disk).map_err(io("open", disk))?;
     if metadata.len() > MAX_JSON_BYTES {
         return Err(ottvc_object::ObjectError::TooLarge {
@@ -155,7 +160,8 @@ fn read_json(disk: &Path) -> Result<Document, RepoError> {
         }
         .into());
     }
-    Ok(Document::from_json(&std::fs::read(disk).map_err(io("read", disk))?)?)
+    let document = Document::from_json(&std::fs::read(disk).map_err(io("read", disk))?)?;
+    crate::schemas::convert(schema, document)
 }
 
 /// Turns a relative path of the file system into a tree path.

@@ -1,34 +1,481 @@
-//! Which schema a document has.
+//! Which schema speaks for a document: what `schemas.yaml` at the root of its tree says.
+//!
+//! A tree is read under its own file, so history keeps the schemas it was written under. Documents lie
+//! in the working copy as plain JSON, as editors want them, and are read under the schemas that are
+//! staged. A file that cannot be used stops what writes and merges; what only reads goes on without.
+//!
+//! A document is unchanged if it says what is staged once both are converted to its schema: binding a
+//! schema changes no document, writing one the next time does.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ottvc_merge::Schema;
-use ottvc_object::{RepoPath, TreeId};
+use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate, validate_change};
+use ottvc_merge::{Bindings, MergeError, Schema};
+use ottvc_object::conflict::{Conflict, Term};
+use ottvc_object::path::PathKey;
+use ottvc_object::tree::{PathEdit, diff_paths, lookup_path};
+use ottvc_object::value::Document;
+use ottvc_object::{
+    ContentId, DocumentId, Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId,
+};
+use serde::Serialize;
 
+use crate::cache::{self, Rows};
 use crate::nodes::Batch;
-use crate::{Repo, RepoError};
+use crate::scan::{facts, lstat, read_json};
+use crate::stage::Edits;
+use crate::worktree::Sink;
+use crate::{Repo, RepoError, content};
 
-/// The schemas that documents of a tree are bound to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Schemas;
+/// The file that says which schema a document has.
+pub const SCHEMAS_FILE: &str = "schemas.yaml";
+/// The longest such file, and the longest schema.
+const MAX_BYTES: u64 = 1 << 20;
+/// How many files, and how many sets of schemas, are remembered.
+const MAX_REMEMBERED: usize = 64;
+
+/// The schemas of a tree.
+#[derive(Debug, Default)]
+pub(crate) struct Schemas {
+    /// The files they were read from: the same files, the same schemas.
+    files: Vec<ContentId>,
+    bindings: Arc<Bindings>,
+    by_name: BTreeMap<String, Arc<Schema>>,
+}
 
 impl Schemas {
-    /// The schema of the document at `path`.
-    #[allow(clippy::unused_self, reason = "until documents are bound to schemas")]
-    pub(crate) fn of(&self, _: &RepoPath) -> Option<&Arc<Schema>> {
-        None
+    /// The schema of the document at `path`, if it has one.
+    pub(crate) fn of(&self, path: &RepoPath) -> Option<&Arc<Schema>> {
+        self.by_name.get(self.bindings.name_of(path)?)
     }
+
     /// Whether no document has one.
-    #[allow(clippy::unused_self, reason = "until documents are bound to schemas")]
     pub(crate) fn is_empty(&self) -> bool {
-        true
+        self.files.is_empty()
+    }
+
+    /// A document as the working copy has it: plain JSON under its schema.
+    pub(crate) fn text(&self, path: &RepoPath, document: &Document) -> String {
+        match self.of(path) {
+            Some(schema) => format!("{:#}\n", schema.to_plain(document.value())),
+            None => document.to_json_pretty(),
+        }
     }
 }
 
+/// A document with each value of the kind the schema names.
+pub(crate) fn convert(schema: Option<&Schema>, document: Document) -> Result<Document, RepoError> {
+    match schema {
+        Some(schema) => Ok(Document::new(schema.convert(document.value()))?),
+        None => Ok(document),
+    }
+}
+
+/// What was read before, by the content of the files.
+#[derive(Debug, Default)]
+pub(crate) struct SchemaCache(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    bindings: HashMap<ContentId, Arc<Bindings>>,
+    schemas: HashMap<Vec<ContentId>, Arc<Schemas>>,
+}
+
+impl SchemaCache {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unusable(path: &RepoPath, source: MergeError) -> RepoError {
+    RepoError::BadSchemas { path: path.to_string(), source: Box::new(source) }
+}
+
+/// One rule that a document breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The document.
+    pub path: String,
+    /// The field.
+    pub field: String,
+    /// The schema.
+    pub schema: String,
+    /// The attribute of the schema.
+    pub rule: &'static str,
+    /// What is there, shortened.
+    pub value: String,
+    /// What should be there.
+    pub why: String,
+}
+
+impl Found {
+    pub(crate) fn of(path: &RepoPath, schema: &Schema, finding: Finding) -> Self {
+        let Finding { path: field, rule, value, why } = finding;
+        let (path, field, schema) = (path.to_string(), field.to_string(), schema.full_name());
+        Self { path, field, schema, rule, value, why }
+    }
+}
+
+/// Refuses what breaks a rule.
+pub(crate) fn refuse(mut findings: Vec<Found>) -> Result<(), RepoError> {
+    findings.truncate(MAX_FINDINGS);
+    if findings.is_empty() { Ok(()) } else { Err(RepoError::Invalid { findings }) }
+}
+
 impl Repo {
-    /// Reads what a tree says of its documents' schemas.
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "until documents are bound")]
-    pub(crate) fn schemas(&self, _: &Batch<'_>, _: TreeId) -> Result<Schemas, RepoError> {
-        Ok(Schemas)
+    /// The schemas of a tree; where its file is in conflict, those of its first side.
+    ///
+    /// # Errors
+    /// [`RepoError::BadSchemas`] if they cannot be used.
+    pub(crate) fn schemas(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+    ) -> Result<Arc<Schemas>, RepoError> {
+        let Some((content, bindings)) = self.bindings(batch, tree)? else {
+            return Ok(Arc::default());
+        };
+        let file = RepoPath::new(SCHEMAS_FILE)?;
+        let mut files = vec![content];
+        let mut listed = Vec::new();
+        for (name, at) in bindings.schemas() {
+            let entry = self.plain_file(batch, tree, &at.path)?.ok_or_else(|| {
+                unusable(&file, bindings.bad_file(name, "there is no such file in this tree"))
+            })?;
+            files.push(entry.content);
+            listed.push((name, &at.path, entry));
+        }
+        if let Some(schemas) = self.schema_cache.lock().schemas.get(&files).cloned() {
+            return Ok(schemas);
+        }
+        let built_in = Schema::edition()?;
+        let mut by_name = BTreeMap::from([(built_in.full_name(), built_in)]);
+        for (name, path, entry) in listed {
+            let read = self.text_of(entry)?;
+            let schema = read
+                .and_then(|text| Schema::parse(&text))
+                .map_err(|source| unusable(path, source))?;
+            let found = schema.full_name();
+            if found != *name {
+                let why = format!("the schema in that file is `{found}`");
+                return Err(unusable(&file, bindings.bad_file(name, &why)));
+            }
+            by_name.insert(found, Arc::new(schema));
+        }
+        let schemas = Arc::new(Schemas { files: files.clone(), bindings, by_name });
+        let mut cache = self.schema_cache.lock();
+        if cache.schemas.len() >= MAX_REMEMBERED {
+            cache.schemas.clear();
+        }
+        cache.schemas.insert(files, Arc::clone(&schemas));
+        Ok(schemas)
+    }
+
+    /// What a tree binds to schemas, and the content it says so by; the schemas are not read.
+    ///
+    /// # Errors
+    /// [`RepoError::BadSchemas`].
+    pub(crate) fn bindings(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+    ) -> Result<Option<(ContentId, Arc<Bindings>)>, RepoError> {
+        let path = RepoPath::new(SCHEMAS_FILE)?;
+        let Some(file) = self.plain_file(batch, tree, &path)? else { return Ok(None) };
+        if let Some(bindings) = self.schema_cache.lock().bindings.get(&file.content) {
+            return Ok(Some((file.content, Arc::clone(bindings))));
+        }
+        let parsed = self.text_of(file)?.and_then(|text| Bindings::parse(&text));
+        let bindings = Arc::new(parsed.map_err(|source| unusable(&path, source))?);
+        let mut cache = self.schema_cache.lock();
+        if cache.bindings.len() >= MAX_REMEMBERED {
+            cache.bindings.clear();
+        }
+        cache.bindings.insert(file.content, Arc::clone(&bindings));
+        Ok(Some((file.content, bindings)))
+    }
+
+    /// The schemas of a tree for reading the working copy: none, where they cannot be used.
+    pub(crate) fn schemas_for_reading(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+    ) -> Result<Arc<Schemas>, RepoError> {
+        match self.schemas(batch, tree) {
+            Err(RepoError::BadSchemas { .. }) => Ok(Arc::default()),
+            other => other,
+        }
+    }
+
+    /// The file at a path of a tree, or of the first side of a conflict there that has one.
+    fn plain_file(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        path: &RepoPath,
+    ) -> Result<Option<FileEntry>, RepoError> {
+        let plain = |entry: &Entry| match entry {
+            Entry::File(file) if file.mode != FileMode::Symlink => Some(*file),
+            _ => None,
+        };
+        match lookup_path(batch, tree, path)?.map(|named| named.entry) {
+            Some(Entry::Conflict(id)) => {
+                let conflict: Conflict<Entry> = batch.load(id)?;
+                Ok(conflict.terms.adds().filter_map(Term::value).find_map(plain))
+            }
+            entry => Ok(entry.as_ref().and_then(plain)),
+        }
+    }
+
+    fn text_of(&self, file: FileEntry) -> Result<Result<String, MergeError>, RepoError> {
+        let bad = |why: String| MergeError::BadYaml { line: 0, column: 0, why };
+        if file.len > MAX_BYTES {
+            return Ok(Err(bad(format!("it has more than {MAX_BYTES} bytes"))));
+        }
+        let mut bytes = Vec::new();
+        content::open(&*self.objects, file.content)?.write_to(&mut bytes)?;
+        Ok(String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".to_owned())))
+    }
+
+    /// The schema that is staged for the document at `path`.
+    ///
+    /// # Errors
+    /// [`RepoError::BadSchemas`].
+    pub fn staged_schema(&self, path: &RepoPath) -> Result<Option<Arc<Schema>>, RepoError> {
+        let batch = Batch::new(&self.nodes);
+        Ok(self.schemas(&batch, self.state()?.staged)?.of(path).cloned())
+    }
+
+    /// Binds documents to a schema, in the working copy and staged. `named` is a schema that is built
+    /// in or listed, or a file of the tree that holds one. Returns its name.
+    ///
+    /// # Errors
+    /// [`RepoError::BadSchemas`] if `named` is none of these, or a pattern is no pattern.
+    pub fn use_schema(
+        &self,
+        from: &std::path::Path,
+        named: &str,
+        patterns: &[String],
+    ) -> Result<String, RepoError> {
+        let file = RepoPath::new(SCHEMAS_FILE)?;
+        let read = |path: &RepoPath| -> Result<Option<String>, RepoError> {
+            let disk = self.disk_path(path);
+            match lstat(&disk)? {
+                Some(found) if found.is_file() && found.len() <= MAX_BYTES => {
+                    let bytes = std::fs::read(&disk).map_err(crate::scan::io("read", &disk))?;
+                    let bad = |_| {
+                        unusable(
+                            path,
+                            MergeError::BadYaml {
+                                line: 0,
+                                column: 0,
+                                why: "it is not UTF-8".to_owned(),
+                            },
+                        )
+                    };
+                    String::from_utf8(bytes).map(Some).map_err(bad)
+                }
+                Some(_) => Err(RepoError::WrongKind { path: path.to_string(), wanted: "schema" }),
+                None => Ok(None),
+            }
+        };
+        let text = read(&file)?.unwrap_or_default();
+        let known = match text.trim().is_empty() {
+            true => Bindings::default(),
+            false => Bindings::parse(&text).map_err(|source| unusable(&file, source))?,
+        };
+        let mut staged = vec![file.to_string()];
+        let is_known =
+            named == Schema::edition()?.full_name() || known.schemas().contains_key(named);
+        let at = if is_known { None } else { self.repo_path(from, named).ok() };
+        let held = at.map(|path| Ok::<_, RepoError>((read(&path)?, path))).transpose()?;
+        let (name, listed) = match held {
+            Some((Some(text), path)) => {
+                let schema = Schema::parse(&text).map_err(|source| unusable(&path, source))?;
+                staged.push(path.to_string());
+                (schema.full_name(), Some(path))
+            }
+            _ => (named.to_owned(), None),
+        };
+        let text = Bindings::add(&text, patterns, &name, listed.as_ref())
+            .map_err(|source| unusable(&file, source))?;
+        self.refuse_leaving(&file)?;
+        Sink::open(&self.root)?.put_bytes(&file, text.as_bytes())?;
+        self.add(&self.root, &staged, &crate::Silent)?;
+        Ok(name)
+    }
+
+    /// A document as it may be written at `path`: converted to its schema, and with nothing in it that
+    /// breaks a rule.
+    ///
+    /// # Errors
+    /// [`RepoError::Invalid`] with every rule that is broken; [`RepoError::BadSchemas`].
+    pub fn conform(&self, path: &RepoPath, document: Document) -> Result<Document, RepoError> {
+        let Some(schema) = self.staged_schema(path)? else { return Ok(document) };
+        let document = convert(Some(&schema), document)?;
+        let found = validate(document.value(), &schema);
+        refuse(found.into_iter().map(|finding| Found::of(path, &schema, finding)).collect())?;
+        Ok(document)
+    }
+
+    /// Whether the document `staged` and the one read as `here` are one under their schema.
+    pub(crate) fn same_under(&self, schema: &Schema, staged: DocumentId, here: DocumentId) -> bool {
+        let converted = || -> Result<DocumentId, RepoError> {
+            let document = Document::from_object(&self.objects.get(staged.into())?)?;
+            Ok(convert(Some(schema), document)?.to_object()?.id().into())
+        };
+        // One that cannot be read is not the same as any.
+        converted().is_ok_and(|converted| converted == here)
+    }
+
+    /// Brings documents of the working copy into the form they have under the schemas `to`, where that
+    /// is not the one they have under `from`: what is staged, and what was changed by hand since. Those
+    /// in `except` are left to the caller.
+    ///
+    /// What was learnt of them is written at once: it would vouch for what they were under `from`.
+    pub(crate) fn reform(
+        &self,
+        staged: TreeId,
+        (from, to): (&Schemas, &Arc<Schemas>),
+        except: &dyn Fn(&PathKey) -> bool,
+    ) -> Result<(), RepoError> {
+        if from.files == to.files {
+            return Ok(());
+        }
+        let id = |schemas: &Schemas, path: &RepoPath| schemas.of(path).map(|schema| schema.id());
+        let mut touched: Vec<(RepoPath, Entry)> = Vec::new();
+        self.tracked_below(staged, &RepoPath::root(), &mut |path, named| {
+            if path.name().is_some_and(ottvc_object::Name::is_document)
+                && id(from, path) != id(to, path)
+                && !except(&path.key())
+            {
+                touched.push((path.clone(), named.entry));
+            }
+        })?;
+        let sink = Sink::open(&self.root)?;
+        let mut rows = Rows::new();
+        for (path, entry) in touched {
+            let here = match self.look(&path, &[entry], from, &mut Rows::new()) {
+                Ok(Some(here)) => here,
+                Ok(None) | Err(RepoError::InTheWay { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let clean = here == entry;
+            let document = match here {
+                Entry::Document { id, .. } if clean => {
+                    Document::from_object(&self.objects.get(id.into())?)?
+                }
+                Entry::Document { .. } => {
+                    read_json(&self.disk_path(&path), from.of(&path).map(|schema| &**schema))?
+                }
+                // Broken: whoever mends it is told what is wrong.
+                _ => {
+                    cache::forget(&mut rows, &path);
+                    continue;
+                }
+            };
+            let text = to.text(&path, &document);
+            if text == from.text(&path, &document) {
+                if !clean {
+                    cache::forget(&mut rows, &path);
+                }
+                continue;
+            }
+            sink.put_bytes(&path, text.as_bytes())?;
+            match lstat(&self.disk_path(&path))?.filter(|_| clean) {
+                Some(found) => {
+                    cache::note_written(&mut rows, &path, &facts(&found), (entry, true))?
+                }
+                None => cache::forget(&mut rows, &path),
+            }
+        }
+        Ok(self.workspace.cache(&rows)?)
+    }
+
+    /// What a commit of `tree` must change in it, so that each document it changes has the kinds of
+    /// its schema. `parents` are the trees it comes after, the first parent's first.
+    ///
+    /// # Errors
+    /// [`RepoError::Invalid`] if a document that the commit changes breaks a rule. Of a merge that are
+    /// rules no parent breaks there; [`RepoError::BadSchemas`].
+    pub(crate) fn conform_tree(
+        &self,
+        batch: &Batch<'_>,
+        parents: &[TreeId],
+        tree: TreeId,
+    ) -> Result<Edits, RepoError> {
+        let mut edits = Edits::new();
+        let schemas = self.schemas(batch, tree)?;
+        if schemas.is_empty() {
+            return Ok(edits);
+        }
+        let first = parents.first().copied().unwrap_or(ottvc_object::tree::EMPTY_TREE);
+        let mut changed: Vec<(RepoPath, NamedEntry, Arc<Schema>)> = Vec::new();
+        diff_paths(batch, first, tree, &mut |change| {
+            if let Some((path, named)) = change.new
+                && matches!(named.entry, Entry::Document { .. })
+                && let Some(schema) = schemas.of(&path)
+            {
+                changed.push((path, named, Arc::clone(schema)));
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        let mut findings = Vec::new();
+        for (path, named, schema) in changed {
+            let Entry::Document { id, .. } = named.entry else { continue };
+            let mut before = Vec::new();
+            for parent in parents {
+                before.extend(self.document_before(batch, *parent, &path, &named)?);
+            }
+            if before.contains(&id) {
+                continue;
+            }
+            let converted = |id: DocumentId| convert(Some(&schema), batch.load::<Document>(id)?);
+            let document = converted(id)?;
+            let mut found = validate(document.value(), &schema);
+            if let [_, _, ..] = parents {
+                for id in before {
+                    let known = validate(converted(id)?.value(), &schema);
+                    found.retain(|finding| !known.contains(finding));
+                }
+            } else if let Some(id) = before.first() {
+                found.extend(validate_change(converted(*id)?.value(), document.value(), &schema));
+            }
+            findings.extend(found.into_iter().map(|finding| Found::of(&path, &schema, finding)));
+            if findings.len() >= MAX_FINDINGS {
+                break;
+            }
+            let object = document.to_object()?;
+            if object.id() != id.into() {
+                let entry =
+                    Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 };
+                batch.put(object);
+                edits.insert(
+                    path.key(),
+                    PathEdit { path, new: Some(NamedEntry { entry, ..named }) },
+                );
+            }
+        }
+        refuse(findings)?;
+        Ok(edits)
+    }
+
+    /// The document that stood at `path` in a tree, or where the entry was before it was renamed.
+    fn document_before(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        path: &RepoPath,
+        named: &NamedEntry,
+    ) -> Result<Option<DocumentId>, RepoError> {
+        for path in std::iter::once(path).chain(&named.former) {
+            if let Some(Entry::Document { id, .. }) =
+                lookup_path(batch, tree, path)?.map(|named| named.entry)
+            {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 }

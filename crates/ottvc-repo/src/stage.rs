@@ -173,6 +173,7 @@ impl Repo {
     ) -> Result<Vec<String>, RepoError> {
         let mut state = self.state()?;
         let head_tree = self.head_tree(&state)?;
+        let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), state.staged)?;
         let mut rows = Rows::new();
         let mut gone: Vec<(RepoPath, NamedEntry)> = Vec::new();
         for path in self.repo_paths(from, paths)? {
@@ -189,7 +190,9 @@ impl Repo {
             for (path, named) in &gone {
                 let committed = self.staged_at(head_tree, path)?.map(|named| named.entry);
                 // What is gone from disk was removed by whoever deleted it.
-                let Some(here) = self.look(path, &[named.entry], &mut rows)? else { continue };
+                let Some(here) = self.look(path, &[named.entry], &schemas, &mut rows)? else {
+                    continue;
+                };
                 if committed != Some(named.entry) || here != named.entry {
                     changed.push(path.to_string());
                 }
@@ -221,10 +224,13 @@ impl Repo {
         rows: &Rows,
     ) -> Result<(), RepoError> {
         let batch = Batch::new(&self.nodes);
+        let before = self.schemas_for_reading(&batch, state.staged)?;
         state.staged = self.apply(state.staged, edits, &batch)?;
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         writer.finish()?;
+        let after = self.schemas_for_reading(&batch, state.staged)?;
+        self.reform(state.staged, (&before, &after), &|key| edits.contains_key(key))?;
         self.save_state(state, rows)
     }
 

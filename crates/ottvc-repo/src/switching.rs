@@ -1,6 +1,7 @@
 //! Moving the working copy from one tree to another without losing what is only there.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use ottvc_object::conflict::Term;
 use ottvc_object::path::PathKey;
@@ -13,6 +14,7 @@ use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::entry_conflict;
 use crate::scan::lstat;
+use crate::schemas::Schemas;
 use crate::stage::Edits;
 use crate::workspace::{Head, State};
 use crate::worktree::Sink;
@@ -128,24 +130,27 @@ impl Repo {
             }
             Ok(())
         })?;
+        let batch = Batch::new(&self.nodes);
+        let before = self.schemas_for_reading(&batch, state.staged)?;
         let mut rows = Rows::new();
         if !force {
-            self.find_losses(&changes, &mut rows, &mut lost)?;
+            self.find_losses(&changes, &before, &mut rows, &mut lost)?;
         }
         if !lost.is_empty() {
             lost.sort();
             lost.dedup();
             return Err(RepoError::LocalChanges { paths: lost });
         }
-        let updated = self.write_changes(&changes, rows, progress)?;
-        if carried.is_empty() {
-            return Ok((new, updated));
+        let mut staged = new;
+        if !carried.is_empty() {
+            staged = self.apply(new, &carried, &batch)?;
+            let mut writer = self.objects.writer()?;
+            batch.flush(&mut *writer)?;
+            writer.finish()?;
         }
-        let batch = Batch::new(&self.nodes);
-        let staged = self.apply(new, &carried, &batch)?;
-        let mut writer = self.objects.writer()?;
-        batch.flush(&mut *writer)?;
-        writer.finish()?;
+        let after = self.schemas_for_reading(&batch, staged)?;
+        let updated = self.write_changes(&changes, (&before, &after), rows, progress)?;
+        self.reform(staged, (&before, &after), &|key| changes.contains_key(key))?;
         Ok((staged, updated))
     }
 
@@ -153,6 +158,7 @@ impl Repo {
     fn find_losses(
         &self,
         changes: &BTreeMap<PathKey, PathChange>,
+        schemas: &Schemas,
         rows: &mut Rows,
         lost: &mut Vec<String>,
     ) -> Result<(), RepoError> {
@@ -163,7 +169,7 @@ impl Repo {
             for (path, _) in change.old.iter().chain(&change.new) {
                 let expected: Vec<Entry> =
                     [entry_of(&change.old), entry_of(&change.new)].into_iter().flatten().collect();
-                if let Some(here) = self.look_unless_blocked(path, &expected, rows)?
+                if let Some(here) = self.look_unless_blocked(path, &expected, schemas, rows)?
                     && !self.holds(&batch, entry_of(&change.old), here)?
                     && !self.holds(&batch, entry_of(&change.new), here)?
                 {
@@ -201,9 +207,10 @@ impl Repo {
         &self,
         path: &RepoPath,
         expected: &[Entry],
+        schemas: &Schemas,
         rows: &mut Rows,
     ) -> Result<Option<Entry>, RepoError> {
-        match self.look(path, expected, rows) {
+        match self.look(path, expected, schemas, rows) {
             Err(RepoError::InTheWay { .. }) => Ok(None),
             other => other,
         }
@@ -231,15 +238,16 @@ impl Repo {
         }))
     }
 
-    /// Removes and writes files as the changes say.
+    /// Removes and writes files as the changes say, documents as plain as the schemas `after` allow.
     fn write_changes(
         &self,
         changes: &BTreeMap<PathKey, PathChange>,
+        (before, after): (&Schemas, &Arc<Schemas>),
         rows: Rows,
         progress: &dyn Progress,
     ) -> Result<Updated, RepoError> {
         let mut updated = Updated { rows, ..Updated::default() };
-        let sink = Sink::open(&self.root)?;
+        let sink = Sink::open(&self.root)?.under(after);
         sink.sweep(
             changes.values().filter_map(|change| change.new.as_ref()).map(|(path, _)| path),
         )?;
@@ -271,8 +279,9 @@ impl Repo {
                 },
             };
             let expected: Vec<Entry> = entry_of(&change.old).into_iter().chain([entry]).collect();
-            let here = self.look_unless_blocked(path, &expected, &mut Rows::new())?;
-            if here.is_some_and(|here| here == entry) {
+            let here = self.look_unless_blocked(path, &expected, before, &mut Rows::new())?;
+            let same_form = before.of(path) == after.of(path);
+            if here.is_some_and(|here| here == entry) && same_form {
                 continue;
             }
             let facts = sink.put(&*self.objects, path, &entry)?;

@@ -21,6 +21,7 @@ use ottvc_store::behind::{Behind, Buffers, Plainly, Put};
 
 use crate::cache::FileFacts;
 use crate::content::{self, ContentError};
+use crate::schemas::Schemas;
 use crate::{RepoError, random_id, scan};
 
 /// How a temporary file's name begins. Such files are no part of a working copy.
@@ -36,6 +37,8 @@ pub struct Sink {
     /// The folder last written into: files come sorted, so that the next one often goes there too.
     last: RefCell<Option<(Vec<Name>, Arc<Dir>)>>,
     buffers: Buffers,
+    /// Where documents are written as plain JSON: a working copy.
+    schemas: Arc<Schemas>,
 }
 
 impl Sink {
@@ -48,7 +51,13 @@ impl Sink {
         let root = Dir::open_ambient_dir(disk, cap_std::ambient_authority())
             .map_err(scan::io("open folder", disk))?;
         let (last, buffers) = (RefCell::default(), Buffers::default());
-        Ok(Self { root, disk: disk.to_owned(), last, buffers })
+        Ok(Self { root, disk: disk.to_owned(), last, buffers, schemas: Arc::default() })
+    }
+
+    /// The same, where documents are written as plain as these schemas allow. Without, they keep
+    /// their tags, and can be read by whoever has no schema.
+    pub(crate) fn under(self, schemas: &Arc<Schemas>) -> Self {
+        Self { schemas: Arc::clone(schemas), ..self }
     }
 
     fn disk_path(&self, path: &RepoPath) -> PathBuf {
@@ -152,7 +161,7 @@ impl Sink {
         document: &Document,
     ) -> Result<FileFacts, RepoError> {
         self.put_file(path, false, &mut |file| {
-            file.write_all(document.to_json_pretty().as_bytes())
+            file.write_all(self.schemas.text(path, document).as_bytes())
                 .map_err(scan::io("write", self.disk_path(path)))
         })
     }
@@ -318,7 +327,9 @@ impl Sink {
             Some(metadata) if metadata.is_dir() => {
                 Err(RepoError::InTheWay { path: disk.display().to_string() })
             }
-            Some(metadata) => scan::read_entry(&disk, path, &scan::facts(&metadata)).map(Some),
+            Some(metadata) => {
+                scan::read_entry(&disk, path, &scan::facts(&metadata), None).map(Some)
+            }
             None => Ok(None),
         }
     }

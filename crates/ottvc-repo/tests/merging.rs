@@ -355,7 +355,7 @@ fn unrelated_histories_need_to_be_allowed() {
     let first = lab.repo.resolve("main").unwrap().id;
     // A second root: a branch made where there was no commit yet.
     let other = Lab::new();
-    other.repo.make_branch("second", None).unwrap();
+    other.repo.make_branch("second", None, None, None).unwrap();
     other.write("a.txt", "a").commit("a");
     other.switch("second");
     other.write("b.txt", "b").commit("b");

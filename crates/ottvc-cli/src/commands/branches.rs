@@ -59,7 +59,7 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
         let rev = args.rev.as_deref();
         let row = match args.inherit || args.class.is_some() || args.territory.is_some() {
             true => repo.make_edition(name, rev, args.class, args.territory)?,
-            false => repo.make_branch(name, rev)?,
+            false => repo.make_branch(name, rev, None, None)?,
         };
         made(context, out, "branch", &row)?;
     } else {

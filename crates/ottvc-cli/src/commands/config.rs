@@ -20,6 +20,8 @@ use crate::show::{self, DIM, TITLE, paint};
     lock.wait     how long to wait for another command, as 10s or 2m; OTTVC_LOCK_WAIT comes first\n  \
     ingest.jobs   threads that hash and compress, 1 to 256\n  \
     ingest.tracks on: media is kept by its tracks; off: as all other files\n  \
+    merge.memory  what becomes of a conflict that was settled before: suggest, apply or off\n  \
+    memory.days   for how many days that is remembered if nobody uses it\n  \
     core.editor   command that opens a file; VISUAL and EDITOR come first\n  \
     ui.color      auto, always or never; --color comes first")]
 pub(crate) struct Config {

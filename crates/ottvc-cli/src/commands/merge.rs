@@ -67,6 +67,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Merge) -> Result<Exit,
         message: (!args.message.is_empty()).then(|| args.message.join("\n\n")),
         allow_conflicts: args.allow_conflicts,
         allow_unrelated: args.allow_unrelated,
+        apply_memory: opened.config.applies_memory()?,
     };
     let report = {
         let progress = context.progress();
@@ -111,6 +112,10 @@ fn print(out: &mut Out, rev: &str, report: &MergeReport, dry: bool) -> Result<()
         };
         let taken = format!("took {} by {}", decision.chosen, decision.rule);
         out.line(format!("  {place}  {}", paint(DIM, taken)))?;
+    }
+    for notice in &report.notices {
+        let place = format!("{}#{}", notice.path, notice.field);
+        out.line(format!("  {place}  {}", paint(WARN, &notice.why)))?;
     }
     if !report.conflicts.is_empty() {
         out.line("")?;

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
-use ottvc_merge::Schema;
+use clap::{Args, Subcommand, ValueEnum};
+use ottvc_merge::{Schema, Side, group_conflict};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
 use ottvc_repo::meta::{FieldEdit, document_path};
+use ottvc_repo::resolving::document_side;
+use ottvc_repo::schemas::SCHEMAS_FILE;
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
@@ -40,6 +42,9 @@ enum Action {
         /// The field
         #[arg(value_name = "FIELD")]
         field: Option<String>,
+        /// Where there is a conflict, show it as it is, or take what one side has
+        #[arg(long, value_name = "SIDE")]
+        conflicts: Option<Disputed>,
     },
     /// Set fields of a document in the working copy, and stage it
     Set {
@@ -76,18 +81,49 @@ enum Action {
     },
     /// Print a schema: what the fields of a document are, and how each of them merges
     ///
-    /// With --json, its name, its id and a JSON Schema of the documents, for editors that complete fields.
+    /// FILE is YAML, and is checked; without it, the built-in ott.edition/1 is meant. With --json, its
+    /// name, its id and a JSON Schema of the documents, for editors that complete fields.
+    ///
+    /// With --use, documents whose path matches a PATTERN (all, if none is given) get a schema: built
+    /// in, listed in schemas.yaml, or a YAML file of the tree. schemas.yaml then says so, and is staged.
     Schema {
-        /// A YAML file, which is checked; without it, the built-in ott.edition/1
-        #[arg(value_name = "FILE")]
-        file: Option<String>,
+        /// The schema that documents get: ott.edition/1, or a YAML file
+        #[arg(long = "use", value_name = "NAME")]
+        bound: Option<String>,
+        /// The schema to print; with --use, patterns of paths
+        #[arg(value_name = "FILE|PATTERN")]
+        given: Vec<String>,
     },
+}
+
+/// What to show of a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Disputed {
+    /// All of it, as a `$conflict` object
+    Markers,
+    /// What the branch merged into has
+    Ours,
+    /// What was merged from has
+    Theirs,
+    /// What both began from
+    Base,
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, CliError> {
     match args.action {
-        Action::Schema { file } => schema(context, out, file.as_deref())?,
-        Action::Get { place, field } => get(context, out, &place, field.as_deref())?,
+        Action::Schema { bound: Some(name), given } => bind(context, out, &name, given)?,
+        Action::Schema { bound: None, given } => match given.as_slice() {
+            [] => schema(context, out, None)?,
+            [file] => schema(context, out, Some(file))?,
+            _ => {
+                let text = "one schema is printed at a time".to_owned();
+                let hint = Some("--use NAME PATTERN... binds documents to one".to_owned());
+                return Err(CliError::Usage { text, hint });
+            }
+        },
+        Action::Get { place, field, conflicts } => {
+            get(context, out, &place, field.as_deref(), conflicts)?;
+        }
         Action::Set { path, fields } => {
             let edits = fields.iter().map(|text| FieldEdit::parse(text));
             let edits = edits.collect::<Result<Vec<FieldEdit>, RepoError>>()?;
@@ -104,10 +140,29 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
     Ok(Exit::Ok)
 }
 
-fn get(context: &Context, out: &mut Out, place: &str, field: Option<&str>) -> Result<(), CliError> {
+fn get(
+    context: &Context,
+    out: &mut Out,
+    place: &str,
+    field: Option<&str>,
+    conflicts: Option<Disputed>,
+) -> Result<(), CliError> {
     let opened = context.open(Need::Read)?;
     let field = field.map(str::parse::<FieldPath>).transpose()?;
-    let (path, document) = find(&opened, place)?;
+    let (path, mut document) = find(&opened, place)?;
+    let side = match conflicts {
+        None => {
+            refuse_disputed(&path, &document, field.as_ref())?;
+            None
+        }
+        Some(Disputed::Markers) => None,
+        Some(Disputed::Ours) => Some(Side::Ours),
+        Some(Disputed::Theirs) => Some(Side::Theirs),
+        Some(Disputed::Base) => Some(Side::Base),
+    };
+    if let Some(side) = side {
+        document = document_side(&document, side)?;
+    }
     let value = match &field {
         None => document.value(),
         Some(field) => document.value().get(field).ok_or_else(|| RepoError::NoField {
@@ -122,6 +177,26 @@ fn get(context: &Context, out: &mut Out, place: &str, field: Option<&str>) -> Re
         "value": json,
     });
     context.answer(out, &answer, |out| out.line(format!("{json:#}")))
+}
+
+/// Refuses to read what is in conflict, or lies in something that is: no side may pose as the truth.
+fn refuse_disputed(
+    path: &RepoPath,
+    document: &Document,
+    field: Option<&FieldPath>,
+) -> Result<(), CliError> {
+    let root = FieldPath::root();
+    let field = field.unwrap_or(&root);
+    let value = document.value();
+    let touches = |at: &FieldPath| at.starts_with(field) || field.starts_with(at);
+    let mut paths: Vec<String> = value
+        .conflicts()
+        .into_iter()
+        .filter(|(at, _)| touches(at))
+        .map(|(at, _)| format!("{path}#{at}"))
+        .collect();
+    paths.extend(group_conflict(value, field).map(|(at, _)| format!("{path}#{at}")));
+    if paths.is_empty() { Ok(()) } else { Err(RepoError::Conflicts { paths }.into()) }
 }
 
 /// Finds the document: of a revision; or as it is here, where what is given is no revision but a file.
@@ -246,6 +321,7 @@ fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
         });
     }
     let opened = context.open(Need::Write("meta"))?;
+    let document = opened.repo.conform(&path, document)?;
     let unchanged = read(&opened.repo, &path).is_ok_and(|now| now == document);
     let disk = opened.repo.disk_path(&path);
     let raced = text_of(&disk).is_ok_and(|now| now != before);
@@ -294,6 +370,25 @@ fn ask_again(text: &str, source: &ObjectError) -> bool {
         let _ = writeln!(err, "{line:>5} | {}", show::plain(shown));
     }
     editor::ask("open it again?")
+}
+
+/// Binds documents to a schema.
+fn bind(
+    context: &Context,
+    out: &mut Out,
+    name: &str,
+    mut patterns: Vec<String>,
+) -> Result<(), CliError> {
+    if patterns.is_empty() {
+        patterns.push("*.meta.json".to_owned());
+    }
+    let opened = context.open(Need::Write("meta"))?;
+    let name = opened.repo.use_schema(&opened.from, name, &patterns)?;
+    let answer = json!({ "schema": name, "patterns": patterns, "path": SCHEMAS_FILE });
+    context.report(out, &answer, |out| {
+        let patterns: Vec<String> = patterns.iter().map(|it| show::plain(it)).collect();
+        out.line(format!("{} has schema {name}; {SCHEMAS_FILE} is staged", patterns.join(", ")))
+    })
 }
 
 /// Prints a schema; needs no repository.

@@ -313,6 +313,13 @@ pub(crate) const TABLE: &[Row] = &[
         "`ottvc verify` checks all of history",
     ),
     row(
+        "merge.not_remembered",
+        NotFound,
+        404,
+        "No such resolution is remembered",
+        "`ottvc conflicts --memory` lists them",
+    ),
+    row(
         "layer.no_parent",
         Stale,
         409,
@@ -339,6 +346,13 @@ pub(crate) const TABLE: &[Row] = &[
         400,
         "Not a schema",
         "mend it at that line; docs/merge.md shows one",
+    ),
+    row(
+        "schema.bad_binding",
+        Usage,
+        400,
+        "What binds documents to schemas makes no sense",
+        "mend schemas.yaml at that line; docs/merge.md shows one",
     ),
     row(
         "schema.bad_field",

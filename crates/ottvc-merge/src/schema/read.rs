@@ -77,7 +77,8 @@ fn bad(node: &Node, field: &str, rule: &str, why: &str) -> MergeError {
     }
 }
 
-fn schema_name(text: &str) -> Option<(String, u32)> {
+/// Reads `NAME/VERSION`.
+pub(crate) fn schema_name(text: &str) -> Option<(String, u32)> {
     let (name, version) = text.rsplit_once('/')?;
     let plain = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,7 +1,7 @@
 //! YAML text into a tree that knows its lines, more strictly than YAML by itself.
 //!
-//! A schema is data: no anchors, no tags, no second document, no key twice, and no more text, nesting
-//! or nodes than a schema can need. The parser beneath keeps its own stack, so depth costs no stack
+//! A schema is data, and so is what binds documents to schemas: no anchors, no tags, no second
+//! document, no key twice, and no more text, nesting or nodes than a schema can need. The parser beneath keeps its own stack, so depth costs no stack
 //! of ours until the tree is walked, and by then it is limited.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -73,7 +73,7 @@ fn bad(span: Option<Span>, why: impl Into<String>) -> MergeError {
 /// [`MergeError::BadYaml`] with line and column.
 pub(crate) fn parse(text: &str) -> Result<Node, MergeError> {
     if text.len() > MAX_BYTES {
-        return Err(bad(None, format!("a schema has at most {MAX_BYTES} bytes")));
+        return Err(bad(None, format!("it has more than {MAX_BYTES} bytes")));
     }
     let mut open: Vec<Open> = Vec::new();
     let mut root: Option<Node> = None;
@@ -87,20 +87,20 @@ pub(crate) fn parse(text: &str) -> Result<Node, MergeError> {
         let line = span.start.line();
         nodes += 1;
         if nodes > MAX_NODES {
-            return Err(bad(Some(span), format!("a schema has at most {MAX_NODES} nodes")));
+            return Err(bad(Some(span), format!("it has more than {MAX_NODES} nodes")));
         }
         let node = match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => continue,
             Event::DocumentStart(_) if root.is_none() => continue,
-            Event::DocumentStart(_) => return Err(bad(Some(span), "a schema is one document")),
-            Event::Alias(_) => return Err(bad(Some(span), "a schema has no aliases")),
+            Event::DocumentStart(_) => return Err(bad(Some(span), "a second document begins")),
+            Event::Alias(_) => return Err(bad(Some(span), "aliases are not allowed")),
             Event::Scalar(_, _, anchor, tag) if anchor != 0 || tag.is_some() => {
-                return Err(bad(Some(span), "a schema has no anchors and no tags"));
+                return Err(bad(Some(span), "anchors and tags are not allowed"));
             }
             Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag)
                 if anchor != 0 || tag.is_some() =>
             {
-                return Err(bad(Some(span), "a schema has no anchors and no tags"));
+                return Err(bad(Some(span), "anchors and tags are not allowed"));
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if open.len() >= MAX_DEPTH => {
                 return Err(bad(Some(span), format!("nested over {MAX_DEPTH} deep")));
@@ -138,7 +138,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, MergeError> {
             },
         }
     }
-    root.ok_or_else(|| bad(None, "the schema is empty"))
+    root.ok_or_else(|| bad(None, "there is nothing in it"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Merging three trees: only what differs from the base is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottvc_merge::{
-    Change, EntryDecision, EntryMerge, EntryTerm, MergeOptions, Move, Place, merge_entries,
-    merge_values, pair_moves,
+    Change, EntryDecision, EntryMerge, EntryTerm, MergeOptions, Move, Place, Schema, Versioned,
+    merge_documents, merge_entries, merge_values, pair_moves,
 };
-use ottvc_object::conflict::{ConflictKind, Terms};
+use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
@@ -14,10 +15,11 @@ use ottvc_object::{
     DocumentId, Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId,
 };
 
-use super::DecisionRow;
+use super::{DecisionRow, NoticeRow};
 use crate::ingest::{Ingest, IngestOptions};
 use crate::nodes::Batch;
 use crate::scan::MAX_JSON_BYTES;
+use crate::schemas::Schemas;
 use crate::stage::Edits;
 use crate::{Repo, RepoError, content};
 
@@ -26,13 +28,15 @@ type Sides = [Option<(RepoPath, NamedEntry)>; 3];
 
 /// What merging three trees came to.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// The merged tree.
-    pub(super) tree: TreeId,
+    pub(crate) tree: TreeId,
     /// Entries that may hold conflicts.
-    pub(super) suspects: Vec<RepoPath>,
+    pub(crate) suspects: Vec<RepoPath>,
     /// What rules decided.
     pub(super) decisions: Vec<DecisionRow>,
+    /// What the sides broke together.
+    pub(super) notices: Vec<NoticeRow>,
 }
 
 /// A merge of three trees under way.
@@ -42,10 +46,70 @@ pub(super) struct TreeMerge<'r> {
     options: &'r MergeOptions,
     /// Ours, base, theirs.
     trees: [TreeId; 3],
+    /// Those of ours, base, theirs.
+    schemas: [Arc<Schemas>; 3],
     /// What the merged tree has at each place that a side changed.
     results: BTreeMap<PathKey, (RepoPath, Option<NamedEntry>)>,
     suspects: Vec<RepoPath>,
     decisions: Vec<DecisionRow>,
+    notices: Vec<NoticeRow>,
+}
+
+/// The schemas of the terms of one place.
+struct Spoken {
+    /// Those of ours, base, theirs.
+    sides: [Option<Arc<Schema>>; 3],
+    /// Those of the documents that sides hold, ours before theirs before base, where one is in
+    /// conflict itself, so that the row of terms is not the sides.
+    documents: Option<Vec<(DocumentId, Option<Arc<Schema>>)>>,
+}
+
+impl Spoken {
+    fn of(sides: [Option<Arc<Schema>>; 3], terms: [&EntryTerm; 3]) -> Self {
+        if !terms.iter().any(|term| matches!(term, EntryTerm::Conflict(..))) {
+            return Self { sides, documents: None };
+        }
+        let mut documents = Vec::new();
+        let [ours, base, theirs] = &sides;
+        let [our_term, base_term, their_term] = terms;
+        for (term, schema) in [(our_term, ours), (their_term, theirs), (base_term, base)] {
+            let ids = match term {
+                EntryTerm::Absent => Vec::new(),
+                EntryTerm::Entry(named) => vec![named.entry],
+                EntryTerm::Conflict(_, conflict) => held(conflict),
+            };
+            let id = |entry| if let Entry::Document { id, .. } = entry { Some(id) } else { None };
+            documents.extend(ids.into_iter().filter_map(id).map(|id| (id, schema.clone())));
+        }
+        Self { sides, documents: Some(documents) }
+    }
+
+    /// The schema of the term at a position of a row of terms.
+    fn at(&self, position: usize, id: Option<DocumentId>) -> Option<Arc<Schema>> {
+        let [ours, base, theirs] = &self.sides;
+        let side = match position {
+            0 => ours,
+            odd if odd % 2 == 1 => base,
+            _ => theirs,
+        };
+        let mut documents = self.documents.iter().flatten();
+        match documents.find(|(known, _)| Some(*known) == id) {
+            Some((_, schema)) => schema.clone(),
+            None => side.clone(),
+        }
+    }
+}
+
+/// The entries in the terms of a conflict, those of conflicts in it too.
+fn held(conflict: &Conflict<Entry>) -> Vec<Entry> {
+    let terms = conflict.terms.as_slice().iter();
+    terms
+        .flat_map(|term| match term {
+            Term::Absent => Vec::new(),
+            Term::Value(entry) => vec![*entry],
+            Term::Contested(inner) => held(inner),
+        })
+        .collect()
 }
 
 impl<'r> TreeMerge<'r> {
@@ -56,24 +120,33 @@ impl<'r> TreeMerge<'r> {
         trees: [TreeId; 3],
         options: &'r MergeOptions,
     ) -> Result<Outcome, RepoError> {
+        let [ours, base, theirs] = trees;
+        // A base that cannot be mended any more stops no merge, and neither does an older commit.
+        let side = |tree| match options.decisions {
+            true => repo.schemas(batch, tree),
+            false => repo.schemas_for_reading(batch, tree),
+        };
+        let schemas = [side(ours)?, repo.schemas_for_reading(batch, base)?, side(theirs)?];
         let mut merge = Self {
             repo,
             batch,
             options,
             trees,
+            schemas,
             results: BTreeMap::new(),
             suspects: Vec::new(),
             decisions: Vec::new(),
+            notices: Vec::new(),
         };
         merge.merge_places()?;
         merge.settle_clashes()?;
-        let [ours, ..] = trees;
         let edits: Edits = std::mem::take(&mut merge.results)
             .into_iter()
             .map(|(key, (path, new))| (key, PathEdit { path, new }))
             .collect();
         let tree = repo.apply(ours, &edits, batch)?;
-        Ok(Outcome { tree, suspects: merge.suspects, decisions: merge.decisions })
+        let TreeMerge { suspects, decisions, notices, .. } = merge;
+        Ok(Outcome { tree, suspects, decisions, notices })
     }
 
     /// Merges every place that a side changed, renamed ones with the place they came from.
@@ -247,10 +320,28 @@ impl<'r> TreeMerge<'r> {
 
     /// Merges one place and notes the result.
     fn merge_place(&mut self, path: &RepoPath, sides: Sides) -> Result<(), RepoError> {
+        let [our_schemas, base_schemas, their_schemas] = &self.schemas;
+        let spoken = |schemas: &Schemas, side: &Option<(RepoPath, NamedEntry)>| {
+            schemas.of(side.as_ref().map_or(path, |(path, _)| path)).cloned()
+        };
         let [ours, base, theirs] = sides;
-        let terms = Terms::three(self.term(ours)?, self.term(base)?, self.term(theirs)?);
-        let (merge, decisions) = merge_entries(&terms, self.options, path)?;
-        self.finish_place(path, merge, &decisions)
+        let schemas = [
+            spoken(our_schemas, &ours),
+            spoken(base_schemas, &base),
+            spoken(their_schemas, &theirs),
+        ];
+        let (ours, base, theirs) = (self.term(ours)?, self.term(base)?, self.term(theirs)?);
+        let counting = schemas.iter().flatten().find(|schema| schema.counts()).cloned();
+        let spoken = Spoken::of(schemas, [&ours, &base, &theirs]);
+        let terms = Terms::three(ours, base, theirs);
+        let (merge, decisions) = match counting {
+            None => merge_entries(&terms, self.options, path)?,
+            schema => {
+                let options = MergeOptions { schema, ..self.options.clone() };
+                merge_entries(&terms, &options, path)?
+            }
+        };
+        self.finish_place(path, merge, &decisions, &spoken)
     }
 
     /// Does what the engine asks for one place.
@@ -259,6 +350,7 @@ impl<'r> TreeMerge<'r> {
         path: &RepoPath,
         merge: EntryMerge,
         decisions: &[EntryDecision],
+        spoken: &Spoken,
     ) -> Result<(), RepoError> {
         self.decisions.extend(decisions.iter().map(DecisionRow::of_entry));
         match merge {
@@ -279,7 +371,9 @@ impl<'r> TreeMerge<'r> {
                 self.put_entry(path, &place, entry);
                 Ok(())
             }
-            EntryMerge::Documents { terms, place } => self.merge_documents(path, &terms, &place),
+            EntryMerge::Documents { terms, place } => {
+                self.merge_documents(path, &terms, &place, spoken)
+            }
             EntryMerge::Structured { terms, mode, place, otherwise } => {
                 match self.merge_structured(path, &terms, mode)? {
                     Some(entry) => {
@@ -288,7 +382,7 @@ impl<'r> TreeMerge<'r> {
                     }
                     None => {
                         let (merge, decisions) = *otherwise;
-                        self.finish_place(path, merge, &decisions)
+                        self.finish_place(path, merge, &decisions, spoken)
                     }
                 }
             }
@@ -332,19 +426,28 @@ impl<'r> TreeMerge<'r> {
         })
     }
 
-    /// Merges documents field by field.
+    /// Merges documents field by field, under the schema that their schemas settle on.
     fn merge_documents(
         &mut self,
         path: &RepoPath,
         terms: &Terms<Option<DocumentId>>,
         place: &Place,
+        spoken: &Spoken,
     ) -> Result<(), RepoError> {
-        let load = |id: &Option<DocumentId>| -> Result<Option<Value>, RepoError> {
-            id.map(|id| Ok(self.batch.load::<Document>(id)?.into_value())).transpose()
-        };
-        let merged = merge_values(&terms.try_map(load)?, self.options, path)?;
+        let mut versions = Vec::new();
+        for (position, id) in terms.as_slice().iter().enumerate() {
+            let load = |id| Ok::<_, RepoError>(self.batch.load::<Document>(id)?.into_value());
+            let value = id.map(load).transpose()?;
+            versions.push(Versioned { value, schema: spoken.at(position, *id) });
+        }
+        let (merged, schema) = merge_documents(&Terms::new(versions)?, self.options, path)?;
+        let name = schema.as_ref().map(|schema| schema.full_name());
         let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
-        self.decisions.extend(decisions);
+        self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
+        if let Some(schema) = &schema {
+            let notices = merged.notices.into_iter().map(|it| NoticeRow::of(path, schema, it));
+            self.notices.extend(notices);
+        }
         match merged.value {
             None => {
                 self.put(path.clone(), None);

@@ -9,6 +9,8 @@ use super::walk::{Look, Walk};
 use super::{facts, io, lstat, read_entry};
 use crate::cache::{self, CacheRow, FileFacts, RowReader, Rows};
 use crate::content::ContentError;
+use crate::nodes::Batch;
+use crate::schemas::Schemas;
 use crate::{Repo, RepoError};
 
 /// A file on disk, or what is tracked where there is none.
@@ -24,6 +26,8 @@ pub(crate) struct Place<'a> {
     pub(crate) tracked: Option<&'a NamedEntry>,
     /// How many files the scan meets, and how long they are together, once that is known.
     pub(crate) whole: Option<(u64, u64)>,
+    /// The schemas it is read under.
+    schemas: &'a Schemas,
 }
 
 impl Place<'_> {
@@ -73,6 +77,7 @@ impl Repo {
             Some(NamedEntry { entry: Entry::Tree { id, .. }, .. }) => Some(*id),
             _ => None,
         };
+        let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), staged)?;
         let found = lstat(&self.disk_path(path))?;
         let is_folder = found.as_ref().is_some_and(Metadata::is_dir);
         let parent = path.parent().unwrap_or_default();
@@ -90,6 +95,7 @@ impl Repo {
                 facts,
                 tracked: leaf,
                 whole: Some((1, facts.map_or(0, |facts| facts.len))),
+                schemas: &schemas,
             })?;
         }
         if tree.is_none() && (tracked_only || !is_folder) {
@@ -118,7 +124,8 @@ impl Repo {
             let mut key = Vec::new();
             path.names().iter().for_each(|name| cache::push_folder(&mut key, name));
             let rows = RowReader::new(&*self.workspace);
-            let visited = Reader { walk, rows, key, visit }.folder(0, path, &spelled);
+            let schemas = &*schemas;
+            let visited = Reader { walk, rows, key, schemas, visit }.folder(0, path, &spelled);
             walk.stop();
             visited
         })
@@ -146,16 +153,17 @@ impl Repo {
             return Ok(remembered);
         }
         let expected: Vec<Entry> = place.tracked.iter().map(|named| named.entry).collect();
-        self.read_at(&place.path(), &facts, &expected, rows).map(Some)
+        self.read_at(&place.path(), &facts, &expected, place.schemas, rows).map(Some)
     }
 
-    /// Returns what the working copy has at `path`, reading its content only where the stat cache
+    /// Returns what the working copy has at `path` under `schemas`, reading its content only where the stat cache
     /// cannot vouch for it: for an entry of those `expected`, or for what it keeps itself. What was
     /// learnt goes to `rows`. `None` if no file is there.
     pub(crate) fn look(
         &self,
         path: &RepoPath,
         expected: &[Entry],
+        schemas: &Schemas,
         rows: &mut Rows,
     ) -> Result<Option<Entry>, RepoError> {
         self.refuse_links_above(path)?;
@@ -168,7 +176,7 @@ impl Repo {
             path.name().zip(row).and_then(|(name, row)| row.entry(name, &facts, expected));
         match remembered {
             Some(entry) => Ok(Some(entry)),
-            None => self.read_at(path, &facts, expected, rows).map(Some),
+            None => self.read_at(path, &facts, expected, schemas, rows).map(Some),
         }
     }
 
@@ -177,10 +185,23 @@ impl Repo {
         path: &RepoPath,
         facts: &FileFacts,
         expected: &[Entry],
+        schemas: &Schemas,
         rows: &mut Rows,
     ) -> Result<Entry, RepoError> {
         let noted = self.now();
-        let entry = read_entry(&self.disk_path(path), path, facts)?;
+        let schema = schemas.of(path);
+        let mut entry =
+            read_entry(&self.disk_path(path), path, facts, schema.map(|schema| &**schema))?;
+        // What says the same as one that is expected is that one: binding a schema changes nothing.
+        if let (Some(schema), Entry::Document { id: here, .. }) = (schema, entry)
+            && !expected.contains(&entry)
+        {
+            let same = |expected: &&Entry| match expected {
+                Entry::Document { id, .. } => self.same_under(schema, *id, here),
+                _ => false,
+            };
+            entry = expected.iter().find(same).copied().unwrap_or(entry);
+        }
         cache::note(rows, path, facts, (entry, expected.contains(&entry)), noted)?;
         Ok(entry)
     }
@@ -192,6 +213,7 @@ struct Reader<'a, 'r, 'v> {
     rows: RowReader<'a>,
     /// How the keys of the folder's rows begin.
     key: Vec<u8>,
+    schemas: &'a Schemas,
     visit: Visit<'v>,
 }
 
@@ -216,6 +238,7 @@ impl Reader<'_, '_, '_> {
                 facts: spot.facts,
                 tracked: spot.tracked.as_deref(),
                 whole: self.walk.whole(),
+                schemas: self.schemas,
             })?;
         }
         drop(folder.spots);

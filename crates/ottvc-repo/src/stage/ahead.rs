@@ -5,6 +5,7 @@
 //! that neighbours lie together in packs. Memory is bounded by the batches under way.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::thread::{Builder, Scope};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,7 +13,8 @@ use ottvc_object::{Name, Object, Storable};
 
 use crate::content::ContentError;
 use crate::ingest::{IngestOptions, Prepared, Preparer};
-use crate::scan::{Found, io};
+use crate::scan::{Found, io, read_json};
+use crate::schemas::Schemas;
 use crate::{Repo, RepoError};
 
 /// Files longer than this use all cores by themselves.
@@ -69,6 +71,7 @@ impl<'f> Ahead<'f> {
         scope: &'s Scope<'s, '_>,
         repo: &'f Repo,
         options: &IngestOptions,
+        schemas: &Arc<Schemas>,
         files: impl Iterator<Item = &'f Found>,
     ) -> Result<Self, RepoError>
     where
@@ -83,9 +86,11 @@ impl<'f> Ahead<'f> {
         for _ in 0..workers {
             let (batches_to_read, done) = (batches_to_read.clone(), done.clone());
             let mut preparer = Preparer::new(repo.objects(), options)?;
+            let schemas = Arc::clone(schemas);
             let work = move || {
                 for (number, files) in batches_to_read {
-                    let ready = files.into_iter().map(|file| repo.read_short(file, &mut preparer));
+                    let read = |file| repo.read_short(file, &schemas, &mut preparer);
+                    let ready = files.into_iter().map(read);
                     if done.send((number, ready.collect())).is_err() {
                         break;
                     }
@@ -156,11 +161,18 @@ fn batches<'f>(files: impl Iterator<Item = &'f Found>) -> VecDeque<Vec<&'f Found
 }
 
 impl Repo {
-    /// Reads a short file; stores nothing.
-    fn read_short(&self, file: &Found, preparer: &mut Preparer<'_>) -> Result<Ready, RepoError> {
+    /// Reads a short file, a document under its schema; stores nothing.
+    fn read_short(
+        &self,
+        file: &Found,
+        schemas: &Schemas,
+        preparer: &mut Preparer<'_>,
+    ) -> Result<Ready, RepoError> {
         let noted = self.now();
         let content = if is_document(file) {
-            let document = self.read_document(&file.path).map_err(|error| match error {
+            let schema = schemas.of(&file.path).map(|schema| &**schema);
+            let read = read_json(&self.disk_path(&file.path), schema);
+            let document = read.map_err(|error| match error {
                 RepoError::Object(source) => {
                     RepoError::BadDocument { path: file.path.to_string(), source }
                 }

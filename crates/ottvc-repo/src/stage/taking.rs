@@ -5,10 +5,11 @@
 //! what the scan is ahead.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::PathEdit;
-use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath};
+use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, TreeId};
 use ottvc_store::{StoreWriter, Written};
 
 use super::ahead::{self, Ahead, Content, Ready};
@@ -16,7 +17,8 @@ use super::{Added, Edits};
 use crate::cache::{self, Rows};
 use crate::ingest::{DiskMedia, Ingest, IngestOptions, Ingested};
 use crate::nodes::Batch;
-use crate::scan::{Found, Place, io, link_target, mode_of};
+use crate::scan::{Found, Place, io, link_target, lstat, mode_of};
+use crate::schemas::{SCHEMAS_FILE, Schemas};
 use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
 
@@ -51,7 +53,10 @@ struct Pending {
 impl Repo {
     /// Reads what lies at and below `paths`, stores content that is new, and edits the staged tree;
     /// its last nodes are left in `batch`. With `tracked_only`, files not staged so far are passed
-    /// over.
+    /// over. What says which schemas there are comes first, as all documents are read under them.
+    ///
+    /// # Errors
+    /// [`RepoError::BadSchemas`] if that makes no sense.
     pub(crate) fn take_in(
         &self,
         state: &mut State,
@@ -75,6 +80,7 @@ impl Repo {
             // What the cache says is stored may be what is damaged: read again, the same bytes mend it.
             trusts_cache: !self.objects.is_damaged(),
             seen: met_twice.then(HashSet::new),
+            schemas: Arc::default(),
             named: named.into_iter().collect(),
             pending: Vec::new(),
             edits: Edits::new(),
@@ -83,6 +89,7 @@ impl Repo {
             done: 0,
             whole: 0,
         };
+        taking.schemas(before, paths, tracked_only)?;
         for path in paths {
             let mut is_there = path.is_root();
             self.scan(before, path, tracked_only, &mut |place| {
@@ -118,6 +125,8 @@ struct Taking<'a> {
     named: HashSet<PathKey>,
     /// Places met, where some are met twice.
     seen: Option<HashSet<PathKey>>,
+    /// What documents are read under.
+    schemas: Arc<Schemas>,
     pending: Vec<Pending>,
     edits: Edits,
     writer: Box<dyn StoreWriter + 'a>,
@@ -128,6 +137,49 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
+    /// Takes in what says which schemas there are, as far as `paths` hold it, and brings documents of
+    /// the working copy into the form they have under these.
+    fn schemas(
+        &mut self,
+        before: TreeId,
+        paths: &[RepoPath],
+        tracked_only: bool,
+    ) -> Result<(), RepoError> {
+        let old = self.repo.schemas_for_reading(self.batch, before)?;
+        self.first(before, &RepoPath::new(SCHEMAS_FILE)?, paths, tracked_only)?;
+        if let Some((_, bindings)) = self.repo.bindings(self.batch, self.state.staged)? {
+            for listed in bindings.schemas().values() {
+                self.first(before, &listed.path, paths, tracked_only)?;
+            }
+            self.schemas = self.repo.schemas(self.batch, self.state.staged)?;
+        }
+        self.repo.reform(before, (&old, &self.schemas), &|_| false)
+    }
+
+    /// Takes in one file before all others, if it lies at or below one of `paths`.
+    fn first(
+        &mut self,
+        before: TreeId,
+        file: &RepoPath,
+        paths: &[RepoPath],
+        tracked_only: bool,
+    ) -> Result<(), RepoError> {
+        let key = file.key();
+        if !paths.iter().any(|path| key.0.starts_with(&path.key().0)) {
+            return Ok(());
+        }
+        let repo = self.repo;
+        let here = lstat(&repo.disk_path(file))?.is_some_and(|found| !found.is_dir());
+        if !here && repo.staged_at(before, file)?.is_none() {
+            return Ok(());
+        }
+        self.seen.get_or_insert_default();
+        repo.scan(before, file, tracked_only, &mut |place| self.place(place))?;
+        self.store()?;
+        self.apply()?;
+        self.next_writer()
+    }
+
     /// Takes a place as the scan finds it.
     fn place(&mut self, place: &Place<'_>) -> Result<(), RepoError> {
         // Naming a folder settles no conflict; naming the very file does. It may have no file.
@@ -237,11 +289,11 @@ impl Taking<'_> {
         let short = pending.iter().filter(|it| it.known.is_none() && ahead::is_short(&it.file));
         std::thread::scope(|scope| {
             let files = short.map(|pending| &pending.file);
-            let mut ahead = Ahead::start(scope, repo, &self.options, files)?;
+            let mut ahead = Ahead::start(scope, repo, &self.options, &self.schemas, files)?;
             for Pending { file, old, known } in &pending {
                 let entry = match known {
                     Some(entry) => *entry,
-                    None => self.file(file, &mut ahead)?,
+                    None => self.file(file, old.as_ref(), &mut ahead)?,
                 };
                 self.count(file.facts.len);
                 let named = NamedEntry {
@@ -257,7 +309,12 @@ impl Taking<'_> {
     }
 
     /// Stores one file that the cache does not vouch for, remembers what it held and returns its entry.
-    fn file(&mut self, file: &Found, ahead: &mut Ahead<'_>) -> Result<Entry, RepoError> {
+    fn file(
+        &mut self,
+        file: &Found,
+        old: Option<&NamedEntry>,
+        ahead: &mut Ahead<'_>,
+    ) -> Result<Entry, RepoError> {
         let ready = if ahead::is_short(file) { ahead.next().transpose()? } else { None };
         let (noted, entry) = match ready {
             Some(Ready { noted, content: Content::Document(object, has_conflict) }) => {
@@ -266,10 +323,22 @@ impl Taking<'_> {
                 }
                 let len = object.bytes().len() as u64;
                 self.taken.added.read_bytes += file.facts.len;
-                if self.writer.put(&object)? {
-                    self.taken.added.new_bytes += len;
+                let entry = Entry::Document { id: object.id().into(), len };
+                match old.map(|named| named.entry) {
+                    Some(old @ Entry::Document { id, .. })
+                        if self.schemas.of(&file.path).is_some_and(|schema| {
+                            self.repo.same_under(schema, id, object.id().into())
+                        }) =>
+                    {
+                        (noted, old)
+                    }
+                    _ => {
+                        if self.writer.put(&object)? {
+                            self.taken.added.new_bytes += len;
+                        }
+                        (noted, entry)
+                    }
                 }
-                (noted, Entry::Document { id: object.id().into(), len })
             }
             Some(Ready { noted, content: Content::File(prepared) }) => {
                 let ingested = self.ingest().put(prepared)?;

@@ -116,6 +116,13 @@ impl Lab {
         Self { repo, store, seams, dir }
     }
 
+    /// The same repository so many days later.
+    pub(crate) fn later(&self, days: i64) -> Repo {
+        let now = 4_000_000_000_000 + days * 86_400_000;
+        let clock = Arc::new(Ticking(AtomicI64::new(now)));
+        Repo::new(Parts { clock, ..self.seams.parts(&self.dir) })
+    }
+
     pub(crate) fn collector(&self) -> Collector {
         Collector::new(self.seams.parts(&self.dir))
     }
@@ -154,7 +161,7 @@ impl Lab {
     }
 
     pub(crate) fn branch(&self, name: &str) -> &Self {
-        self.repo.make_branch(name, None).unwrap();
+        self.repo.make_branch(name, None, None, None).unwrap();
         self
     }
 

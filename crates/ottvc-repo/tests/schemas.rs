@@ -1,0 +1,560 @@
+//! Stories of schemas in a repository: which one speaks, what it merges, what it refuses, and what it
+//! leaves as it was.
+
+mod common;
+
+use common::Lab;
+use ottvc_merge::{Choice, Rule};
+use ottvc_object::RepoPath;
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::value::Document;
+use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::meta::FieldEdit;
+use ottvc_repo::record::CommitOptions;
+use ottvc_repo::resolving::Resolution;
+use ottvc_repo::schemas::Found;
+use ottvc_repo::{RepoError, Silent};
+
+const FILM: &str = "film.meta.json";
+/// Binds documents to a schema of the house, which lies in the tree.
+const HOUSE: &str =
+    "documents: {'*.meta.json': house.film/1}\nschemas: {house.film/1: house.yaml}\n";
+const FIELDS: &str = "schema: house.film/1
+fields:
+  /id:       {type: string, immutable: true}
+  /genres:   {type: set, of: string, max_items: 4}
+  /plays:    {type: int, merge: counter}
+  /synopsis: {type: text, merge: text(word)}
+  /cast:     {type: keyed, keys: [person], order: field(billing)}
+  /cues:     {type: keyed, keys: [id], order: none, invariants: [at <= /runtime]}
+  /rating:   {type: string, on_conflict: 'edition(regional, main)'}
+  /level:    {type: string, enum: [low, high]}
+";
+
+/// A lab whose first commit binds documents to the schema of the house, and a branch `cut` on it.
+fn house(film: &str) -> Lab {
+    let lab = Lab::new();
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", FIELDS).write(FILM, film).commit("start");
+    lab.branch("cut");
+    lab
+}
+
+fn merged(lab: &Lab, ours: (&str, &str), theirs: (&str, &str)) -> MergeReport {
+    lab.write(ours.0, ours.1).commit("ours");
+    lab.switch("cut");
+    lab.write(theirs.0, theirs.1).commit("theirs");
+    lab.switch("main");
+    lab.merge("cut")
+}
+
+fn invalid(result: Result<impl Sized, RepoError>) -> Vec<Found> {
+    match result {
+        Err(RepoError::Invalid { findings }) => findings,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was not refused"),
+    }
+}
+
+fn changed(lab: &Lab) -> Vec<String> {
+    let status = lab.repo.status(&Silent).unwrap();
+    status.changed.into_iter().chain(status.staged).map(|row| row.path).collect()
+}
+
+fn set(lab: &Lab, text: &str) -> Result<(RepoPath, Document), RepoError> {
+    lab.repo.edit_fields(lab.repo.root(), FILM, &[FieldEdit::parse(text).unwrap()])
+}
+
+#[test]
+fn documents_lie_here_as_plain_json_and_are_stored_by_their_kinds() {
+    let plain = r#"{"cast": [{"billing": 2, "person": "p2"}, {"billing": 1, "person": "p1"}], "genres": ["noirs", "drama", "noirs"], "synopsis": "A storm."}"#;
+    let lab = house(plain);
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["drama","noirs"]}"#);
+    assert_eq!(lab.field("main", FILM, "/synopsis").unwrap(), r#"{"$text":"A storm."}"#);
+    assert!(lab.is_clean());
+    lab.write("other.txt", "x").write(FILM, "{}").commit("empty");
+    lab.switch("cut");
+    let written = lab.read(FILM).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&written).unwrap(),
+        serde_json::json!({
+            "cast": [{"billing": 1, "person": "p1"}, {"billing": 2, "person": "p2"}],
+            "genres": ["drama", "noirs"],
+            "synopsis": "A storm.",
+        })
+    );
+    assert!(lab.is_clean());
+    // Read again, in whatever form it is written, it is what it was.
+    lab.write(FILM, &written);
+    assert!(lab.is_clean());
+    lab.write(FILM, lab.cat("cut", FILM));
+    assert!(lab.read(FILM).unwrap().contains("$set"), "what others are given keeps its tags");
+    assert!(lab.is_clean());
+    lab.write(FILM, written.replace("drama", "comedy"));
+    assert_eq!(changed(&lab), [FILM]);
+}
+
+#[test]
+fn binding_a_schema_changes_no_document_and_writing_one_does() {
+    let lab = Lab::new();
+    let text = r#"{"genres": ["a", "b"], "year": 2020}"#;
+    lab.write(FILM, text).write("old.meta.json", r#"{"genres": "one"}"#).commit("start");
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", FIELDS);
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    assert_eq!(changed(&lab), ["house.yaml", "schemas.yaml"]);
+    // Old documents that break the schema are nobody's concern until somebody changes them.
+    lab.commit("bind");
+    assert!(lab.is_clean());
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"["a","b"]"#);
+    lab.write(FILM, text.replace("2020", "2021")).commit("year");
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["a","b"]}"#);
+    lab.write("old.meta.json", r#"{"genres": "one", "year": 1}"#);
+    let found = invalid(lab.try_commit("year"));
+    assert_eq!((found[0].field.as_str(), found[0].rule), ("/genres", "type"));
+}
+
+#[test]
+fn what_was_staged_before_its_schema_is_converted_by_the_commit() {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"genres": ["b", "a"]}"#).write("house.yaml", FIELDS);
+    lab.repo.add(lab.repo.root(), &[FILM.to_owned()], &Silent).unwrap();
+    lab.write("schemas.yaml", HOUSE).commit("start");
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["a","b"]}"#);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn documents_take_another_form_when_their_schema_goes() {
+    let lab = house(r#"{"genres": ["a", "b"]}"#);
+    lab.write("mine.meta.json", r#"{"genres": ["a"]}"#).commit("mine");
+    // One is changed by hand meanwhile; the other is not.
+    lab.write("mine.meta.json", r#"{"genres": ["a", "c"]}"#);
+    lab.repo.remove(lab.repo.root(), &["schemas.yaml".to_owned()], false, false).unwrap();
+    assert!(lab.read(FILM).unwrap().contains("$set"));
+    assert_eq!(changed(&lab), ["mine.meta.json", "schemas.yaml"]);
+    lab.commit("no schema");
+    assert_eq!(lab.field("main", "mine.meta.json", "/genres").unwrap(), r#"{"$set":["a","c"]}"#);
+    // And again when it comes back, by way of a branch.
+    lab.switch("cut");
+    assert_eq!(lab.read(FILM).unwrap(), "{\n  \"genres\": [\n    \"a\",\n    \"b\"\n  ]\n}\n");
+    assert!(lab.is_clean());
+    lab.switch("main");
+    assert!(lab.read(FILM).unwrap().contains("$set"));
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_merge_follows_the_schema() {
+    let lab = house(
+        r#"{"genres": ["a"], "plays": 10, "synopsis": "A hero leaves. She finds a map.", "cast": [{"person": "p1", "billing": 1, "as": "A"}]}"#,
+    );
+    let report = merged(
+        &lab,
+        (
+            FILM,
+            r#"{"genres": ["a", "b"], "plays": 12, "synopsis": "A pilot leaves. She finds a map.", "cast": [{"person": "p1", "billing": 3, "as": "A"}]}"#,
+        ),
+        (
+            FILM,
+            r#"{"genres": ["a", "c"], "plays": 12, "synopsis": "A hero leaves. She finds a star map.", "cast": [{"person": "p2", "billing": 2}, {"person": "p1", "billing": 1, "as": "B"}]}"#,
+        ),
+    );
+    assert!(report.clean, "{:?}", report.conflicts);
+    let film: serde_json::Value = serde_json::from_str(&lab.read(FILM).unwrap()).unwrap();
+    assert_eq!(
+        film,
+        serde_json::json!({
+            "genres": ["a", "b", "c"],
+            "plays": 14,
+            "synopsis": "A pilot leaves. She finds a star map.",
+            "cast": [
+                {"person": "p2", "billing": 2},
+                {"person": "p1", "billing": 3, "as": "B"},
+            ],
+        })
+    );
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn equal_documents_are_added_up_where_something_counts() {
+    let lab = house(r#"{"plays": 10}"#);
+    let report = merged(&lab, (FILM, r#"{"plays": 12}"#), (FILM, r#"{"plays": 12}"#));
+    assert!(report.clean);
+    assert_eq!(lab.field("main", FILM, "/plays").unwrap(), "14");
+}
+
+#[test]
+fn what_the_sides_break_together_is_told() {
+    let lab = house(r#"{"runtime": 100, "cues": [{"id": "a", "at": 10}]}"#);
+    let report = merged(
+        &lab,
+        (FILM, r#"{"runtime": 50, "cues": [{"id": "a", "at": 10}]}"#),
+        (FILM, r#"{"runtime": 100, "cues": [{"id": "a", "at": 80}]}"#),
+    );
+    assert!(report.clean);
+    let [notice] = report.notices.as_slice() else { panic!("{:?}", report.notices) };
+    assert_eq!(
+        (notice.path.as_str(), notice.schema.as_str(), notice.rule),
+        (FILM, "house.film/1", "invariants")
+    );
+}
+
+#[test]
+fn a_schema_may_prefer_an_edition() {
+    for (class, chosen) in [(Some("regional"), "FSK 12"), (None, "PG")] {
+        let lab = Lab::new();
+        lab.write("schemas.yaml", HOUSE).write("house.yaml", FIELDS).write(FILM, "{}");
+        lab.commit("start");
+        lab.repo.make_branch("cut", None, class.map(str::to_owned), None).unwrap();
+        let report = merged(&lab, (FILM, r#"{"rating": "PG"}"#), (FILM, r#"{"rating": "FSK 12"}"#));
+        assert!(report.clean, "{:?}", report.conflicts);
+        let decision = &report.decisions[0];
+        assert_eq!(decision.schema.as_deref(), Some("house.film/1"));
+        assert_eq!(lab.field("main", FILM, "/rating").unwrap(), format!("{chosen:?}"));
+    }
+}
+
+#[test]
+fn a_schema_that_one_side_changes_counts_for_both() {
+    let lab = house(r#"{"tags": ["a"], "year": 1}"#);
+    let wider = format!("{FIELDS}  /tags: {{type: set, of: string}}\n").replace("film/1", "film/2");
+    lab.write("house.yaml", wider);
+    lab.write("schemas.yaml", HOUSE.replace("film/1", "film/2"));
+    let report = merged(
+        &lab,
+        (FILM, r#"{"tags": ["a", "b"], "year": 1}"#),
+        (FILM, r#"{"tags": ["a", "c"], "year": 1}"#),
+    );
+    assert!(report.clean, "{:?}", report.conflicts);
+    assert_eq!(lab.field("main", FILM, "/tags").unwrap(), r#"{"$set":["a","b","c"]}"#);
+}
+
+#[test]
+fn sides_that_change_the_schema_apart_are_in_conflict_over_the_document() {
+    let lab = house(r#"{"year": 1}"#);
+    lab.write("house.yaml", format!("{FIELDS}  /a: {{type: int}}\n"));
+    lab.write(FILM, r#"{"year": 2}"#).commit("ours");
+    lab.switch("cut");
+    lab.write("house.yaml", format!("{FIELDS}  /b: {{type: int}}\n"));
+    lab.write(FILM, r#"{"year": 1, "x": 1}"#).commit("theirs");
+    lab.switch("main");
+    let report = lab.merge("cut");
+    let rows: Vec<(&str, &str)> =
+        report.conflicts.iter().map(|row| (row.path.as_str(), row.kind)).collect();
+    assert_eq!(rows, [(FILM, "schema"), ("house.yaml", "edit_edit")]);
+    lab.settle(Some("house.yaml"), Choice::Theirs);
+    lab.settle(Some(FILM), Choice::Theirs);
+    lab.finish();
+    assert_eq!(lab.field("main", FILM, "/x").unwrap(), "1");
+    assert!(lab.read("house.yaml").unwrap().contains("/b"));
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn what_breaks_the_schema_is_refused_with_all_of_it() {
+    let lab = house(r#"{"id": "F1", "level": "low"}"#);
+    lab.write(FILM, r#"{"id": "F2", "level": "medium", "genres": ["a", "b", "c", "d", "e"]}"#);
+    let found = invalid(lab.try_commit("wrong"));
+    let rules: Vec<(&str, &str)> =
+        found.iter().map(|found| (found.field.as_str(), found.rule)).collect();
+    assert_eq!(rules, [("/genres", "max_items"), ("/level", "enum"), ("/id", "immutable")]);
+    assert_eq!(found[1].schema, "house.film/1");
+    // Only what is committed is judged.
+    lab.write("notes.txt", "x");
+    let only = CommitOptions {
+        message: Some("notes".into()),
+        only: vec!["notes.txt".to_owned()],
+        ..CommitOptions::default()
+    };
+    lab.repo.record(lab.repo.root(), &only, &Silent).unwrap();
+    lab.write(FILM, r#"{"id": "F1", "level": "high"}"#).commit("right");
+}
+
+#[test]
+fn setting_a_field_reads_plain_json_and_refuses_what_breaks_the_schema() {
+    let lab = house(r#"{"id": "F1"}"#);
+    let (_, document) = set(&lab, r#"/genres=["b","a"]"#).unwrap();
+    let genres = document.value().get(&"/genres".parse::<FieldPath>().unwrap()).unwrap();
+    assert_eq!(ottvc_object::value::value_to_json(genres).to_string(), r#"{"$set":["a","b"]}"#);
+    set(&lab, r#"/cast=[{"person": "p1"}]"#).unwrap();
+    set(&lab, r#"/cast/[person=p1]/as="A""#).unwrap();
+    let before = lab.read(FILM).unwrap();
+    let found = invalid(set(&lab, r#"/level="medium""#));
+    assert_eq!((found[0].field.as_str(), found[0].rule), ("/level", "enum"));
+    assert_eq!(lab.read(FILM).unwrap(), before, "what is refused is not written");
+    lab.finish_with("genres");
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn what_settles_a_conflict_is_judged() {
+    let lab = house(r#"{"level": "low", "genres": ["a"]}"#);
+    lab.write(FILM, r#"{"level": "high", "title": "A"}"#).commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, r#"{"level": null, "title": "B", "genres": ["a"]}"#).commit("theirs");
+    lab.switch("main");
+    let report = lab.merge("cut");
+    assert_eq!(report.conflicts.len(), 2, "{:?}", report.conflicts);
+    let settle = |field: &str, value: serde_json::Value| {
+        let value = ottvc_object::value::value_from_json(&value).unwrap();
+        lab.repo.settle(&Resolution {
+            path: Some(RepoPath::new(FILM).unwrap()),
+            field: Some(field.parse().unwrap()),
+            choice: Some(Choice::Value(value)),
+            rules: Vec::<Rule>::new(),
+        })
+    };
+    let found = invalid(settle("/level", "medium".into()));
+    assert_eq!(found[0].field, "/level");
+    settle("/level", "high".into()).unwrap();
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), 1);
+    settle("/title", "C".into()).unwrap();
+    lab.finish();
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_merge_is_not_refused_for_what_was_wrong_before() {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"level": "medium", "a": 1, "b": 1, "c": 1}"#).commit("start");
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", FIELDS).commit("bind");
+    lab.branch("cut");
+    // Neither side could have written these with the schema; both stood before it.
+    let raw = |lab: &Lab, text: &str, message: &str| {
+        lab.repo.remove(lab.repo.root(), &["schemas.yaml".to_owned()], false, false).unwrap();
+        lab.write(FILM, text).commit(message);
+        lab.write("schemas.yaml", HOUSE).commit("bind again");
+    };
+    raw(&lab, r#"{"level": "medium", "a": 2, "b": 1, "c": 2}"#, "ours");
+    lab.switch("cut");
+    raw(&lab, r#"{"level": "medium", "a": 1, "b": 2, "c": 3}"#, "theirs");
+    lab.switch("main");
+    assert!(!lab.merge("cut").clean);
+    lab.settle(Some(FILM), Choice::Ours);
+    lab.finish();
+    assert_eq!(lab.field("main", FILM, "/b").unwrap(), "2");
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn schemas_that_cannot_be_used_stop_what_writes_and_nothing_else() {
+    let lab = house(r#"{"genres": ["a"]}"#);
+    let code = |result: Result<(), RepoError>| result.unwrap_err().code();
+    let add = |path: &str| lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent).map(drop);
+    lab.write("schemas.yaml", "documents: {'*.meta.json': nobody/1}\n");
+    let error = add("schemas.yaml").unwrap_err();
+    assert_eq!(error.to_string(), "`schemas.yaml` cannot be used");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("line 1: `*.meta.json` cannot be `nobody/1`"), "{cause}");
+    lab.write("schemas.yaml", HOUSE);
+    assert!(lab.is_clean());
+    // The schema goes, and what lists it stays.
+    lab.repo.remove(lab.repo.root(), &["house.yaml".to_owned()], false, false).unwrap();
+    lab.write("notes.txt", "x");
+    assert_eq!(code(add("notes.txt")), "schema.bad_binding");
+    assert_eq!(code(lab.try_commit("gone").map(drop)), "schema.bad_binding");
+    assert_eq!(changed(&lab), ["house.yaml"]);
+    assert!(lab.read(FILM).unwrap().contains("$set"));
+    lab.repo.diff(None, None, &[]).unwrap();
+    lab.cat("main", FILM);
+    lab.write("house.yaml", "schema: house.film/2\nfields: {}\n");
+    let error = add("house.yaml").unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("the schema in that file is `house.film/2`"), "{cause}");
+    lab.write("house.yaml", "schema: house.film/1\nfields: {/x: {type: nothing}}\n");
+    assert_eq!(add("house.yaml").unwrap_err().to_string(), "`house.yaml` cannot be used");
+    lab.write("house.yaml", FIELDS).delete("notes.txt");
+    add(".").unwrap();
+    assert!(lab.is_clean());
+    assert!(!lab.read(FILM).unwrap().contains("$set"), "plain again, as its schema is back");
+}
+
+#[test]
+fn a_choice_that_leaves_schemas_without_sense_is_refused() {
+    let lab = house("{}");
+    // One side takes the schema away with its binding, the other binds more documents to it.
+    lab.repo.remove(lab.repo.root(), &["house.yaml".to_owned()], false, false).unwrap();
+    lab.write("schemas.yaml", "documents: {'*.meta.json': ott.edition/1}\n").commit("ours");
+    lab.switch("cut");
+    lab.write("schemas.yaml", HOUSE.replace("{'*.", "{'x*': house.film/1, '*."));
+    lab.commit("theirs");
+    // A file that says so is a conflict, and the first side's counts while it is.
+    lab.switch("main");
+    let report = lab.merge("cut");
+    assert_eq!(report.conflicts.len(), 1);
+    let theirs = Resolution {
+        path: Some(RepoPath::new("schemas.yaml").unwrap()),
+        field: None,
+        choice: Some(Choice::Theirs),
+        rules: Vec::new(),
+    };
+    let refused = lab.repo.settle(&theirs).unwrap_err();
+    assert_eq!(refused.code(), "schema.bad_binding");
+    lab.settle(Some("schemas.yaml"), Choice::Ours);
+    lab.finish();
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn use_schema_binds_and_stages() {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"genres": ["a"]}"#).write("house.yaml", FIELDS);
+    let all = ["*.meta.json".to_owned()];
+    let name = lab.repo.use_schema(lab.repo.root(), "ott.edition/1", &all).unwrap();
+    assert_eq!(name, "ott.edition/1");
+    lab.commit("edition");
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["a"]}"#);
+    let trailers = ["trailers/**".to_owned()];
+    assert_eq!(
+        lab.repo.use_schema(lab.repo.root(), "house.yaml", &trailers).unwrap(),
+        "house.film/1"
+    );
+    assert_eq!(
+        lab.read("schemas.yaml").unwrap(),
+        "documents:\n  \"*.meta.json\": \"ott.edition/1\"\n  \"trailers/**\": \"house.film/1\"\nschemas:\n  \"house.film/1\": \"house.yaml\"\n"
+    );
+    assert_eq!(changed(&lab), ["schemas.yaml"]);
+    let path = RepoPath::new("trailers/a.meta.json").unwrap();
+    let schema = lab.repo.staged_schema(&path).unwrap().unwrap();
+    assert_eq!(schema.full_name(), "house.film/1");
+    let error = lab.repo.use_schema(lab.repo.root(), "nobody/1", &all).unwrap_err();
+    assert_eq!(error.code(), "schema.bad_binding");
+    let dry = MergeRequest { dry_run: true, ..MergeRequest::default() };
+    lab.branch("cut");
+    assert!(lab.repo.merge("cut", &dry, &Silent).unwrap().up_to_date);
+}
+
+/// Has both sides give a film another title, and merges.
+fn disagree(lab: &Lab, round: u32, ours: &str, theirs: &str) -> MergeReport {
+    lab.write("o.txt", round.to_string());
+    let film = |title: &str| format!("{{\"title\": {title:?}}}");
+    lab.write(FILM, film(ours)).commit("ours");
+    lab.switch("cut");
+    lab.write("t.txt", round.to_string());
+    lab.write(FILM, film(theirs)).commit("theirs");
+    lab.switch("main");
+    lab.merge("cut")
+}
+
+/// A lab in which main and cut disagreed over a title once, and it became what neither had.
+fn settled_once() -> Lab {
+    let lab = house(r#"{"title": "Dune"}"#);
+    let report = disagree(&lab, 1, "Dune I", "Dune: Part One");
+    assert!(report.conflicts[0].memory.is_none());
+    lab.write(FILM, r#"{"title": "Dune (2021)"}"#).commit("settled by hand");
+    // Both begin again from where they began before.
+    lab.write(FILM, r#"{"title": "Dune"}"#).commit("back");
+    lab.switch("cut");
+    lab.merge("main");
+    lab.switch("main");
+    lab
+}
+
+fn everything() -> Resolution {
+    Resolution { path: None, field: None, choice: None, rules: Vec::new() }
+}
+
+#[test]
+fn what_was_settled_before_is_proposed() {
+    let lab = settled_once();
+    // The other way round it is the same disagreement.
+    let report = disagree(&lab, 2, "Dune: Part One", "Dune I");
+    let memory = report.conflicts[0].memory.as_ref().unwrap();
+    assert_eq!((memory.value.as_str(), memory.absent), (Some("Dune (2021)"), false));
+    assert_eq!(lab.repo.conflicts(None).unwrap()[0].memory.as_ref().unwrap().id, memory.id);
+    let dry = lab.repo.settle_as_before(&everything(), true).unwrap();
+    assert_eq!(dry.resolved[0].taken, "memory");
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), 1, "a dry run settles nothing");
+    lab.repo.settle_as_before(&everything(), false).unwrap();
+    lab.finish();
+    assert_eq!(lab.field("main", FILM, "/title").unwrap(), r#""Dune (2021)""#);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn what_was_settled_before_is_applied_where_that_is_asked_for() {
+    let lab = settled_once();
+    let id = lab.repo.memory().unwrap()[0].id.clone();
+    lab.write(FILM, r#"{"title": "Dune I"}"#).commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, r#"{"title": "Dune: Part One"}"#).commit("theirs");
+    let request = MergeRequest { apply_memory: true, ..MergeRequest::default() };
+    let report = lab.repo.merge("main", &request, &Silent).unwrap();
+    assert!(report.clean, "{:?}", report.conflicts);
+    assert_eq!(report.decisions[0].rule, format!("memory: {id}"));
+    assert_eq!(lab.field("cut", FILM, "/title").unwrap(), r#""Dune (2021)""#);
+}
+
+#[test]
+fn what_is_forgotten_or_too_old_is_not_proposed() {
+    let lab = settled_once();
+    let known = lab.repo.memory().unwrap();
+    assert_eq!((known.len(), known[0].field.as_str()), (1, "/title"));
+    assert_eq!(lab.repo.forget("nothing").unwrap_err().code(), "merge.not_remembered");
+    lab.repo.forget(&known[0].id[..6]).unwrap();
+    assert!(lab.repo.memory().unwrap().is_empty());
+    assert!(disagree(&lab, 2, "Dune I", "Dune: Part One").conflicts[0].memory.is_none());
+
+    let lab = settled_once();
+    let later = lab.later(91);
+    assert!(later.memory().unwrap().is_empty());
+    assert_eq!(lab.later(89).memory().unwrap().len(), 1);
+    assert!(lab.later(2).remembering(1).memory().unwrap().is_empty());
+}
+
+#[test]
+fn an_edition_an_order_and_both_sides_can_be_taken() {
+    let lab = Lab::new();
+    let fields = "schema: house.film/1\nfields:\n  /rail: {type: keyed, keys: [k]}\n  /tags: {type: set, merge: atomic}\n";
+    let rail = |keys: &str, more: &str| {
+        let items: Vec<String> = keys.chars().map(|key| format!("{{\"k\": \"{key}\"}}")).collect();
+        format!("{{\"rail\": [{}]{more}}}", items.join(", "))
+    };
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", fields).write(FILM, rail("abc", ""));
+    lab.commit("start");
+    lab.repo.make_branch("cut", None, Some("director".into()), None).unwrap();
+    let report = merged(
+        &lab,
+        (FILM, &rail("bac", r#", "tags": ["x"], "title": "A""#)),
+        (FILM, &rail("acb", r#", "tags": ["y"], "title": "B""#)),
+    );
+    let fields: Vec<&str> =
+        report.conflicts.iter().filter_map(|row| row.field.as_deref()).collect();
+    assert_eq!(fields, ["/rail/$order", "/tags", "/title"]);
+    let settle = |field: &str, choice: Choice| {
+        let resolution = Resolution {
+            path: Some(RepoPath::new(FILM).unwrap()),
+            field: Some(field.parse().unwrap()),
+            choice: Some(choice),
+            rules: Vec::new(),
+        };
+        lab.repo.settle(&resolution).unwrap().resolved[0].taken
+    };
+    assert_eq!(settle("/tags", Choice::Both), "both");
+    assert_eq!(settle("/rail", Choice::Order(vec!["c".into(), "b".into()])), "order");
+    assert_eq!(lab.repo.side_of_edition("director").unwrap(), Choice::Theirs);
+    assert_eq!(lab.repo.side_of_edition("main").unwrap(), Choice::Ours);
+    let refused = lab.repo.side_of_edition("regional").unwrap_err().to_string();
+    assert!(refused.contains("it merges `main` and `cut`"), "{refused}");
+    settle("/title", Choice::Theirs);
+    lab.finish();
+    let film: serde_json::Value = serde_json::from_str(&lab.read(FILM).unwrap()).unwrap();
+    assert_eq!(
+        film,
+        serde_json::json!({"rail": [{"k": "c"}, {"k": "b"}, {"k": "a"}], "tags": ["x", "y"], "title": "B"})
+    );
+}
+
+#[test]
+fn a_rule_says_in_a_dry_run_what_it_would_settle() {
+    let lab = house(r#"{"a": 1, "b": 1, "c": 1}"#);
+    let report =
+        merged(&lab, (FILM, r#"{"a": 2, "b": 2, "c": 1}"#), (FILM, r#"{"a": 3, "b": 3, "c": 1}"#));
+    assert_eq!(report.conflicts.len(), 2);
+    let resolution = Resolution { rules: vec!["/*=theirs".parse().unwrap()], ..everything() };
+    let before = lab.read(FILM);
+    let dry = lab.repo.settle_dry(&resolution).unwrap();
+    assert_eq!((dry.resolved.len(), dry.remaining.len()), (2, 0));
+    assert_eq!(lab.read(FILM), before);
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), 2);
+}
