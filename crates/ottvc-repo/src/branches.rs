@@ -224,6 +224,8 @@ impl Repo {
         if let Some(target) = target
             && !force
         {
+            // A commit that only begins an edition is nothing to lose.
+            let target = self.begun_from(target)?.unwrap_or(target);
             let mut reached = false;
             for (other, value) in self.refs.list()? {
                 if other != branch

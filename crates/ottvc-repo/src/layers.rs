@@ -260,8 +260,9 @@ impl Repo {
         class: Option<String>,
         territory: Option<String>,
     ) -> Result<RefRow, RepoError> {
-        let rev = rev.unwrap_or("HEAD");
-        let start = self.resolve(rev)?.id;
+        let start = self.resolve(rev.unwrap_or("HEAD"))?.id;
+        let here = branch_name(&self.state()?);
+        let called = rev.map(str::to_owned).or(here).unwrap_or_else(|| start.short());
         let from = self.commit(start)?;
         self.refuse_conflicts(&from)?;
         let edition = self.new_edition(class, territory)?;
@@ -272,7 +273,7 @@ impl Repo {
         let (tree, own) = self.given(&batch, from.tree)?;
         let draft = Draft {
             parents: vec![start],
-            message: format!("Begin {name}, which inherits from {rev}"),
+            message: format!("Begin {name}, which inherits from {called}"),
             layers: Layered::new(own, pin),
             ..Draft::new(tree)
         };
@@ -284,6 +285,13 @@ impl Repo {
         let edits = vec![RefEdit { name: branch, old: None, new: Some(value) }];
         self.refs.transact(&self.move_of("branch", &format!("branch: {name}"), edits)?)?;
         self.row_of(name, Some(id), Some(edition))
+    }
+
+    /// The commit that an edition was begun from, if that is all `commit` is about.
+    pub(crate) fn begun_from(&self, commit: CommitId) -> Result<Option<CommitId>, RepoError> {
+        let commit = self.commit(commit)?;
+        let pinned = commit.pin.map(|pin| pin.commit);
+        Ok(pinned.filter(|pinned| commit.parents == [*pinned]))
     }
 
     /// The tree that a new edition has of its parent's, and its own layers: without what is never

@@ -8,8 +8,11 @@
 use std::collections::BTreeMap;
 
 use bincode::Encode;
+use ottvc_merge::Schema;
+use ottvc_merge::schema::validate;
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{ConflictPlace, Pin};
+use ottvc_object::value::Value;
 use ottvc_object::{Commit, CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::{RefEdit, RefKind, RefName, RefValue};
 use serde::Serialize;
@@ -18,6 +21,7 @@ use serde_json::Value as Json;
 use crate::layers::Layered;
 use crate::nodes::Batch;
 use crate::record::Draft;
+use crate::schemas::Found;
 use crate::workspace::Head;
 use crate::{Progress, Repo, RepoError};
 
@@ -85,6 +89,9 @@ pub struct TargetRow {
     pub documents: u64,
     /// Unit by unit.
     pub outcomes: Vec<OutcomeRow>,
+    /// What its documents break then of their schemas, and do not break now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Found>,
 }
 
 /// A plan, or what was done by it.
@@ -149,9 +156,24 @@ pub(crate) struct Target {
     pub(crate) changed: Vec<RepoPath>,
     pub(crate) conflicts: Vec<ConflictPlace>,
     pub(crate) rows: Vec<OutcomeRow>,
+    pub(crate) findings: Vec<Found>,
 }
 
 impl Target {
+    /// Notes what a document comes to break of its schema.
+    pub(crate) fn judge(
+        &mut self,
+        schema: Option<&Schema>,
+        path: &RepoPath,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) {
+        let (Some(schema), Some(after)) = (schema, after) else { return };
+        let known = before.map(|before| validate(before, schema)).unwrap_or_default();
+        let new = validate(after, schema).into_iter().filter(|finding| !known.contains(finding));
+        self.findings.extend(new.map(|finding| Found::of(path, schema, finding)));
+    }
+
     /// The edition it is a branch of.
     pub(crate) fn edition(&self) -> EditionId {
         self.expected.edition.as_ref().map_or(self.commit.edition, |edition| edition.id)
@@ -242,6 +264,7 @@ impl Plan<'_> {
             tree: target.becomes.map(|becomes| becomes.tree.to_string()),
             documents: target.changed.len() as u64,
             outcomes: target.rows.clone(),
+            findings: target.findings.clone(),
         };
         let conflicts = |target: &&Target| target.state == TargetState::Conflicts;
         Ok(PlanReport {
@@ -299,6 +322,7 @@ impl Repo {
                 changed: Vec::new(),
                 conflicts: Vec::new(),
                 rows: Vec::new(),
+                findings: Vec::new(),
             });
         }
         Ok(targets)

@@ -217,6 +217,7 @@ impl Mover<'_, '_> {
             target.rows.extend(moved.outcomes.iter().map(|it| row(path, it)));
             own_edits.extend([layer_edit(batch, path, moved.own.as_ref())?]);
             if moved.effective != shown {
+                target.judge(schema, path, shown.as_ref(), moved.effective.as_ref());
                 note_conflicts(&mut places, path, moved.effective.as_ref());
                 let document = moved.effective.map(Document::new).transpose()?;
                 shown_edits.extend([document_edit(batch, path, document.as_ref())?]);

@@ -140,6 +140,7 @@ impl Repo {
                 let own = layers::record(schema, layer.own.as_ref(), from, to, below);
                 own_edits.extend([layer_edit(batch, path, own.as_ref())?]);
             }
+            target.judge(schema, path, document.as_ref(), applied.document.as_ref());
             note_conflicts(&mut places, path, applied.document.as_ref());
             let document = applied.document.map(Document::new).transpose()?;
             shown_edits.extend([document_edit(batch, path, document.as_ref())?]);

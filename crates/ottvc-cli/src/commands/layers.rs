@@ -187,6 +187,11 @@ fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(),
             let place = format!("{}#{}", it.path, it.field);
             out.line(format!("    {place}  {}", paint(DIM, outcome(it))))?;
         }
+        for found in &row.findings {
+            let place = format!("{}#{}", found.path, found.field);
+            let why = format!("breaks {}: {}", found.schema, found.why);
+            out.line(format!("    {place}  {}", paint(WARN, show::plain(&why))))?;
+        }
         if let Some(more) = told.len().checked_sub(SHOWN_OUTCOMES).filter(|more| *more > 0) {
             out.line(format!("    and {more} more"))?;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottvc_merge::Schema;
 use ottvc_merge::layers::{self, Layer};
 use ottvc_object::tree::{EMPTY_TREE, lookup_path, walk};
 use ottvc_object::value::{Document, Value};
@@ -92,6 +93,11 @@ impl Lab {
 
     /// Checks of every edition that its documents are what it inherits with its own layers over it.
     pub(crate) fn check_layers(&self) {
+        self.check_layers_under(None);
+    }
+
+    /// The same, where documents have a schema.
+    pub(crate) fn check_layers_under(&self, schema: Option<&Schema>) {
         for row in self.repo.list_refs(RefKind::Branch).unwrap() {
             let commit = self.repo.commit(self.repo.resolve(&row.name).unwrap().id).unwrap();
             let Some(pin) = commit.pin else {
@@ -106,10 +112,15 @@ impl Lab {
                 .into_iter()
                 .for_each(|tree| documents(self, tree, &mut paths));
             for path in paths {
-                let value = |tree| document(self, tree, &path).map(Document::into_value);
+                let value = |tree| {
+                    let value = document(self, tree, &path)?.into_value();
+                    Some(schema.map_or(value.clone(), |schema| schema.convert(&value)))
+                };
                 let layer = document(self, own, &path);
                 let layer = layer.map(|layer| Layer::from_document(&layer).unwrap());
-                let made = layers::overlay(None, value(parent.tree).as_ref(), layer.as_ref());
+                let parent = value(parent.tree);
+                let inherited = layers::inherited(schema, parent.as_ref());
+                let made = layers::overlay(schema, inherited.as_deref(), layer.as_ref());
                 assert_eq!(made, value(commit.tree), "{}:{path}", row.name);
             }
             let mut conflicts = Vec::new();
