@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    audit, branches, collect, commit, config, conflicts, diff, files, history, init, manual, merge,
-    merge_file, meta, operations, rechunk, stage, status, verify,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers, manual,
+    merge, merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::progress::Mode;
 
@@ -113,6 +113,12 @@ pub(crate) enum Command {
     MergeFile(merge_file::MergeFile),
     /// Read and change metadata documents
     Meta(meta::Meta),
+    /// Move editions on to a newer state of what they inherit from
+    Propagate(layers::Propagate),
+    /// Push the change of one commit to other editions, field by field
+    Apply(layers::Apply),
+    /// Show editions as a tree, what is each one's own, and who lags behind
+    Lineage(layers::Lineage),
     /// Show who holds which bytes; list hashes and make proofs for others
     Audit(audit::Audit),
     /// Remove what nothing reaches any more, in two steps

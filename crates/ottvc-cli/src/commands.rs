@@ -12,6 +12,7 @@ pub(crate) mod files;
 pub(crate) mod fixity;
 pub(crate) mod history;
 pub(crate) mod init;
+pub(crate) mod layers;
 pub(crate) mod manual;
 pub(crate) mod merge;
 pub(crate) mod merge_file;

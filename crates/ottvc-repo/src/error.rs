@@ -200,6 +200,31 @@ pub enum RepoError {
         /// Why.
         why: String,
     },
+    /// The edition of a branch inherits from no other.
+    #[error("`{branch}` inherits from no other edition")]
+    NoParent {
+        /// The branch.
+        branch: String,
+    },
+    /// There is nothing of the edition's own to give up.
+    #[error("{} in {place} {}", field, match above {
+        Some(above) => format!("is a part of {above}, which is overridden as one"),
+        None => "is inherited as it is".to_owned(),
+    })]
+    NotOverridden {
+        /// What was given.
+        field: String,
+        /// The document.
+        place: String,
+        /// What it is a part of.
+        above: Option<String>,
+    },
+    /// A plan was named that is not what would be done now.
+    #[error("what would be done now is not the plan `{given}`")]
+    StalePlan {
+        /// What was given.
+        given: String,
+    },
     /// An argument that makes no sense.
     #[error("`{given}` is no {wanted}: {why}")]
     BadArgument {
@@ -296,6 +321,9 @@ impl RepoError {
             Self::NoMerge => "merge.none",
             Self::Unrelated { .. } => "merge.unrelated",
             Self::CannotUndo { .. } => "operation.cannot_undo",
+            Self::NoParent { .. } => "layer.no_parent",
+            Self::NotOverridden { .. } => "layer.not_overridden",
+            Self::StalePlan { .. } => "plan.stale",
             Self::BadArgument { .. } => "argument.bad",
             Self::NotInTrash { .. } => "trash.not_found",
             Self::Unbalanced { .. } => "audit.unbalanced",

@@ -202,8 +202,10 @@ impl Repo {
             return Ok(report);
         }
         let mut writer = self.objects.writer()?;
+        let next =
+            self.next_layers(&batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
         let draft = Draft {
-            tree: merged.tree,
+            layers: next.layers,
             parents: vec![ours, theirs],
             message: request.message.clone().unwrap_or_else(|| format!("Merge {rev}")),
             conflicts: places,
@@ -212,9 +214,7 @@ impl Repo {
                 rules: request.rules.iter().map(ToString::to_string).collect(),
                 engine: ottvc_merge::ENGINE_VERSION,
             }),
-            author: None,
-            date: None,
-            provenance: None,
+            ..Draft::new(merged.tree)
         };
         let commits = report.clean || request.allow_conflicts;
         let commit = match commits {
@@ -304,12 +304,13 @@ impl Repo {
     /// Refuses to merge over something staged.
     fn refuse_staged(&self, state: &State, ours: CommitId) -> Result<(), RepoError> {
         let staged = self.tree_changes(self.commit(ours)?.tree, state.staged)?;
-        match staged.is_empty() {
-            true => Ok(()),
-            false => Err(RepoError::LocalChanges {
-                paths: staged.iter().map(|change| change.path.to_string()).collect(),
-            }),
-        }
+        let layered = self.touched_documents(state)?;
+        let paths: Vec<String> = staged
+            .iter()
+            .map(|change| change.path.to_string())
+            .chain(layered.iter().map(ToString::to_string))
+            .collect();
+        if paths.is_empty() { Ok(()) } else { Err(RepoError::LocalChanges { paths }) }
     }
 
     /// Makes the base of a merge as its plan says.

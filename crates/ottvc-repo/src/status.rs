@@ -35,7 +35,8 @@ pub struct Status {
 pub struct StatusRow {
     /// The path.
     pub path: String,
-    /// `added`, `removed`, `modified` or `renamed`.
+    /// `added`, `removed`, `modified`, `renamed`, or `layered`: the same document, of which other fields are
+    /// the edition's own.
     pub change: &'static str,
     /// `media`, `symlink`, `document` or `conflict`.
     pub kind: &'static str,
@@ -50,7 +51,13 @@ impl Repo {
     pub fn status(&self, progress: &dyn Progress) -> Result<Status, RepoError> {
         let state = self.state()?;
         let head = self.head_commit_id(&state)?;
-        let staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
+        let mut staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
+        for path in self.touched_documents(&state)? {
+            let path = path.to_string();
+            if !staged.iter().any(|row| row.path == path) {
+                staged.push(StatusRow { path, change: "layered", kind: "document", from: None });
+            }
+        }
         let (mut changed, mut untracked, mut rows) = (Vec::new(), Vec::new(), Rows::new());
         let mut looked = 0_u64;
         let scan = Scan {

@@ -36,7 +36,7 @@ fn what_did_not_change_costs_no_look_at_the_tree() {
     let lab = library(200);
     lab.commit("library");
     for tracked_only in [false, true] {
-        let repo = lab.reopened();
+        let repo = lab.elsewhere();
         let added = match tracked_only {
             false => repo.add(repo.root(), &[".".to_owned()], &Silent).unwrap().files,
             true => {
@@ -56,7 +56,7 @@ fn what_did_not_change_costs_no_look_at_the_tree() {
     lab.write("title/f007/1.json", "changed");
     lab.commit("one");
     assert!(lab.is_clean());
-    let repo = lab.reopened();
+    let repo = lab.elsewhere();
     assert!(repo.status(&Silent).unwrap().clean);
     assert!(repo.nodes().reads() < 20, "{} of 200 folders", repo.nodes().reads());
 }

@@ -282,6 +282,13 @@ pub(crate) const TABLE: &[Row] = &[
         "Not a merge rule",
         "write PATTERN=ours, PATTERN=theirs or PATTERN=base, such as '/ratings/**=theirs'",
     ),
+    row(
+        "merge.bad_pattern",
+        Usage,
+        400,
+        "Not a pattern of fields",
+        "write a field path, with * for a step and ** for any rest: '/synopses/*'",
+    ),
     row("merge.bad_choice", Error, 422, "The value cannot stand there", "give another value"),
     row(
         "merge.cannot_rename",
@@ -311,6 +318,27 @@ pub(crate) const TABLE: &[Row] = &[
         404,
         "No such resolution is remembered",
         "`ottvc conflicts --memory` lists them",
+    ),
+    row(
+        "layer.no_parent",
+        Stale,
+        409,
+        "The edition inherits from no other",
+        "`ottvc lineage` shows which do; `ottvc branch NAME --inherit` makes one that does",
+    ),
+    row(
+        "layer.not_overridden",
+        NotFound,
+        404,
+        "Nothing of the edition's own is there",
+        "`ottvc lineage --long` lists what is",
+    ),
+    row(
+        "plan.stale",
+        Stale,
+        412,
+        "What would be done now is another plan",
+        "look again with --dry-run, and carry out what that says",
     ),
     row(
         "schema.bad_yaml",

@@ -4,6 +4,7 @@
 
 pub(crate) mod film;
 pub(crate) mod holey;
+pub(crate) mod layers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,8 +119,15 @@ impl Lab {
     }
 
     /// The same working copy, opened by another process.
-    pub(crate) fn reopened(&self) -> Repo {
+    pub(crate) fn elsewhere(&self) -> Repo {
         Repo::new(self.seams.parts(&self.dir))
+    }
+
+    /// The same repository, opened again: it has read nothing yet.
+    pub(crate) fn reopened(self) -> Self {
+        let Self { store, seams, dir, .. } = self;
+        let repo = Repo::new(seams.parts(&dir));
+        Self { repo, store, seams, dir }
     }
 
     /// The same repository so many days later.
