@@ -131,7 +131,7 @@ impl Repo {
 
     /// Refuses a name that exists, or that a name in the other direction leads through: `a` and
     /// `a/b` cannot both be, as a folder of exported editions could not hold them.
-    fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
+    pub(crate) fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
         for (other, _) in self.refs.list()? {
             let clash = other.kind() == name.kind() && {
                 let (a, b) = (other.short().to_lowercase(), name.short().to_lowercase());

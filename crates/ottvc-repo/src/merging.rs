@@ -6,7 +6,8 @@ use ottvc_merge::{BaseStep, EntryDecision, MergeOptions, Rule};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Value, value_to_json};
-use ottvc_object::{CommitId, Entry, TreeId};
+use ottvc_object::{Commit, CommitId, Entry, TreeId};
+use ottvc_refs::RefEdit;
 use serde::Serialize;
 
 use crate::nodes::Batch;
@@ -109,6 +110,19 @@ impl DecisionRow {
     }
 }
 
+/// A commit to be merged.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    /// What the user calls it.
+    pub(crate) name: &'a str,
+    pub(crate) id: CommitId,
+    pub(crate) commit: &'a Commit,
+    /// The command that merges it, as its operation will name it.
+    pub(crate) command: &'a str,
+    /// Refs that move with the merge.
+    pub(crate) edits: Vec<RefEdit>,
+}
+
 impl Repo {
     /// Merges `rev` into the branch the working copy is on. A clean merge is committed, always as a
     /// commit of its own: it records which edition took what, when. With conflicts, the merged state
@@ -123,13 +137,44 @@ impl Repo {
         request: &MergeRequest,
         progress: &dyn Progress,
     ) -> Result<MergeReport, RepoError> {
-        let mut state = self.state()?;
-        let ours = self.resolve("HEAD")?.id;
+        let state = self.state()?;
         let theirs = self.resolve(rev)?.id;
+        let commit = self.commit(theirs)?;
+        let batch = Batch::new(&self.nodes);
+        let incoming = Incoming {
+            name: rev,
+            id: theirs,
+            commit: &commit,
+            command: "merge",
+            edits: Vec::new(),
+        };
+        self.merge_incoming(state, &batch, incoming, request, progress).map(|(report, _)| report)
+    }
+
+    /// Merges a commit that may be in the batch only. Refs of `incoming` move in the step that makes
+    /// the merge last, whether it is committed or waits for conflicts to be settled. Returns the merged
+    /// tree too, which a dry run leaves in the batch.
+    pub(crate) fn merge_incoming(
+        &self,
+        mut state: State,
+        batch: &Batch<'_>,
+        incoming: Incoming<'_>,
+        request: &MergeRequest,
+        progress: &dyn Progress,
+    ) -> Result<(MergeReport, TreeId), RepoError> {
+        let Incoming { name: rev, id: theirs, commit: incoming, command, edits } = incoming;
+        let ours = self.resolve("HEAD")?.id;
         if let (Some(merging), false) = (&state.merging, request.dry_run) {
             return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
         }
-        let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
+        let ancestry = |id: CommitId| match id == theirs {
+            true => Ok(ottvc_merge::Ancestry {
+                parents: incoming.parents.clone(),
+                generation: incoming.generation,
+            }),
+            false => self.ancestry(id),
+        };
+        let plan = ottvc_merge::plan_base(ancestry, ours, theirs)?;
         let mut report = MergeReport {
             base: plan.bases.iter().map(ToString::to_string).collect(),
             ours: ours.to_string(),
@@ -141,8 +186,9 @@ impl Repo {
             conflicts: Vec::new(),
             decisions: Vec::new(),
         };
+        let our_tree = self.commit(ours)?.tree;
         if report.up_to_date {
-            return Ok(report);
+            return Ok((report, our_tree));
         }
         if !request.dry_run {
             self.refuse_staged(&state, ours)?;
@@ -153,25 +199,23 @@ impl Repo {
                 theirs: rev.to_owned(),
             });
         }
-        let batch = Batch::new(&self.nodes);
-        let base = self.carry_out(&batch, &plan.steps)?;
-        let our_tree = self.commit(ours)?.tree;
+        let base = self.carry_out(batch, &plan.steps)?;
         let options = MergeOptions { rules: request.rules.clone(), ..MergeOptions::default() };
-        let trees = [our_tree, base, self.commit(theirs)?.tree];
-        let merged = TreeMerge::run(self, &batch, trees, &options)?;
+        let trees = [our_tree, base, incoming.tree];
+        let merged = TreeMerge::run(self, batch, trees, &options)?;
         let mut suspects = merged.suspects.clone();
-        suspects.extend(self.commit(theirs)?.conflicts.into_iter().map(|place| place.path));
+        suspects.extend(incoming.conflicts.iter().map(|place| place.path.clone()));
         self.note_suspects(&mut state, &suspects);
-        let places = self.conflict_places(&batch, merged.tree, &state, Some(ours))?;
+        let places = self.conflict_places(batch, merged.tree, &state, Some(ours))?;
         report.clean = places.is_empty();
-        report.conflicts = self.conflict_rows(&batch, merged.tree, &places)?;
+        report.conflicts = self.conflict_rows(batch, merged.tree, &places)?;
         report.decisions = merged.decisions;
-        ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |_| {
+        ottvc_object::tree::diff_paths(batch, our_tree, merged.tree, &mut |_| {
             report.changed += 1;
             Ok(())
         })?;
         if request.dry_run {
-            return Ok(report);
+            return Ok((report, merged.tree));
         }
         let mut writer = self.objects.writer()?;
         let draft = Draft {
@@ -190,7 +234,7 @@ impl Repo {
         };
         let commits = report.clean || request.allow_conflicts;
         let commit = match commits {
-            true => Some(self.make_commit(&batch, &state, draft)?),
+            true => Some(self.make_commit(batch, &state, draft)?),
             false => None,
         };
         batch.flush(&mut *writer)?;
@@ -201,9 +245,9 @@ impl Repo {
         state.staged = staged;
         match commit {
             Some((id, commit)) => {
-                let summary = format!("merge: {}", crate::record::first_line(&commit.message));
+                let summary = format!("{command}: {}", crate::record::first_line(&commit.message));
                 state.suspects.clear();
-                self.move_head(&mut state, &updated.rows, id, "merge", &summary)?;
+                self.move_head_with(&mut state, &updated.rows, id, command, &summary, edits)?;
                 report.commit = Some(id.to_string());
             }
             None => {
@@ -215,10 +259,16 @@ impl Repo {
                     rules: request.rules.iter().map(ToString::to_string).collect(),
                     message: request.message.clone(),
                 });
-                self.save_state(&state, &updated.rows)?;
+                if edits.is_empty() {
+                    self.save_state(&state, &updated.rows)?;
+                } else {
+                    let summary = format!("{command}: {rev}, conflicts left");
+                    let moved = self.move_of(command, &summary, edits)?;
+                    self.transact_saving(&state, &updated.rows, moved)?;
+                }
             }
         }
-        Ok(report)
+        Ok((report, merged.tree))
     }
 
     /// Refuses to merge over something staged.

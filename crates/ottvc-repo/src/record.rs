@@ -6,7 +6,7 @@ use ottvc_object::commit::{ConflictPlace, MergeRecord, Provenance};
 use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::{diff_paths, lookup_path};
 use ottvc_object::value::Document;
-use ottvc_object::{Commit, CommitId, Entry, RepoPath, Signature, TreeId};
+use ottvc_object::{Commit, CommitId, EditionId, Entry, RepoPath, Signature, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
@@ -238,16 +238,28 @@ impl Repo {
         state: &State,
         draft: Draft,
     ) -> Result<(CommitId, Commit), RepoError> {
-        let mut generation = 0;
-        for parent in &draft.parents {
-            generation = generation.max(self.commit(*parent)?.generation);
-        }
         let edition = match &state.head {
             Head::Branch(name) => {
                 self.refs.get(name)?.and_then(|value| value.edition).map(|edition| edition.id)
             }
             Head::Detached(id) => Some(self.commit(*id)?.edition),
         };
+        self.make_commit_of(batch, edition, draft)
+    }
+
+    /// As [`Repo::make_commit`], for an edition; a new one where none is given. Parents may be in the
+    /// batch.
+    pub(crate) fn make_commit_of(
+        &self,
+        batch: &Batch<'_>,
+        edition: Option<EditionId>,
+        draft: Draft,
+    ) -> Result<(CommitId, Commit), RepoError> {
+        let mut generation = 0;
+        for parent in &draft.parents {
+            let parent: Commit = batch.load(*parent)?;
+            generation = generation.max(parent.generation);
+        }
         let now = self.now();
         let commit = Commit {
             tree: draft.tree,
@@ -261,7 +273,7 @@ impl Repo {
             message: draft.message,
             edition: match edition {
                 Some(id) => id,
-                None => ottvc_object::EditionId(random_id()?),
+                None => EditionId(random_id()?),
             },
             own: None,
             pin: None,
@@ -283,11 +295,26 @@ impl Repo {
         command: &str,
         summary: &str,
     ) -> Result<(), RepoError> {
+        self.move_head_with(state, rows, id, command, summary, Vec::new())
+    }
+
+    /// As [`Repo::move_head`], moving other refs in the same step.
+    pub(crate) fn move_head_with(
+        &self,
+        state: &mut State,
+        rows: &Rows,
+        id: CommitId,
+        command: &str,
+        summary: &str,
+        mut edits: Vec<RefEdit>,
+    ) -> Result<(), RepoError> {
         match &state.head {
             Head::Detached(_) => {
                 state.head = Head::Detached(id);
-                // No ref moves: the state is what must last.
-                self.save_state(state, rows)
+                if edits.is_empty() {
+                    // No ref moves: the state is what must last.
+                    return self.save_state(state, rows);
+                }
             }
             Head::Branch(name) => {
                 let old = self.refs.get(name)?;
@@ -298,10 +325,10 @@ impl Repo {
                         None => Some(self.new_edition(None, None)?),
                     },
                 };
-                let edits = vec![RefEdit { name: name.clone(), old, new: Some(new) }];
-                self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
+                edits.push(RefEdit { name: name.clone(), old, new: Some(new) });
             }
         }
+        self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
     }
 
     /// A transaction in this user's name and at this time.
