@@ -9,6 +9,9 @@ use crate::selector::{Hit, Part};
 use crate::tree::Element;
 use crate::{Delivery, Finding, ImportError, Severity};
 
+/// The code of the finding that a part is nothing a rule can read.
+const UNREAD: &str = "unread";
+
 /// Makes a document of what `root` says.
 pub(crate) fn apply(mapping: &Mapping, root: &Element) -> Result<Delivery, ImportError> {
     let mut work = Work {
@@ -36,6 +39,10 @@ pub(crate) fn apply(mapping: &Mapping, root: &Element) -> Result<Delivery, Impor
         document.set(&mapping.custom(), Some(left))?;
     }
     findings.sort_by_key(|finding| finding.line);
+    // Several rules may try one part; the first that could not read it says why.
+    findings.dedup_by(|a, b| {
+        (a.line, &a.element, a.code) == (b.line, &b.element, b.code) && a.code == UNREAD
+    });
     Ok(Delivery {
         path: None,
         format: mapping.format.clone(),
@@ -116,6 +123,11 @@ impl<'t> Work<'_, 't> {
         if let Some(key) = keys.iter().find(|key| !item.contains_key(*key)) {
             let why = format!("without `{key}` it is no item of `{}`", rule.to);
             self.find(hit.part, Severity::Warning, "no_key", why);
+            return Ok(());
+        }
+        // One that has its key and nothing else says nothing, unless keys are all it can have.
+        let is_key = |name: &String| keys.contains(name);
+        if item.keys().all(is_key) && !fields.iter().all(|member| is_key(&member.name)) {
             return Ok(());
         }
         let empty = || KeyedList::empty(keys.to_vec()).map(Value::Keyed);
@@ -226,7 +238,7 @@ impl<'t> Work<'_, 't> {
             Ok(value) => Some(value),
             Err(why) => {
                 let why = format!("{why}; it is kept aside");
-                let finding = finding(part, Severity::Warning, "unread", why);
+                let finding = finding(part, Severity::Warning, UNREAD, why);
                 self.doubts.push((part, finding));
                 None
             }
@@ -257,7 +269,7 @@ impl<'t> Work<'_, 't> {
         if canonical.is_none() {
             let why =
                 format!("`{}` is no language tag; it is kept aside", crate::kind::shorten(tag));
-            self.doubts.push((hit.part, finding(hit.part, Severity::Warning, "unread", why)));
+            self.doubts.push((hit.part, finding(hit.part, Severity::Warning, UNREAD, why)));
         }
         canonical
     }

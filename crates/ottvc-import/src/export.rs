@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap, diff};
 
+use crate::kind::Kind;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
 use crate::selector::{Selector, Step, Test, Want};
 use crate::{ImportError, Syntax, leftover};
@@ -145,6 +146,9 @@ impl Work<'_> {
         for member in fields {
             let From::Selector(selector, default) = &member.from else { continue };
             let Some(value) = item.get(&member.name) else { continue };
+            if member.shape.kind == Kind::Key && names_too(fields, member, item) {
+                continue;
+            }
             let depth = at.len().saturating_sub(selector.up);
             let base = at.get(..depth).unwrap_or_default().to_vec();
             match (&member.holds, value) {
@@ -295,6 +299,20 @@ fn suits(rule: &Rule, fields: &[Member], item: &ValueMap) -> bool {
         })
 }
 
+/// Whether another field of the item is written where this one, which only tells items apart, is read.
+fn names_too(fields: &[Member], key: &Member, item: &ValueMap) -> bool {
+    let place = |member: &Member| match &member.from {
+        From::Selector(selector, _) => {
+            let names = selector.steps.iter().map(|step| step.name.clone());
+            Some((selector.up, names.collect::<Vec<String>>(), selector.attribute.clone()))
+        }
+        From::Constant(_) => None,
+    };
+    fields.iter().any(|member| {
+        member.name != key.name && item.contains_key(&member.name) && place(member) == place(key)
+    })
+}
+
 fn joined(words: Vec<String>, shape: &Shape) -> Vec<String> {
     match &shape.split {
         Some(by) if !words.is_empty() => vec![words.join(by)],
@@ -357,7 +375,8 @@ impl Out {
             Want::There => found.is_some(),
             Want::Missing => found.is_none(),
             Want::Is(words) => found.is_some_and(|found| words.iter().any(|word| word == found)),
-            Want::Locale => found.unwrap_or(default) == locale.unwrap_or(default),
+            // What is of no language fits into any.
+            Want::Locale => locale.is_none_or(|locale| found.unwrap_or(default) == locale),
         }
     }
 

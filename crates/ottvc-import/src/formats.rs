@@ -1,6 +1,7 @@
 //! The formats there are, and telling them apart.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::Value;
@@ -9,7 +10,7 @@ use crate::apply::apply;
 use crate::mapping::CUSTOM;
 use crate::scope::gather;
 use crate::tree::Element;
-use crate::{Delivery, Finding, ImportError, Mapping, Severity, Syntax, csv, json, xml};
+use crate::{Delivery, Finding, ImportError, Mapping, Severity, Syntax, csv, imf, json, xml};
 
 /// The built-in mappings: format and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -27,11 +28,22 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 /// [`ImportError::UnknownFormat`], which lists those there are.
 pub fn built_in(format: &str) -> Result<Mapping, ImportError> {
     match BUILT_IN.iter().find(|(known, _)| *known == format) {
-        Some((_, text)) => Mapping::parse(text),
+        Some((_, text)) => match mappings().iter().find(|mapping| mapping.format == format) {
+            Some(mapping) => Ok(mapping.clone()),
+            None => Mapping::parse(text),
+        },
         None => Err(ImportError::UnknownFormat {
             why: format!("`{format}` is none of {}", known_formats()),
         }),
     }
+}
+
+/// The built-in mappings, read once; all of them in a build that passes its tests.
+fn mappings() -> &'static [Mapping] {
+    static READ: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
+        BUILT_IN.iter().filter_map(|(_, text)| Mapping::parse(text).ok()).collect()
+    });
+    &READ
 }
 
 fn known_formats() -> String {
@@ -45,14 +57,9 @@ fn known_formats() -> String {
 /// # Errors
 /// [`ImportError`] naming what cannot be read, and its line.
 pub fn read(bytes: &[u8], mapping: Option<&Mapping>) -> Result<Vec<Delivery>, ImportError> {
-    let found;
     let (mut root, mapping) = match mapping {
         Some(mapping) => (parse(bytes, mapping.syntax, mapping.delimiter)?, mapping),
-        None => {
-            let root;
-            (root, found) = detect(bytes)?;
-            (root, &found)
-        }
+        None => detect(bytes)?,
     };
     if mapping.syntax == Syntax::Xml && !mapping.begins_with(&root) {
         let why = format!("`{}` does not begin a file of `{}`", root.name, mapping.format);
@@ -69,7 +76,11 @@ pub fn read(bytes: &[u8], mapping: Option<&Mapping>) -> Result<Vec<Delivery>, Im
             }
             Ok(whole.delivery(mapping, None)?.into_iter().collect())
         }
-        (None, _) => Ok(vec![apply(mapping, &root)?]),
+        (None, _) => {
+            let mut delivery = apply(mapping, &root)?;
+            imf::compute(&mut delivery, &root)?;
+            Ok(vec![delivery])
+        }
     }
 }
 
@@ -113,7 +124,7 @@ fn parse(bytes: &[u8], syntax: Syntax, delimiter: u8) -> Result<Element, ImportE
 }
 
 /// Finds the built-in format that a file is of.
-fn detect(bytes: &[u8]) -> Result<(Element, Mapping), ImportError> {
+fn detect(bytes: &[u8]) -> Result<(Element, &'static Mapping), ImportError> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let syntax = match text.first() {
         Some(b'<') => Syntax::Xml,
@@ -124,11 +135,9 @@ fn detect(bytes: &[u8]) -> Result<(Element, Mapping), ImportError> {
         }
     };
     let root = parse(bytes, syntax, b',')?;
-    for (_, text) in BUILT_IN {
-        let mapping = Mapping::parse(text)?;
-        if mapping.syntax == syntax && begins(&mapping, &root) {
-            return Ok((root, mapping));
-        }
+    let found = mappings().iter().find(|it| it.syntax == syntax && begins(it, &root));
+    if let Some(mapping) = found {
+        return Ok((root, mapping));
     }
     let why = match syntax {
         Syntax::Xml => format!("`{}` begins none of {}", root.name, known_formats()),

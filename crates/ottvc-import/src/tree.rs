@@ -15,7 +15,7 @@ pub const MAX_BYTES: u64 = 16 << 20;
 /// The most elements and attributes of one delivered file.
 pub const MAX_PARTS: u64 = 1 << 17;
 /// The deepest nesting of elements: what is left over of it still fits into a document.
-pub const MAX_DEPTH: usize = 26;
+pub const MAX_DEPTH: usize = 20;
 /// The deepest nesting of JSON, arrays counted too.
 pub const MAX_LEVELS: usize = 56;
 /// The most attributes of one element.

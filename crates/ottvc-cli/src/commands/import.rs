@@ -1,9 +1,10 @@
 //! `import` and `export`: foreign metadata in and out.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ottvc_import::{BUILT_IN, Delivery, Mapping, Scope, built_in};
+use ottvc_import::{ASSET_MAPS, BUILT_IN, Delivery, Mapping, Package, Scope, built_in};
 use ottvc_repo::import::{ImportReport, ImportRequest, ImportedDocument};
 use ottvc_repo::meta::document_path;
 
@@ -87,8 +88,10 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
     let mapping = mapping(context, args.format.as_deref(), args.mapping.as_deref())?;
     let mut files = Vec::new();
     for path in &args.files {
-        let bytes = bytes_of(context, path)?;
-        let read = ottvc_import::read(&bytes, mapping.as_ref());
+        let read = match folder_of(&context.folder.join(path)) {
+            Some(folder) => ottvc_import::read_package(&mut Folder(folder)),
+            None => ottvc_import::read(&bytes_of(context, path)?, mapping.as_ref()),
+        };
         files.push(read.map_err(|source| CliError::Delivery { path: path.clone(), source })?);
     }
     let deliveries = ottvc_import::gather_files(files)?;
@@ -111,6 +114,29 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
         false => print(context, out, &report, args.dry_run),
     })?;
     Ok(if report.clean { Exit::Ok } else { Exit::Conflicts })
+}
+
+/// The folder of the IMF package that is meant: by itself, or by its asset map.
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    let is_map = path.file_name().is_some_and(|name| ASSET_MAPS.iter().any(|map| name == *map));
+    match is_map {
+        true => path.parent().map(Path::to_path_buf),
+        false => path.is_dir().then(|| path.to_path_buf()),
+    }
+}
+
+/// An IMF package in a folder.
+struct Folder(PathBuf);
+
+impl Package for Folder {
+    fn open(&mut self, path: &str) -> std::io::Result<Option<Box<dyn Read + '_>>> {
+        match std::fs::File::open(self.0.join(path)) {
+            Ok(file) if file.metadata()?.is_file() => Ok(Some(Box::new(file))),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Who delivers: whoever was named, else the format.
