@@ -69,7 +69,9 @@ pub fn deliver(
             for field in &delivery.scope {
                 if let Some(mut value) = kept.get(field).cloned() {
                     forget(&mut value, &locales)?;
-                    kept.set(field, Some(value))?;
+                    let left = Some(value).filter(|value| !is_empty(value));
+                    kept.set(field, left)?;
+                    prune(&mut kept, field);
                 }
             }
         }
@@ -124,9 +126,15 @@ fn forget(value: &mut Value, locales: &BTreeSet<String>) -> Result<(), ObjectErr
     match value {
         Value::Localized(map) => map.retain(|tag, _| !locales.contains(tag)),
         Value::Map(map) => {
-            for value in map.values_mut() {
+            let mut emptied = Vec::new();
+            for (name, value) in map.iter_mut() {
+                let was_empty = is_empty(value);
                 forget(value, locales)?;
+                if is_empty(value) && !was_empty {
+                    emptied.push(name.clone());
+                }
             }
+            map.retain(|name, _| !emptied.contains(name));
         }
         Value::Keyed(list) => {
             let fields = list.fields().to_vec();
@@ -150,6 +158,15 @@ fn forget(value: &mut Value, locales: &BTreeSet<String>) -> Result<(), ObjectErr
         _ => {}
     }
     Ok(())
+}
+
+/// Whether a container holds nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Map(map) | Value::Localized(map) => map.is_empty(),
+        Value::Keyed(list) => list.items().is_empty(),
+        _ => false,
+    }
 }
 
 /// Returns `below` with what `above` says: maps by key, lists by item, sets gain; the rest is replaced.

@@ -5,7 +5,8 @@ mod common;
 
 use common::bytes;
 use ottvc_import::{
-    MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PARTS, Mapping, built_in, read, write,
+    MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PARTS, Mapping, Scope, built_in, deliver,
+    read, write,
 };
 use ottvc_object::value::Document;
 use proptest::prelude::*;
@@ -125,7 +126,11 @@ proptest! {
             let Ok(deliveries) = read(&text, mapping) else { continue };
             prop_assert_eq!(&deliveries, &read(&text, mapping).unwrap());
             for delivery in deliveries {
-                let document = Document::new(delivery.document).unwrap();
+                let document = Document::new(delivery.document.clone()).unwrap();
+                for scope in [Scope::Full, Scope::PerLocale, Scope::Patch] {
+                    let again = deliver(Some(document.value()), &delivery, scope).unwrap();
+                    prop_assert_eq!(&again, document.value(), "delivered again it changes nothing");
+                }
                 for format in ["dc", "ebucore", "pbcore", "mec"] {
                     if let Ok(written) = write(document.value(), &built_in(format).unwrap()) {
                         prop_assert!(read(written.text.as_bytes(), None).is_ok());
