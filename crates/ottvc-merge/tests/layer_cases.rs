@@ -25,7 +25,9 @@ fn schema(file: &Json) -> Schema {
 }
 
 fn words<'a>(outcomes: impl Iterator<Item = (&'a FieldPath, &'static str)>) -> Json {
-    Json::Object(outcomes.map(|(path, word)| (path.to_string(), json!(word))).collect::<Map<_, _>>())
+    Json::Object(
+        outcomes.map(|(path, word)| (path.to_string(), json!(word))).collect::<Map<_, _>>(),
+    )
 }
 
 #[test]
