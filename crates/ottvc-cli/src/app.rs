@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
-    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers, manual,
-    merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers,
+    manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::config::Config;
 use crate::context::Context;

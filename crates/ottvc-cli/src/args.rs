@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers, manual,
-    merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers,
+    manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::progress::Mode;
 

@@ -307,8 +307,7 @@ impl Repo {
                 let parent = schema.convert(batch.load::<Document>(id)?.value());
                 let inherited = layers::inherited(Some(schema), Some(&parent));
                 let layer = layers::at_create(Some(schema), Some(&parent));
-                let made =
-                    layers::overlay(Some(schema), inherited.as_deref(), layer.as_ref());
+                let made = layers::overlay(Some(schema), inherited.as_deref(), layer.as_ref());
                 if let Some(layer) = &layer {
                     own.extend([layer_edit(batch, path, Some(layer))?]);
                 }
@@ -349,11 +348,7 @@ impl Repo {
     fn touch(
         &self,
         path: &RepoPath,
-        change: &dyn Fn(
-            Option<&Schema>,
-            Option<&Layer>,
-            Option<&Value>,
-        ) -> Option<Layer>,
+        change: &dyn Fn(Option<&Schema>, Option<&Layer>, Option<&Value>) -> Option<Layer>,
     ) -> Result<(), RepoError> {
         let mut state = self.state()?;
         let Some((base, head)) = self.pinned_head(&state)? else { return Ok(()) };
@@ -443,4 +438,3 @@ impl Repo {
         Ok((path, document))
     }
 }
-

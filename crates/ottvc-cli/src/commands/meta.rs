@@ -264,12 +264,7 @@ fn change(
     })
 }
 
-fn reset(
-    context: &Context,
-    out: &mut Out,
-    path: &str,
-    fields: &[String],
-) -> Result<(), CliError> {
+fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Result<(), CliError> {
     let parsed = fields.iter().map(|text| Ok(text.parse::<FieldPath>()?));
     let parsed = parsed.collect::<Result<Vec<FieldPath>, CliError>>()?;
     let opened = context.open(Need::Write("meta"))?;
