@@ -1,0 +1,86 @@
+//! The law of documents as texts that conflicts are settled in: leaving one side's lines is taking that
+//! side, and leaving all lines is leaving the conflict.
+
+use ottvc_merge::{Choice, Marked, MergeError, SideNames, resolve_document};
+use ottvc_object::value::{Document, Value};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+fn mark(line: &str) -> Option<char> {
+    ['<', '|', '=', '>'].into_iter().find(|mark| line.starts_with(&mark.to_string().repeat(7)))
+}
+
+/// A text as somebody leaves it who takes a side in the first `many` of its conflicts.
+fn take(text: &str, choice: &Choice, many: usize) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    // The conflict we are in, by its number, and its sides so far.
+    let mut sides: Option<Vec<(char, Vec<&str>)>> = None;
+    let mut seen = 0;
+    for line in text.lines() {
+        if seen >= many && sides.is_none() {
+            kept.push(line);
+            continue;
+        }
+        match (mark(line), &mut sides) {
+            (Some('<'), _) => sides = Some(vec![('<', Vec::new())]),
+            (Some('>'), Some(all)) => {
+                let side = match choice {
+                    Choice::Ours => all.first(),
+                    Choice::Theirs => all.last(),
+                    _ => all.iter().find(|(mark, _)| *mark == '|'),
+                };
+                kept.extend(side.map(|(_, lines)| lines.as_slice()).unwrap_or_default());
+                seen += 1;
+                sides = None;
+            }
+            (Some(mark), Some(all)) => all.push((mark, Vec::new())),
+            (_, Some(all)) => all.last_mut().unwrap().1.push(line),
+            (_, None) => kept.push(line),
+        }
+    }
+    kept.join("\n")
+}
+
+/// Holds a document against the law.
+pub(crate) fn settles_by_lines(document: &Value) -> TestCaseResult {
+    let names = SideNames { ours: Some("main".into()), theirs: Some("regional/de".into()) };
+    let marked = Marked::new(document, &names);
+    let text = marked.text();
+    let whole = Document::new(document.clone()).unwrap();
+    prop_assert_eq!(marked.read(text).unwrap().as_ref(), Some(&whole), "{}", text);
+    // Other systems end lines otherwise, and editors leave spaces.
+    let other = text.replace('\n', " \r\n");
+    prop_assert_eq!(marked.read(&other).unwrap().as_ref(), Some(&whole), "{}", text);
+
+    let conflicts: Vec<_> = document.conflicts().into_iter().map(|(path, _)| path).collect();
+    for choice in [Choice::Ours, Choice::Base, Choice::Theirs] {
+        // In the order of the text, an order stands behind the items of its list, as in this one.
+        for many in [1, conflicts.len()] {
+            let settle = |settled: Option<Value>, path: &_| -> Result<_, MergeError> {
+                settled.map_or(Ok(None), |it| resolve_document(&it, path, &choice))
+            };
+            let begin = Ok(Some(document.clone()));
+            let settled = conflicts
+                .iter()
+                .take(many)
+                .fold(begin, |done, path| done.and_then(|done| settle(done, path)));
+            let Ok(settled) = settled else { continue };
+            let taken = take(text, &choice, many);
+            let read = marked.read(&taken);
+            prop_assert!(read.is_ok(), "{:?} of {}\n{}\n{:?}", choice, text, taken, read);
+            let read = read.unwrap().map(Document::into_value);
+            prop_assert_eq!(read, settled, "{:?} of {}", choice, text);
+        }
+    }
+
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| mark(line).is_some()) {
+        let left = lines.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, line)| *line);
+        let left = left.collect::<Vec<_>>().join("\n");
+        let half = marked.read(&left);
+        let told = matches!(half, Err(MergeError::HalfSettled { line, .. })
+            if left.lines().nth(line - 1).is_some_and(|line| mark(line).is_some()));
+        prop_assert!(told, "without {}: {:?}", line, half);
+    }
+    Ok(())
+}
