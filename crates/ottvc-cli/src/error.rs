@@ -40,6 +40,9 @@ pub(crate) enum CliError {
     NoEditor,
     #[error("the editor `{command}` failed: {why}")]
     Editor { command: String, why: String },
+    /// Something failed after a person had typed a text, which is in this file.
+    #[error("{source}")]
+    Kept { path: PathBuf, source: Box<CliError> },
     #[error("cannot write `{}`", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("cannot write the output")]
@@ -64,6 +67,7 @@ impl CliError {
             Self::Config { .. } => "config.io",
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
+            Self::Kept { source, .. } => source.code(),
             Self::File { .. } | Self::Output(_) => "output.failed",
         }
     }

@@ -9,6 +9,7 @@ use ottvc_object::value::{Value, value_to_json};
 use ottvc_object::{CommitId, Entry, TreeId};
 use serde::Serialize;
 
+use crate::changes::Change;
 use crate::nodes::Batch;
 use crate::record::Draft;
 use crate::resolving::ConflictRow;
@@ -29,6 +30,8 @@ pub struct MergeRequest {
     pub allow_conflicts: bool,
     /// Merge histories that share no commit, over an empty base.
     pub allow_unrelated: bool,
+    /// In how many paths to describe what the merge changes.
+    pub shown_paths: u64,
 }
 
 /// What a merge came to.
@@ -48,6 +51,9 @@ pub struct MergeReport {
     pub up_to_date: bool,
     /// Paths that the merge changes in ours.
     pub changed: u64,
+    /// What it changes in the first of them, as many as were asked for; for people.
+    #[serde(skip)]
+    pub changes: Vec<Change>,
     /// What nobody could decide.
     pub conflicts: Vec<ConflictRow>,
     /// What rules decided.
@@ -138,6 +144,7 @@ impl Repo {
             commit: None,
             up_to_date: plan.bases == [theirs],
             changed: 0,
+            changes: Vec::new(),
             conflicts: Vec::new(),
             decisions: Vec::new(),
         };
@@ -166,10 +173,15 @@ impl Repo {
         report.clean = places.is_empty();
         report.conflicts = self.conflict_rows(&batch, merged.tree, &places)?;
         report.decisions = merged.decisions;
-        ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |_| {
+        let mut first = Vec::new();
+        ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |change| {
             report.changed += 1;
-            Ok(())
+            if report.changed <= request.shown_paths {
+                first.push(change);
+            }
+            Ok::<(), RepoError>(())
         })?;
+        report.changes = self.describe_new(&batch, first)?;
         if request.dry_run {
             return Ok(report);
         }

@@ -1,0 +1,308 @@
+//! How conflicts look to people: what the base and each side have, by the names of the editions, and how
+//! to settle it.
+
+use ottvc_merge::SideNames;
+use ottvc_object::value::Value;
+use ottvc_repo::resolving::ConflictRow;
+use serde_json::Value as Json;
+
+use crate::fields;
+use crate::screen::{Screen, changed_text, columns, shortened};
+use crate::show::{self, DIM, TITLE, WARN, paint};
+
+/// How far below its heading something stands.
+const STEP: usize = 2;
+
+/// How a conflict is settled.
+pub(crate) struct Settling {
+    /// The command.
+    pub(crate) command: String,
+    /// What else it takes.
+    pub(crate) or: &'static str,
+}
+
+/// Returns the lines for conflicts, one block for each document or file.
+pub(crate) fn lines(
+    rows: &[ConflictRow],
+    names: &SideNames,
+    settling: &dyn Fn(&ConflictRow) -> Option<Settling>,
+    screen: &Screen,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut document: Option<&str> = None;
+    for row in rows {
+        let kind = paint(DIM, kind_words(row.kind));
+        let indent = match &row.field {
+            None => {
+                document = None;
+                lines.push(format!("{}  {kind}", paint(WARN, show::plain(&row.path))));
+                2 * STEP
+            }
+            Some(field) => {
+                if document != Some(&row.path) {
+                    document = Some(&row.path);
+                    lines.push(paint(TITLE, show::plain(&row.path)));
+                }
+                let field = show::plain(field);
+                let taken = STEP + columns(&field) + 2 + columns(kind_words(row.kind));
+                let field = format!("{:STEP$}{}", "", paint(WARN, field));
+                if taken <= screen.width {
+                    lines.push(format!("{field}  {kind}"));
+                } else {
+                    lines.extend([field, format!("{:1$}{kind}", "", 2 * STEP)]);
+                }
+                2 * STEP
+            }
+        };
+        side_lines(&mut lines, row, names, indent, screen);
+        if !row.places.is_empty() {
+            lines.push(format!("{:indent$}renamed to {}", "", row.places.join(", ")));
+        }
+        if !row.terms.is_empty() {
+            let sides = row.terms.len().div_ceil(2);
+            lines.push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
+        }
+        if let Some(Settling { command, or }) = settling(row) {
+            let one = format!("settle: {command}  ({or})");
+            if indent + columns(&one) <= screen.width {
+                let (settle, or) = (paint(TITLE, "settle:"), paint(DIM, format!("({or})")));
+                lines.push(format!("{:indent$}{settle} {command}  {or}", ""));
+            } else {
+                // A command is to be copied, so it is never cut.
+                let or = shortened(&format!("({or})"), screen.room(indent + STEP));
+                lines.push(format!("{:indent$}{}", "", paint(TITLE, "settle:")));
+                lines.push(format!("{:1$}{command}", "", indent + STEP));
+                lines.push(format!("{:1$}{2}", "", indent + STEP, paint(DIM, or)));
+            }
+        }
+    }
+    lines
+}
+
+/// One line for each conflict of one document.
+pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> {
+    let line = |row: &ConflictRow| {
+        let side = |name: &str, value: &Json| match held(row, name, value) {
+            Held::Nothing => format!("{name} nothing"),
+            Held::Dispute => format!("{name} in conflict itself"),
+            Held::Value(value) => format!("{name} {}", in_words(row, &value)),
+        };
+        let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
+        let sides: Vec<String> = sides.iter().map(|(name, value)| side(name, value)).collect();
+        let field = show::plain(row.field.as_deref().unwrap_or("/"));
+        let told = format!("{field}  {}: {}", kind_words(row.kind), sides.join(", "));
+        format!("{} {}", paint(WARN, "conflict:"), shortened(&told, screen.room(10)))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What a side or the base has.
+enum Held {
+    Nothing,
+    /// A conflict of its own.
+    Dispute,
+    Value(Value),
+}
+
+fn held(row: &ConflictRow, side: &str, value: &Json) -> Held {
+    match value {
+        _ if row.absent.contains(&side) => Held::Nothing,
+        Json::Object(object) if object.get("$conflict").is_some_and(Json::is_array) => Held::Dispute,
+        value => Held::Value(fields::of_json(value)),
+    }
+}
+
+/// A value on one line; an order by its keys.
+fn in_words(row: &ConflictRow, value: &Value) -> String {
+    let order = if row.kind == "order" { fields::order_words(value) } else { None };
+    order.unwrap_or_else(|| fields::value(value))
+}
+
+fn side_lines(
+    lines: &mut Vec<String>,
+    row: &ConflictRow,
+    names: &SideNames,
+    indent: usize,
+    screen: &Screen,
+) {
+    let named = |side: &str, name: &Option<String>| match name {
+        Some(name) => format!("{side} ({})", show::plain(name)),
+        None => side.to_owned(),
+    };
+    let labels =
+        ["base".to_owned(), named("ours", &names.ours), named("theirs", &names.theirs)];
+    let widest = labels.iter().map(|label| columns(label)).max().unwrap_or(0);
+    let base = held(row, "base", &row.base);
+    let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
+    for (label, (side, value)) in labels.iter().zip(sides) {
+        let name = paint(TITLE, label);
+        let mut beside = |shown: String, style| {
+            let pad = widest.saturating_sub(columns(label)) + 2;
+            let room = screen.room(indent + widest + 2);
+            if columns(&shown) <= room {
+                return lines.push(format!("{:indent$}{name}{:pad$}{}", "", "", paint(style, shown)));
+            }
+            let shown = shortened(&shown, screen.room(indent + STEP));
+            lines.push(format!("{:indent$}{name}", ""));
+            lines.push(format!("{:1$}{2}", "", indent + STEP, paint(style, shown)));
+        };
+        let plain = anstyle::Style::new();
+        if row.field.is_none() {
+            match row.absent.contains(&side) {
+                true => beside("nothing".into(), DIM),
+                false => beside(entry(value), plain),
+            }
+            continue;
+        }
+        let value = match held(row, side, value) {
+            Held::Nothing => {
+                beside("nothing".into(), DIM);
+                continue;
+            }
+            Held::Dispute => {
+                beside("in conflict itself; --json shows it".into(), DIM);
+                continue;
+            }
+            Held::Value(value) => value,
+        };
+        let below = match &base {
+            Held::Value(base) if side != "base" && row.kind != "order" => {
+                against_base(base, &value, indent + STEP, screen)
+            }
+            _ => None,
+        };
+        match below {
+            Some(below) => {
+                lines.push(format!("{:indent$}{name}", ""));
+                lines.extend(below);
+            }
+            None => beside(in_words(row, &value), plain),
+        }
+    }
+}
+
+/// What a side made of the base, where that is told better than the whole.
+fn against_base(base: &Value, side: &Value, indent: usize, screen: &Screen) -> Option<Vec<String>> {
+    if base == side {
+        return None;
+    }
+    if let Some(changes) = fields::beside_base(base, side) {
+        return Some(fields::lines(&changes, indent, screen));
+    }
+    let short = columns(&fields::value(side)) <= screen.room(indent) / 2;
+    let runs = if short { None } else { fields::runs(base, side) }?;
+    let laid = changed_text(&runs, screen.room(indent), screen);
+    Some(laid.iter().map(|line| format!("{:indent$}{line}", "")).collect())
+}
+
+/// A side that is a whole file.
+fn entry(value: &Json) -> String {
+    let text = |member: &str| value.get(member).and_then(Json::as_str).unwrap_or_default();
+    let size = value.get("size").and_then(Json::as_u64);
+    match size {
+        Some(size) => {
+            format!("{}, {}, {}", text("kind"), show::size(size), show::short(text("id")))
+        }
+        None => show::value(value),
+    }
+}
+
+/// Why there is a conflict, for people.
+pub(crate) fn kind_words(kind: &str) -> &str {
+    match kind {
+        "edit_edit" => "changed on both sides",
+        "add_add" => "added on both sides",
+        "delete_edit" => "removed on one side, changed on the other",
+        "type" => "made different kinds of thing",
+        "order" => "put in different orders",
+        "contested_base" => "the common base is itself in conflict",
+        "rename_rename" => "renamed differently",
+        "collision" => "different things in one place",
+        "invariant" => "together they break a rule among fields",
+        "invalid" => "together they break the schema",
+        "hook" => "a function of the schema failed",
+        "schema" => "under different schemas",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottvc_merge::{MergeOptions, merge_values};
+    use ottvc_object::RepoPath;
+    use ottvc_object::conflict::Terms;
+    use ottvc_object::value::{Document, value_to_json};
+
+    use super::*;
+
+    fn rows(ours: &str, base: &str, theirs: &str) -> Vec<ConflictRow> {
+        let doc = |json: &str| Some(Document::from_json(json.as_bytes()).unwrap().into_value());
+        let terms = Terms::three(doc(ours), doc(base), doc(theirs));
+        let file = RepoPath::new("edition.meta.json").unwrap();
+        let merged = merge_values(&terms, &MergeOptions::default(), &file).unwrap();
+        let row = |(field, conflict): (_, &_)| {
+            ConflictRow::of(&file, Some(&field), conflict, &value_to_json)
+        };
+        merged.value.unwrap().conflicts().into_iter().map(row).collect()
+    }
+
+    const BASE: &str = r#"{
+        "rating": "12",
+        "synopsis": {"$text": "A young hero leaves home. She finds a map, and a friend who waited."},
+        "extra": {"a": 1, "b": 2},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p1"}, {"person": "p2"}, {"person": "p3"}]}}
+    }"#;
+    const OURS: &str = r#"{
+        "rating": "18",
+        "synopsis": {"$text": "A young pilot leaves home. She finds a map, and a friend who waited."},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p2"}, {"person": "p1"}, {"person": "p3"}]}}
+    }"#;
+    const THEIRS: &str = r#"{
+        "rating": "16",
+        "synopsis": {"$text": "A young thief leaves home. She finds a map, and a friend who waited."},
+        "extra": {"a": 1, "b": 3},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p1"}, {"person": "p3"}, {"person": "p2"}]}}
+    }"#;
+
+    fn told(width: usize, color: bool) -> String {
+        let names = SideNames { ours: Some("main".into()), theirs: Some("regional/de".into()) };
+        let settling = |row: &ConflictRow| {
+            let place = format!("{}#{}", row.path, row.field.as_ref()?);
+            let command = format!("ottvc resolve {} --take ours", shell_words::quote(&place));
+            Some(Settling { command, or: "or theirs, base, --value JSON" })
+        };
+        let screen = Screen { width, color };
+        lines(&rows(OURS, BASE, THEIRS), &names, &settling, &screen).join("\n")
+    }
+
+    fn seen(width: usize) -> String {
+        let told = anstream::adapter::strip_str(&told(width, false)).to_string();
+        for line in told.lines() {
+            assert!(columns(line) <= width || line.contains("ottvc resolve"), "{line}");
+        }
+        told
+    }
+
+    #[test]
+    fn a_conflict_shows_base_and_sides_and_how_to_settle_it() {
+        insta::assert_snapshot!(seen(40), @"");
+        insta::assert_snapshot!(seen(80), @"");
+        insta::assert_snapshot!(seen(160), @"");
+        insta::assert_snapshot!(told(80, true).replace('\u{1b}', "^"), @"");
+    }
+
+    #[test]
+    fn in_short_each_takes_one_line() {
+        let rows = rows(OURS, BASE, THEIRS);
+        for (width, color) in [(40, false), (80, false), (160, true)] {
+            let lines = short_lines(&rows, &Screen { width, color });
+            assert_eq!(lines.len(), rows.len());
+            for line in lines {
+                let seen = anstream::adapter::strip_str(&line).to_string();
+                assert!(columns(&seen) <= width && !seen.contains('\n'), "{seen}");
+            }
+        }
+        let all = short_lines(&rows, &Screen { width: 160, color: false }).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&all).to_string(), @"");
+    }
+}
