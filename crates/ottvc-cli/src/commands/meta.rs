@@ -286,8 +286,8 @@ fn put(
         });
     }
     let opened = context.open(Need::Write("meta"))?;
-    let now = text_of(&opened.repo.disk_path(path)).ok();
-    if now != edited.before && !read(&opened.repo, path).is_ok_and(|now| now == *document) {
+    let raced = text_of(&opened.repo.disk_path(path)).is_ok_and(|now| Some(now) != edited.before);
+    if raced && !read(&opened.repo, path).is_ok_and(|now| now == *document) {
         return Err(RepoError::LocalChanges { paths: vec![path.to_string()] }.into());
     }
     opened.repo.write_document(path, document)?;
