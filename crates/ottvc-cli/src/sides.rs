@@ -49,7 +49,8 @@ pub(crate) fn lines(
                 if taken <= screen.width {
                     lines.push(format!("{field}  {kind}"));
                 } else {
-                    lines.extend([field, format!("{:1$}{kind}", "", 2 * STEP)]);
+                    let kind = shortened(kind_words(row.kind), screen.room(2 * STEP));
+                    lines.extend([field, format!("{:1$}{2}", "", 2 * STEP, paint(DIM, kind))]);
                 }
                 2 * STEP
             }
@@ -60,7 +61,8 @@ pub(crate) fn lines(
         }
         if !row.terms.is_empty() {
             let sides = row.terms.len().div_ceil(2);
-            lines.push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
+            lines
+                .push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
         }
         if let Some(Settling { command, or }) = settling(row) {
             let one = format!("settle: {command}  ({or})");
@@ -107,7 +109,9 @@ enum Held {
 fn held(row: &ConflictRow, side: &str, value: &Json) -> Held {
     match value {
         _ if row.absent.contains(&side) => Held::Nothing,
-        Json::Object(object) if object.get("$conflict").is_some_and(Json::is_array) => Held::Dispute,
+        Json::Object(object) if object.get("$conflict").is_some_and(Json::is_array) => {
+            Held::Dispute
+        }
         value => Held::Value(fields::of_json(value)),
     }
 }
@@ -129,8 +133,7 @@ fn side_lines(
         Some(name) => format!("{side} ({})", show::plain(name)),
         None => side.to_owned(),
     };
-    let labels =
-        ["base".to_owned(), named("ours", &names.ours), named("theirs", &names.theirs)];
+    let labels = ["base".to_owned(), named("ours", &names.ours), named("theirs", &names.theirs)];
     let widest = labels.iter().map(|label| columns(label)).max().unwrap_or(0);
     let base = held(row, "base", &row.base);
     let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
@@ -140,7 +143,12 @@ fn side_lines(
             let pad = widest.saturating_sub(columns(label)) + 2;
             let room = screen.room(indent + widest + 2);
             if columns(&shown) <= room {
-                return lines.push(format!("{:indent$}{name}{:pad$}{}", "", "", paint(style, shown)));
+                return lines.push(format!(
+                    "{:indent$}{name}{:pad$}{}",
+                    "",
+                    "",
+                    paint(style, shown)
+                ));
             }
             let shown = shortened(&shown, screen.room(indent + STEP));
             lines.push(format!("{:indent$}{name}", ""));
@@ -303,6 +311,11 @@ mod tests {
             }
         }
         let all = short_lines(&rows, &Screen { width: 160, color: false }).join("\n");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&all).to_string(), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&all).to_string(), @r#"
+        conflict: /cast/$order  put in different orders: base p1, p2, p3, ours p2, p1, p3, theirs p1, p3, p2
+        conflict: /extra  removed on one side, changed on the other: base {a: 1, b: 2}, ours nothing, theirs {a: 1, b: 3}
+        conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
+        conflict: /synopsis  changed on both sides: base "A young hero leaves home. She finds a map, and a friend who waited.", ours "A young pilot le… (264 characters)
+        "#);
     }
 }

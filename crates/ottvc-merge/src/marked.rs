@@ -162,7 +162,8 @@ fn hold_orders(json: &mut Json) {
                     { "side": "base", "absent": true },
                     { "side": "theirs", "absent": true },
                 ]);
-                let body = json!({ "kind": "order", "path": "/", "policy": CHOSEN, "terms": terms });
+                let body =
+                    json!({ "kind": "order", "path": "/", "policy": CHOSEN, "terms": terms });
                 *order = json!({ "$conflict": body });
             }
             object.values_mut().for_each(hold_orders);

@@ -65,11 +65,35 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
 
 /// What EIDR calls the classes of edits. It adds to them, and other words are fine, too.
 const EDIT_CLASSES: &[&str] = &[
-    "Original", "Unrated", "Censored", "Sanitized", "Extended", "Shortened", "Director's Cut",
-    "Colorized", "Restored", "Anniversary", "Rereleased", "Creative", "Technical",
-    "Alternate Ending", "Recap", "Product Placement", "Dialog", "Music", "Sound Effects", "Credits",
-    "Dubbing Credits", "Logos", "Overture", "Intermission", "Exit", "Content Break",
-    "Interactive Platform", "Promotional", "Regionalized",
+    "Original",
+    "Unrated",
+    "Censored",
+    "Sanitized",
+    "Extended",
+    "Shortened",
+    "Director's Cut",
+    "Colorized",
+    "Restored",
+    "Anniversary",
+    "Rereleased",
+    "Creative",
+    "Technical",
+    "Alternate Ending",
+    "Recap",
+    "Product Placement",
+    "Dialog",
+    "Music",
+    "Sound Effects",
+    "Credits",
+    "Dubbing Credits",
+    "Logos",
+    "Overture",
+    "Intermission",
+    "Exit",
+    "Content Break",
+    "Interactive Platform",
+    "Promotional",
+    "Regionalized",
 ];
 
 /// What to say of a class that EIDR has no word for, nor a longer one that begins so.
@@ -95,7 +119,9 @@ fn unusual_class(class: &str) -> Option<String> {
         near => near.iter().take(3).copied().collect::<Vec<_>>().join(", "),
     };
     let class = show::plain(class);
-    Some(format!("note: EIDR has no edit class `{class}`, which is kept all the same; it has {near}"))
+    Some(format!(
+        "note: EIDR has no edit class `{class}`, which is kept all the same; it has {near}"
+    ))
 }
 
 /// List tags; with NAME, make one. A tag stays where it is.
@@ -239,7 +265,8 @@ mod tests {
         for known in ["director", "Director's Cut", "regional", "promo", "CENSORED"] {
             assert_eq!(unusual_class(known), None, "{known}");
         }
-        let near = |class| unusual_class(class).unwrap().split("it has ").last().unwrap().to_owned();
+        let near =
+            |class| unusual_class(class).unwrap().split("it has ").last().unwrap().to_owned();
         assert_eq!(near("directr"), "Director's Cut");
         assert_eq!(near("restord"), "Restored");
         assert!(near("bogus").starts_with("Original, Unrated"));

@@ -84,11 +84,9 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Merge) -> Result<Exit,
         let progress = context.progress();
         opened.repo.merge(&rev, &request, &progress)?
     };
-    context.answer(out, &report, |out| {
-        match context.quiet && report.clean {
-            true => Ok(()),
-            false => print(out, &opened, &rev, &report, args.dry_run),
-        }
+    context.answer(out, &report, |out| match context.quiet && report.clean {
+        true => Ok(()),
+        false => print(out, &opened, &rev, &report, args.dry_run),
     })?;
     let settled = report.clean || (report.commit.is_some() && args.allow_conflicts);
     Ok(if settled { Exit::Ok } else { Exit::Conflicts })
@@ -162,9 +160,11 @@ fn print(
         return Ok(());
     }
     out.line("")?;
-    let by_hand = report.conflicts.iter().find(|row| row.field.is_some()).map(|row| {
-        format!(" (ottvc meta edit {} does it by hand)", quoted(&row.path))
-    });
+    let by_hand = report
+        .conflicts
+        .iter()
+        .find(|row| row.field.is_some())
+        .map(|row| format!(" (ottvc meta edit {} does it by hand)", quoted(&row.path)));
     let by_hand = by_hand.unwrap_or_default();
     let end = match &report.commit {
         None => "ottvc commit, or ottvc merge --abort",

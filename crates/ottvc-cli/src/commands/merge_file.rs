@@ -1,6 +1,6 @@
 //! `merge-file`: merges three metadata documents given as files; needs no repository.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,7 +120,9 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
             context.note(&line);
         }
         if !clean && schema.is_none() {
-            context.note("hint: a schema may settle more: --schema ott.edition/1, or a file of your own");
+            context.note(
+                "hint: a schema may settle more: --schema ott.edition/1, or a file of your own",
+            );
         }
         match text.trim_end() {
             text if args.output.is_some() || text.is_empty() => Ok(()),
@@ -208,7 +210,8 @@ fn decision(decision: &Decision, show: &dyn Fn(&FieldPath, &Value) -> Json) -> J
     let shown = |term: Option<&Option<Value>>| {
         term.and_then(Option::as_ref).map_or(Json::Null, |value| show(&decision.path, value))
     };
-    (row.ours, row.base, row.theirs) = (shown(terms.first()), shown(terms.get(1)), shown(terms.last()));
+    (row.ours, row.base, row.theirs) =
+        (shown(terms.first()), shown(terms.get(1)), shown(terms.last()));
     without_path(json!(row))
 }
 

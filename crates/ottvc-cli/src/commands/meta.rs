@@ -250,9 +250,7 @@ fn edit(
         };
         let document = before.as_ref().and_then(|text| Document::from_json(text.as_bytes()).ok());
         let marked = match document.filter(|document| document.value().has_conflict()) {
-            Some(document) => {
-                Some(Marked::new(document.value(), &side_names(&opened, None)?))
-            }
+            Some(document) => Some(Marked::new(document.value(), &side_names(&opened, None)?)),
             None => None,
         };
         (Edited { path, before, marked }, opened.config)
@@ -339,7 +337,8 @@ fn ask_again(text: &str, error: &CliError) -> bool {
     use std::io::Write;
     let line = match error {
         CliError::Repo(RepoError::BadDocument {
-            source: ObjectError::BadJson { line, .. }, ..
+            source: ObjectError::BadJson { line, .. },
+            ..
         })
         | CliError::Repo(RepoError::Merge(MergeError::HalfSettled { line, .. })) => Some(*line),
         _ => None,

@@ -80,7 +80,10 @@ impl Writer<'_> {
             Value::Array(elements) => {
                 self.push(depth, format!("{prefix}["));
                 let elements = (0..).zip(elements);
-                self.below(depth + 1, elements.map(|(n, it)| (Segment::Index(n), Place::Whole, it)));
+                self.below(
+                    depth + 1,
+                    elements.map(|(n, it)| (Segment::Index(n), Place::Whole, it)),
+                );
                 self.push(depth, format!("]{comma}"));
             }
             Value::Map(map) => {

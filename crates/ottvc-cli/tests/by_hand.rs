@@ -1,0 +1,273 @@
+//! What people read of documents and conflicts on a terminal, and settling conflicts in an editor.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use common::{Lab, OTTVC, Ran};
+use serde_json::json;
+
+/// Puts an editor beside the working copy: a shell script that is handed the file.
+fn editor(lab: &Lab, script: &str) -> String {
+    let path = lab.beside.join("editor");
+    std::io::Write::write_all(
+        &mut std::fs::File::create(&path).unwrap(),
+        format!("#!/bin/sh\n{script}\n").as_bytes(),
+    )
+    .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn edit(lab: &Lab, script: &str, line: &str) -> Ran {
+    let editor = editor(lab, script);
+    lab.command(line).env("EDITOR", editor).output().unwrap().into()
+}
+
+/// The file that an error says what was typed is kept in.
+fn kept(ran: &Ran) -> PathBuf {
+    let hint = ran.err.lines().find(|line| line.starts_with("hint:")).unwrap();
+    let path = hint.split("--from ").nth(1).unwrap().split('`').next().unwrap();
+    PathBuf::from(path)
+}
+
+/// Two editions that disagree about a rating and a synopsis, in the middle of their merge.
+fn disputed() -> Lab {
+    let lab = Lab::film();
+    let synopsis =
+        |who: &str| format!("A young {who} leaves home. She finds a map, and on it a star.");
+    let set = |rating: &str, who: &str| {
+        format!(
+            "meta set edition.meta.json '/rating=\"{rating}\"' '/synopsis=\"{}\"'",
+            synopsis(who)
+        )
+    };
+    lab.ok(&set("12", "hero"));
+    lab.ok("commit -m Synopsis");
+    lab.ok("switch -c regional/de");
+    lab.ok(&set("16", "thief"));
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.ok(&set("18", "pilot"));
+    lab.ok("commit -m Pilot");
+    assert_eq!(lab.run("merge regional/de").status, 4);
+    lab
+}
+
+#[test]
+fn conflicts_are_shown_between_marks_and_settled_by_what_is_left() {
+    let lab = disputed();
+    let before = lab.read("edition.meta.json");
+    let shown = lab.beside.join("shown");
+    let look = format!("cp \"$1\" '{}'", shown.display());
+    insta::assert_snapshot!(edit(&lab, &look, "meta edit edition.meta.json"), @"");
+    insta::assert_snapshot!(std::fs::read_to_string(&shown).unwrap(), @"");
+    assert_eq!(lab.read("edition.meta.json"), before, "looking changes nothing");
+
+    // Theirs of one, the other left alone.
+    let theirs = "sed -i -e '/^<<<<<<<.*rating$/,/^=======$/d' -e '/^>>>>>>>.*rating$/d' \"$1\"";
+    insta::assert_snapshot!(edit(&lab, theirs, "meta edit edition.meta.json"), @"");
+    assert_eq!(lab.json("conflicts").1["conflicts"].as_array().unwrap().len(), 1);
+    let both = "sed -i -e '/^[<|].*/d' -e '/^=======/,/^>>>>>>>/d' -e '/hero/d' -e '/pilot/s/pilot/ghost/' \"$1\"";
+    insta::assert_snapshot!(edit(&lab, both, "meta edit edition.meta.json"), @"");
+    lab.ok("commit -q");
+    let document = lab.json("meta get main").1["value"].clone();
+    assert_eq!(document["rating"], "16");
+    assert_eq!(
+        document["synopsis"],
+        "A young ghost leaves home. She finds a map, and on it a star."
+    );
+}
+
+#[test]
+fn what_was_typed_is_never_lost() {
+    let lab = disputed();
+    let before = lab.read("edition.meta.json");
+    let half = "sed -i -e '/^=======$/d' -e 's/Northern/Southern/' \"$1\"";
+    let ran = edit(&lab, half, "meta edit edition.meta.json");
+    assert_eq!(ran.status, 1);
+    let first = kept(&ran);
+    insta::with_settings!({filters => vec![(r"--from \S+`", "--from FILE`")]}, {
+        insta::assert_snapshot!(ran, @"");
+    });
+    assert!(std::fs::read_to_string(&first).unwrap().contains("Southern"));
+    assert_eq!(lab.read("edition.meta.json"), before);
+
+    // It goes on from there; what is no JSON is kept as well, and told of to programs.
+    let again = format!("meta edit edition.meta.json --from '{}'", first.display());
+    let ran = edit(&lab, "echo '{\"title\": ' > \"$1\"", &format!("{again} --json"));
+    let problem: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    common::assert_problem(&problem, 1, "document.bad_json");
+    let second = PathBuf::from(problem["kept"].as_str().unwrap());
+    assert_eq!(std::fs::read_to_string(&second).unwrap(), "{\"title\": \n");
+    let take = "sed -i -e '/^<<<<<<</d' -e '/^|||||||/,/^>>>>>>>/d' \"$1\"";
+    let ran = edit(&lab, take, &again);
+    assert_eq!(ran.status, 0, "{ran}");
+    assert!(lab.read("edition.meta.json").contains("Southern"));
+    assert_eq!(lab.json("conflicts").1, json!({ "conflicts": [] }));
+
+    // An editor that fails after it has saved, and a file that somebody else changed meanwhile.
+    let fails = edit(&lab, "echo '{\"a\": 1}' > \"$1\"; exit 3", "meta edit edition.meta.json");
+    assert_eq!(
+        (fails.status, std::fs::read_to_string(kept(&fails)).unwrap().as_str()),
+        (1, "{\"a\": 1}\n")
+    );
+    let race = format!(
+        "echo '{{\"a\": 1}}' > \"$1\"; echo '{{}}' > '{}'",
+        lab.work.join("edition.meta.json").display()
+    );
+    let raced = edit(&lab, &race, "meta edit edition.meta.json");
+    assert_eq!(
+        (raced.status, std::fs::read_to_string(kept(&raced)).unwrap().as_str()),
+        (6, "{\"a\": 1}\n")
+    );
+    assert_eq!(lab.read("edition.meta.json"), "{}\n");
+    for file in [first, second, kept(&fails), kept(&raced)] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn the_width_of_the_terminal_is_kept_to() {
+    let lab = disputed();
+    let at = |columns: &str, line: &str| -> Ran {
+        lab.command(line).env("COLUMNS", columns).output().unwrap().into()
+    };
+    insta::assert_snapshot!(at("40", "conflicts"), @"");
+    insta::assert_snapshot!(at("160", "conflicts"), @"");
+    insta::assert_snapshot!(at("60", "diff main~1 main"), @"");
+    let coloured = at("60", "diff main~1 main --color always").out;
+    assert!(
+        !coloured.contains("{+") && coloured.contains("\u{1b}[32mpilot\u{1b}[0m"),
+        "{coloured}"
+    );
+}
+
+#[test]
+fn commands_name_the_path_from_where_the_user_is() {
+    let lab = Lab::repo();
+    lab.write("cuts/it's #1.meta.json", r#"{"rating": "12"}"#);
+    lab.ok("add .");
+    lab.ok("commit -m One");
+    lab.ok("branch de");
+    lab.write("cuts/it's #1.meta.json", r#"{"rating": "18"}"#);
+    lab.ok("commit -a -m Main");
+    lab.ok("switch de");
+    lab.write("cuts/it's #1.meta.json", r#"{"rating": "16"}"#);
+    lab.ok("commit -a -m German");
+    let merge = lab.run("merge main");
+    insta::assert_snapshot!(merge, @"");
+    // Each command works as it is printed.
+    let inside = lab.run("-C cuts conflicts").out;
+    let command = inside.lines().find_map(|line| line.trim().strip_prefix("settle: ")).unwrap();
+    let command = command.split("  (").next().unwrap().strip_prefix("ottvc ").unwrap();
+    assert_eq!(lab.run(&format!("-C cuts {command}")).status, 0, "{command}");
+    assert_eq!(lab.json("conflicts").1, json!({ "conflicts": [] }));
+}
+
+#[test]
+fn merge_file_serves_other_programs() {
+    let lab = Lab::new();
+    lab.write(
+        "base.json",
+        r#"{"synopses": {"long": {"en": "A hero leaves."}}, "rating": "12", "plays": 1}"#,
+    );
+    lab.write(
+        "ours.json",
+        r#"{"synopses": {"long": {"en": "A pilot leaves."}}, "rating": "18", "plays": 2}"#,
+    );
+    lab.write(
+        "theirs.json",
+        r#"{"synopses": {"long": {"en": "A thief leaves."}}, "rating": "16", "plays": 1}"#,
+    );
+    let merge = "merge-file base.json ours.json theirs.json --schema ott.edition/1";
+    let (status, answer) = lab.json(merge);
+    assert_eq!(status, 4);
+    let rows = answer["conflicts"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        let field = row["field"].as_str().unwrap().replace('@', "");
+        assert_eq!(
+            row["id"],
+            answer["merged"].pointer(&field).unwrap()["$conflict"]["id"],
+            "{field}"
+        );
+    }
+    // As the document has them: prose is no tagged text.
+    let told = |answer: &serde_json::Value, member: &str| {
+        let rows = answer[member].as_array().unwrap();
+        rows.iter().map(|row| row["ours"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&answer, "conflicts"), [json!("18"), json!("A pilot leaves.")]);
+    let ruled = lab.json(&format!("{merge} --rule '/**=theirs'")).1;
+    assert_eq!(told(&ruled, "decisions"), [json!("18"), json!("A pilot leaves.")]);
+
+    let ran = lab.run(&format!("{merge} --output ours.json"));
+    insta::assert_snapshot!(ran, @"");
+    let written: serde_json::Value = serde_json::from_str(&lab.read("ours.json")).unwrap();
+    assert_eq!(written, answer["merged"]);
+    // A file that is no JSON stays as it is, and so does the output.
+    lab.write("ours.json", "{");
+    assert_eq!(lab.run(&format!("{merge} -o ours.json")).status, 1);
+    assert_eq!(lab.read("ours.json"), "{");
+    assert_eq!(lab.run("merge-file base.json base.json theirs.json -o no/such/folder").status, 1);
+}
+
+#[test]
+fn git_merges_documents_by_field() {
+    let lab = Lab::new();
+    let git = |line: &str| {
+        let mut command = std::process::Command::new("git");
+        command.args(shell_words::split(line).unwrap()).current_dir(&lab.work);
+        command.env("HOME", lab.beside.join("home")).env("GIT_CONFIG_NOSYSTEM", "1");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Ana");
+            command.env(format!("GIT_{who}_EMAIL"), "ana@example.com");
+        }
+        command.output()
+    };
+    if git("--version").is_err() {
+        eprintln!("there is no git, so nothing is tested");
+        return;
+    }
+    let git = |line: &str| {
+        let output = git(line).unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let document = |rating: &str, year: u32| {
+        lab.write("film.meta.json", format!("{{\"rating\": \"{rating}\", \"year\": {year}}}\n"));
+    };
+    git("init -q -b main");
+    git(&format!("config merge.ottvc.driver \"'{OTTVC}' merge-file %O %A %B --output %A\""));
+    lab.write(".gitattributes", "*.meta.json merge=ottvc\n");
+    document("12", 2025);
+    git("add .");
+    git("commit -q -m base");
+    git("switch -q -c de");
+    document("16", 2025);
+    git("commit -q -a -m de");
+    git("switch -q main");
+    document("12", 2026);
+    git("commit -q -a -m main");
+
+    // One line each for git, which would be a conflict there.
+    let (status, err) = git("merge -q -m both de");
+    assert_eq!(status, 0, "{err}");
+    let merged: serde_json::Value = serde_json::from_str(&lab.read("film.meta.json")).unwrap();
+    assert_eq!(merged, json!({ "rating": "16", "year": 2026 }));
+
+    git("switch -q de");
+    document("18", 2025);
+    git("commit -q -a -m 18");
+    git("switch -q main");
+    document("6", 2026);
+    git("commit -q -a -m 6");
+    let (status, err) = git("merge -q -m both de");
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("conflict: /rating"), "{err}");
+    let left: serde_json::Value = serde_json::from_str(&lab.read("film.meta.json")).unwrap();
+    assert_eq!(left["year"], 2026);
+    assert_eq!(left["rating"]["$conflict"]["terms"][0]["value"], "6");
+}
