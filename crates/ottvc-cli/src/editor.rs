@@ -63,7 +63,7 @@ impl Typed {
     /// Leaves the file where it is, for `error` has no use for it; the error then says where that is.
     pub(crate) fn kept(self, error: CliError) -> CliError {
         match self.file.into_temp_path().keep() {
-            Ok(path) => CliError::Kept { path, source: Box::new(error) },
+            Ok(path) => CliError::Kept { path, document: None, source: Box::new(error) },
             Err(_) => error,
         }
     }

@@ -126,9 +126,16 @@ fn hint(error: &CliError) -> Option<String> {
             Some("make room, then run the command again".into())
         }
         CliError::BadInput { .. } => Some("mend the JSON there, then repeat".into()),
-        CliError::Kept { path, .. } => {
-            let path = shell_words::quote(&path.to_string_lossy()).into_owned();
-            Some(format!("what you typed is kept; `--from {path}` opens it again"))
+        CliError::Kept { path, document, .. } => {
+            let path = path.to_string_lossy();
+            let path = shell_words::quote(&path);
+            Some(match document {
+                None => format!("what you typed is kept in {path}"),
+                Some(document) => format!(
+                    "what you typed is kept: `ottvc meta edit {} --from {path}` opens it again",
+                    shell_words::quote(document)
+                ),
+            })
         }
         CliError::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         CliError::Repo(error) => match error {
@@ -196,7 +203,7 @@ fn members(error: &CliError) -> Map<String, Json> {
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),
-        CliError::Kept { path, source } => {
+        CliError::Kept { path, source, .. } => {
             let mut members = self::members(source);
             members.insert("kept".into(), Json::from(path.display().to_string()));
             return members;

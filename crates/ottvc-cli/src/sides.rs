@@ -65,17 +65,23 @@ pub(crate) fn lines(
                 .push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
         }
         if let Some(Settling { command, or }) = settling(row) {
-            let one = format!("settle: {command}  ({or})");
-            if indent + columns(&one) <= screen.width {
-                let (settle, or) = (paint(TITLE, "settle:"), paint(DIM, format!("({or})")));
-                lines.push(format!("{:indent$}{settle} {command}  {or}", ""));
-            } else {
-                // A command is to be copied, so it is never cut.
-                let or = shortened(&format!("({or})"), screen.room(indent + STEP));
-                lines.push(format!("{:indent$}{}", "", paint(TITLE, "settle:")));
-                lines.push(format!("{:1$}{command}", "", indent + STEP));
-                lines.push(format!("{:1$}{2}", "", indent + STEP, paint(DIM, or)));
+            let (settle, taken) = (paint(TITLE, "settle:"), indent + 8 + columns(&command));
+            let or = format!("({or})");
+            if taken + 2 + columns(&or) <= screen.width {
+                lines.push(format!("{:indent$}{settle} {command}  {}", "", paint(DIM, or)));
+                continue;
             }
+            // A command is to be copied, so it is never cut.
+            let mut indent = indent + 8;
+            if taken <= screen.width {
+                lines.push(format!("{:1$}{settle} {command}", "", indent - 8));
+            } else {
+                indent -= 8 - STEP;
+                lines.push(format!("{:1$}{settle}", "", indent - STEP));
+                lines.push(format!("{:indent$}{command}", ""));
+            }
+            let or = shortened(&or, screen.room(indent));
+            lines.push(format!("{:indent$}{}", "", paint(DIM, or)));
         }
     }
     lines
@@ -84,16 +90,20 @@ pub(crate) fn lines(
 /// One line for each conflict of one document.
 pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> {
     let line = |row: &ConflictRow| {
+        let field = show::plain(row.field.as_deref().unwrap_or("/"));
+        let start = format!("{field}  {}: ", kind_words(row.kind));
+        let room = screen.room(10);
+        // Each has a third of what is left, beside its name.
+        let share = (room.saturating_sub(columns(&start)) / 3).saturating_sub(8).max(10);
         let side = |name: &str, value: &Json| match held(row, name, value) {
             Held::Nothing => format!("{name} nothing"),
             Held::Dispute => format!("{name} in conflict itself"),
-            Held::Value(value) => format!("{name} {}", in_words(row, &value)),
+            Held::Value(value) => format!("{name} {}", shortened(&in_words(row, &value), share)),
         };
         let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
         let sides: Vec<String> = sides.iter().map(|(name, value)| side(name, value)).collect();
-        let field = show::plain(row.field.as_deref().unwrap_or("/"));
-        let told = format!("{field}  {}: {}", kind_words(row.kind), sides.join(", "));
-        format!("{} {}", paint(WARN, "conflict:"), shortened(&told, screen.room(10)))
+        let told = format!("{start}{}", sides.join(", "));
+        format!("{} {}", paint(WARN, "conflict:"), shortened(&told, room))
     };
     rows.iter().map(line).collect()
 }
@@ -293,10 +303,138 @@ mod tests {
 
     #[test]
     fn a_conflict_shows_base_and_sides_and_how_to_settle_it() {
-        insta::assert_snapshot!(seen(40), @"");
-        insta::assert_snapshot!(seen(80), @"");
-        insta::assert_snapshot!(seen(160), @"");
-        insta::assert_snapshot!(told(80, true).replace('\u{1b}', "^"), @"");
+        insta::assert_snapshot!(seen(40), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle:
+              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+              (or theirs, base, --value JSON)
+          /extra
+            removed on one side… (41 characters)
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle:
+              ottvc resolve 'edition.meta.json#/extra' --take ours
+              (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle:
+              ottvc resolve 'edition.meta.json#/rating' --take ours
+              (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base
+              "A young hero lea… (69 characters)
+            ours (main)
+              A young [-hero-]{+pilot+} leaves
+              home. …
+            theirs (regional/de)
+              A young [-hero-]{+thief+} leaves
+              home. …
+            settle:
+              ottvc resolve 'edition.meta.json#/synopsis' --take ours
+              (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(seen(80), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle:
+              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+              (or theirs, base, --value JSON)
+          /extra  removed on one side, changed on the other
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle:
+              ottvc resolve 'edition.meta.json#/extra' --take ours
+              (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle:
+              ottvc resolve 'edition.meta.json#/rating' --take ours
+              (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base
+              "A young hero leaves home. She finds a map, and a friend who waited."
+            ours (main)
+              A young [-hero-]{+pilot+} leaves home. She finds a map …
+            theirs (regional/de)
+              A young [-hero-]{+thief+} leaves home. She finds a map …
+            settle:
+              ottvc resolve 'edition.meta.json#/synopsis' --take ours
+              (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(seen(160), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle: ottvc resolve 'edition.meta.json#/cast/$order' --take ours  (or theirs, base, --value JSON)
+          /extra  removed on one side, changed on the other
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle: ottvc resolve 'edition.meta.json#/extra' --take ours  (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle: ottvc resolve 'edition.meta.json#/rating' --take ours  (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base                  "A young hero leaves home. She finds a map, and a friend who waited."
+            ours (main)           "A young pilot leaves home. She finds a map, and a friend who waited."
+            theirs (regional/de)  "A young thief leaves home. She finds a map, and a friend who waited."
+            settle: ottvc resolve 'edition.meta.json#/synopsis' --take ours  (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(told(80, true).replace('\u{1b}', "^"), @r#"
+        ^[1medition.meta.json^[0m
+          ^[1m^[33m/cast/$order^[0m  ^[2mput in different orders^[0m
+            ^[1mbase^[0m                  p1, p2, p3
+            ^[1mours (main)^[0m           p2, p1, p3
+            ^[1mtheirs (regional/de)^[0m  p1, p3, p2
+            ^[1msettle:^[0m
+              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+              ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/extra^[0m  ^[2mremoved on one side, changed on the other^[0m
+            ^[1mbase^[0m                  {a: 1, b: 2}
+            ^[1mours (main)^[0m           ^[2mnothing^[0m
+            ^[1mtheirs (regional/de)^[0m
+              /b  ^[1m^[31m2^[0m -> ^[32m3^[0m
+            ^[1msettle:^[0m
+              ottvc resolve 'edition.meta.json#/extra' --take ours
+              ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/rating^[0m  ^[2mchanged on both sides^[0m
+            ^[1mbase^[0m                  "12"
+            ^[1mours (main)^[0m           "18"
+            ^[1mtheirs (regional/de)^[0m  "16"
+            ^[1msettle:^[0m
+              ottvc resolve 'edition.meta.json#/rating' --take ours
+              ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/synopsis^[0m  ^[2mchanged on both sides^[0m
+            ^[1mbase^[0m
+              "A young hero leaves home. She finds a map, and a friend who waited."
+            ^[1mours (main)^[0m
+              A young ^[1m^[31mhero^[0m^[32mpilot^[0m leaves home. She finds a map …
+            ^[1mtheirs (regional/de)^[0m
+              A young ^[1m^[31mhero^[0m^[32mthief^[0m leaves home. She finds a map …
+            ^[1msettle:^[0m
+              ottvc resolve 'edition.meta.json#/synopsis' --take ours
+              ^[2m(or theirs, base, --value JSON)^[0m
+        "#);
     }
 
     #[test]

@@ -416,7 +416,7 @@ fn absorption(world: &World, engine: Engine) -> TestCaseResult {
 
 /// Leaving a side's lines in the text of a document is taking that side; also for groups and renames.
 fn settled_by_lines(world: &World, engine: Engine) -> TestCaseResult {
-    for terms in [&world.clean, &world.disputed(engine, &[])] {
+    for terms in [world.clean.clone(), world.disputed(engine, &[])] {
         if let Some(document) = three(engine, &terms[0], &terms[1], &terms[2]).value {
             marked::settles_by_lines(&document)?;
         }

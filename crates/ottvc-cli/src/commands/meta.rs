@@ -259,9 +259,11 @@ fn edit(
         Some(from) => text_of(&context.folder.join(from))?,
         None => edited.text().to_owned(),
     };
-    let (document, typed) = edit_until_valid(&config, &edited, begin)?;
-    // Later, too, nothing that was typed is lost.
-    put(context, out, &edited, &document, &typed.text).map_err(|error| typed.kept(error))
+    let done = edit_until_valid(&config, &edited, begin).and_then(|(document, typed)| {
+        // Later, too, nothing that was typed is lost.
+        put(context, out, &edited, &document, &typed.text).map_err(|error| typed.kept(error))
+    });
+    done.map_err(|error| error.of_document(given))
 }
 
 /// Puts what the editor left into the working copy.
