@@ -91,10 +91,12 @@ pub(crate) fn lines(
 pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> {
     let line = |row: &ConflictRow| {
         let field = show::plain(row.field.as_deref().unwrap_or("/"));
-        let start = format!("{field}  {}: ", kind_words(row.kind));
         let room = screen.room(10);
-        // Each has a third of what is left, beside its name.
-        let share = (room.saturating_sub(columns(&start)) / 3).saturating_sub(8).max(10);
+        // Each has a third of what is left, beside its name; what they have comes before why they differ.
+        let share = |start: &str| (room.saturating_sub(columns(start)) / 3).saturating_sub(8);
+        let start = format!("{field}  {}: ", kind_words(row.kind));
+        let start = if share(&start) < 10 { format!("{field}: ") } else { start };
+        let share = share(&start).max(10);
         let side = |name: &str, value: &Json| match held(row, name, value) {
             Held::Nothing => format!("{name} nothing"),
             Held::Dispute => format!("{name} in conflict itself"),
@@ -347,24 +349,21 @@ mod tests {
             base                  p1, p2, p3
             ours (main)           p2, p1, p3
             theirs (regional/de)  p1, p3, p2
-            settle:
-              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
-              (or theirs, base, --value JSON)
+            settle: ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+                    (or theirs, base, --value JSON)
           /extra  removed on one side, changed on the other
             base                  {a: 1, b: 2}
             ours (main)           nothing
             theirs (regional/de)
               /b  2 -> 3
-            settle:
-              ottvc resolve 'edition.meta.json#/extra' --take ours
-              (or theirs, base, --value JSON)
+            settle: ottvc resolve 'edition.meta.json#/extra' --take ours
+                    (or theirs, base, --value JSON)
           /rating  changed on both sides
             base                  "12"
             ours (main)           "18"
             theirs (regional/de)  "16"
-            settle:
-              ottvc resolve 'edition.meta.json#/rating' --take ours
-              (or theirs, base, --value JSON)
+            settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                    (or theirs, base, --value JSON)
           /synopsis  changed on both sides
             base
               "A young hero leaves home. She finds a map, and a friend who waited."
@@ -372,9 +371,8 @@ mod tests {
               A young [-hero-]{+pilot+} leaves home. She finds a map …
             theirs (regional/de)
               A young [-hero-]{+thief+} leaves home. She finds a map …
-            settle:
-              ottvc resolve 'edition.meta.json#/synopsis' --take ours
-              (or theirs, base, --value JSON)
+            settle: ottvc resolve 'edition.meta.json#/synopsis' --take ours
+                    (or theirs, base, --value JSON)
         "#);
         insta::assert_snapshot!(seen(160), @r#"
         edition.meta.json
@@ -406,24 +404,21 @@ mod tests {
             ^[1mbase^[0m                  p1, p2, p3
             ^[1mours (main)^[0m           p2, p1, p3
             ^[1mtheirs (regional/de)^[0m  p1, p3, p2
-            ^[1msettle:^[0m
-              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
-              ^[2m(or theirs, base, --value JSON)^[0m
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
           ^[1m^[33m/extra^[0m  ^[2mremoved on one side, changed on the other^[0m
             ^[1mbase^[0m                  {a: 1, b: 2}
             ^[1mours (main)^[0m           ^[2mnothing^[0m
             ^[1mtheirs (regional/de)^[0m
               /b  ^[1m^[31m2^[0m -> ^[32m3^[0m
-            ^[1msettle:^[0m
-              ottvc resolve 'edition.meta.json#/extra' --take ours
-              ^[2m(or theirs, base, --value JSON)^[0m
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/extra' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
           ^[1m^[33m/rating^[0m  ^[2mchanged on both sides^[0m
             ^[1mbase^[0m                  "12"
             ^[1mours (main)^[0m           "18"
             ^[1mtheirs (regional/de)^[0m  "16"
-            ^[1msettle:^[0m
-              ottvc resolve 'edition.meta.json#/rating' --take ours
-              ^[2m(or theirs, base, --value JSON)^[0m
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/rating' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
           ^[1m^[33m/synopsis^[0m  ^[2mchanged on both sides^[0m
             ^[1mbase^[0m
               "A young hero leaves home. She finds a map, and a friend who waited."
@@ -431,9 +426,8 @@ mod tests {
               A young ^[1m^[31mhero^[0m^[32mpilot^[0m leaves home. She finds a map …
             ^[1mtheirs (regional/de)^[0m
               A young ^[1m^[31mhero^[0m^[32mthief^[0m leaves home. She finds a map …
-            ^[1msettle:^[0m
-              ottvc resolve 'edition.meta.json#/synopsis' --take ours
-              ^[2m(or theirs, base, --value JSON)^[0m
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/synopsis' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
         "#);
     }
 
@@ -453,7 +447,7 @@ mod tests {
         conflict: /cast/$order  put in different orders: base p1, p2, p3, ours p2, p1, p3, theirs p1, p3, p2
         conflict: /extra  removed on one side, changed on the other: base {a: 1, b: 2}, ours nothing, theirs {a: 1, b: 3}
         conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
-        conflict: /synopsis  changed on both sides: base "A young hero leaves home. She finds a map, and a friend who waited.", ours "A young pilot le… (264 characters)
+        conflict: /synopsis  changed on both sides: base "A young hero leaves home. Sh…, ours "A young pilot leaves home. S…, theirs "A young thief leaves home. S…
         "#);
     }
 }

@@ -118,7 +118,11 @@ fn what_was_typed_is_never_lost() {
     let ran = edit(&lab, half, "meta edit edition.meta.json");
     assert_eq!(ran.status, 1);
     let first = kept(&ran);
-    insta::assert_snapshot!(ran, @"");
+    insta::assert_snapshot!(ran, @"
+    error: line 5 still has a mark of a conflict: <<<<<<< ours (main) at /rating
+    hint: what you typed is kept: `ottvc meta edit edition.meta.json --from [lab]/home/[kept].meta.json` opens it again
+    [status 1]
+    ");
     assert!(std::fs::read_to_string(&first).unwrap().contains("Southern"));
     assert_eq!(lab.read("edition.meta.json"), before);
 
@@ -282,7 +286,7 @@ fn merge_file_serves_other_programs() {
     let ran = lab.run(&format!("{merge} --output ours.json"));
     insta::assert_snapshot!(ran, @r#"
     conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
-    conflict: /synopses/long/@en  changed on both sides: base "A h… (114 characters)
+    conflict: /synopses/long/@en  changed on both sides: base "A he… (94 characters)
     [status 4]
     "#);
     let written: serde_json::Value = serde_json::from_str(&lab.read("ours.json")).unwrap();

@@ -93,9 +93,8 @@ fn the_same_field_conflicts_until_settled() {
         base         "12"
         ours (main)  "18"
         theirs (de)  "16"
-        settle:
-          ottvc resolve 'edition.meta.json#/rating' --take ours
-          (or theirs, base, --value JSON)
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
 
     next: settle each as shown (ottvc meta edit edition.meta.json does it by hand), then ottvc commit, or ottvc merge --abort
     [status 4]
@@ -116,9 +115,8 @@ fn the_same_field_conflicts_until_settled() {
         base         "12"
         ours (main)  "18"
         theirs (de)  "16"
-        settle:
-          ottvc resolve 'edition.meta.json#/rating' --take ours
-          (or theirs, base, --value JSON)
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
     $ ottvc diff
     modified  edition.meta.json
         /rating  "18" -> (conflict)
@@ -286,9 +284,8 @@ fn a_conflict_can_be_committed_and_settled_later() {
         base         "12"
         ours (main)  "18"
         theirs (de)  "16"
-        settle:
-          ottvc resolve 'edition.meta.json#/rating' --take ours
-          (or theirs, base, --value JSON)
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
 
     next: settle each as shown (ottvc meta edit edition.meta.json does it by hand), then ottvc commit
     $ ottvc log -n 1
@@ -300,9 +297,8 @@ fn a_conflict_can_be_committed_and_settled_later() {
         base         "12"
         ours (main)  "18"
         theirs (de)  "16"
-        settle:
-          ottvc resolve 'edition.meta.json#/rating' --take ours
-          (or theirs, base, --value JSON)
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
     $ ottvc resolve --all --take ours
     resolved edition.meta.json#/rating  ours
     no conflicts left; next: ottvc commit

@@ -205,7 +205,7 @@ fn edit_loses_nothing_when_it_fails() {
     insta::assert_snapshot!(ran, @"
     error: `edition.meta.json` is no metadata document
     cause: not a metadata document at line 2, column 0: EOF while parsing a value
-    hint: what you typed is kept; `--from /tmp/ottvc-ZHM1dr.meta.json` opens it again
+    hint: what you typed is kept: `ottvc meta edit edition.meta.json --from [lab]/home/[kept].meta.json` opens it again
     [status 1]
     ");
     let ran = edit(&lab, "false", "meta edit edition.meta.json");
@@ -238,7 +238,7 @@ fn edit_loses_nothing_when_it_fails() {
     assert_refused(&ran, 6);
     insta::assert_snapshot!(ran, @"
     error: local changes to `edition.meta.json` would be lost
-    hint: what you typed is kept; `--from /tmp/ottvc-sYxmZe.meta.json` opens it again
+    hint: what you typed is kept: `ottvc meta edit edition.meta.json --from [lab]/home/[kept].meta.json` opens it again
     [status 6]
     ");
     assert_eq!(lab.read("edition.meta.json"), "{\"rating\": \"6\"}\n");

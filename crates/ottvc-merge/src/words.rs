@@ -99,7 +99,7 @@ mod tests {
         let new = "A young pilot leaves home at last. She finds a star map.";
         assert_eq!(
             marked(old, new),
-            "A young [-hero-]{+pilot+} leaves home{+ at last+}. She finds a {+star +}map."
+            "A young [-hero-]{+pilot+} leaves home{+ at last+}. She finds a{+ star+} map."
         );
         assert_eq!(marked("one two three", "four five three"), "[-one two-]{+four five+} three");
         assert_eq!(marked("", "new"), "{+new+}");

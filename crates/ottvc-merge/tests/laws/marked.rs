@@ -1,7 +1,10 @@
 //! The law of documents as texts that conflicts are settled in: leaving one side's lines is taking that
 //! side, and leaving all lines is leaving the conflict.
 
+use std::collections::BTreeSet;
+
 use ottvc_merge::{Choice, Marked, MergeError, SideNames, resolve_document};
+use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, Value};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -52,9 +55,13 @@ pub(crate) fn settles_by_lines(document: &Value) -> TestCaseResult {
     let other = text.replace('\n', " \r\n");
     prop_assert_eq!(&marked.read(&other).unwrap(), &whole, "{}", text);
 
-    let conflicts: Vec<_> = document.conflicts().into_iter().map(|(path, _)| path).collect();
+    // In the order of the text; an order stands behind the items of its list.
+    let starts = text.lines().filter(|line| mark(line) == Some('<'));
+    let place = |line: &str| line.split_once(" at ").unwrap().1.parse::<FieldPath>().unwrap();
+    let conflicts: Vec<FieldPath> = starts.map(place).collect();
+    let there: BTreeSet<FieldPath> = document.conflicts().into_iter().map(|it| it.0).collect();
+    prop_assert_eq!(conflicts.iter().cloned().collect::<BTreeSet<_>>(), there);
     for choice in [Choice::Ours, Choice::Base, Choice::Theirs] {
-        // In the order of the text, an order stands behind the items of its list, as in this one.
         for many in [1, conflicts.len()] {
             let settle = |settled: Option<Value>, path: &_| -> Result<_, MergeError> {
                 settled.map_or(Ok(None), |it| resolve_document(&it, path, &choice))
