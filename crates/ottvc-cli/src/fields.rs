@@ -309,19 +309,21 @@ pub(crate) fn replaced(
     vec![in_front(indent, label), line("-", BAD, &shown_old), line("+", GOOD, &shown_new)]
 }
 
-/// The words of two texts, if they have more in common than spaces and marks.
+/// The words of two texts, if they differ and have a good part of them in common.
 pub(crate) fn runs<'v>(old: &'v Value, new: &'v Value) -> Option<Vec<Run<'v>>> {
     let (Value::String(old) | Value::Text(old), Value::String(new) | Value::Text(new)) = (old, new)
     else {
         return None;
     };
     let runs = word_runs(old, new)?;
-    let kept = |run: &Run<'_>| match run {
-        Run::Kept(text) => text.chars().any(char::is_alphanumeric),
-        _ => false,
-    };
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
+    let kept = runs.iter().map(|run| match run {
+        Run::Kept(text) => letters(text),
+        _ => 0,
+    });
     let differ = runs.iter().any(|run| !matches!(run, Run::Kept(_)));
-    (differ && runs.iter().any(kept)).then_some(runs)
+    let alike = 4 * kept.sum::<usize>() >= letters(old).max(letters(new)).max(1);
+    (differ && alike).then_some(runs)
 }
 
 /// The order that a side of a conflict gives a list.
@@ -548,6 +550,17 @@ mod tests {
         /title/@de  ^[32m+ "Nordlicht"^[0m
         /year  ^[1m^[31m- 2025^[0m
         "#);
+    }
+
+    #[test]
+    fn texts_that_share_little_stand_side_by_side() {
+        let old =
+            r#"{"synopsis": "A young hero leaves home and finds a map that nobody has seen."}"#;
+        let new =
+            r#"{"synopsis": "Two sisters run a lighthouse; then a ship does not come back."}"#;
+        insta::assert_snapshot!(told(old, new, 60), @"");
+        let kinds = r#"{"synopsis": {"$text": "A young hero leaves home."}}"#;
+        insta::assert_snapshot!(told(r#"{"synopsis": "A young hero leaves home."}"#, kinds, 60), @"");
     }
 
     #[test]

@@ -247,6 +247,27 @@ fn commands_name_the_path_from_where_the_user_is() {
 }
 
 #[test]
+fn a_file_with_a_hash_in_its_name_can_be_settled() {
+    let lab = Lab::repo();
+    let names = [("base", "main"), ("main's", "main"), ("German", "de")];
+    for (at, (film, branch)) in names.into_iter().enumerate() {
+        if at == 1 {
+            lab.ok("branch de");
+        }
+        lab.ok(&format!("switch {branch}"));
+        lab.write("reel #1.mp4", film);
+        lab.ok("add .");
+        lab.ok(&format!("commit -m {branch}"));
+    }
+    assert_eq!(lab.run("merge main").status, 4);
+    let listed = lab.ok("conflicts");
+    let command = listed.lines().find_map(|line| line.split("ottvc ").nth(1)).unwrap();
+    let command = command.split("  (").next().unwrap();
+    assert_eq!(lab.run(command).status, 0, "{command}");
+    assert_eq!(lab.read("reel #1.mp4"), "German");
+}
+
+#[test]
 fn merge_file_serves_other_programs() {
     let lab = Lab::new();
     lab.write(
@@ -283,7 +304,11 @@ fn merge_file_serves_other_programs() {
     let ruled = lab.json(&format!("{merge} --rule '/**=theirs'")).1;
     assert_eq!(told(&ruled, "decisions"), [json!("18"), json!("A pilot leaves.")]);
 
+    let private = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(lab.work.join("ours.json"), private).unwrap();
     let ran = lab.run(&format!("{merge} --output ours.json"));
+    let mode = std::fs::metadata(lab.work.join("ours.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "who may read it stays");
     insta::assert_snapshot!(ran, @r#"
     conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
     conflict: /synopses/long/@en  changed on both sides: base "A he… (94 characters)
@@ -295,7 +320,11 @@ fn merge_file_serves_other_programs() {
     lab.write("ours.json", "{");
     assert_eq!(lab.run(&format!("{merge} -o ours.json")).status, 1);
     assert_eq!(lab.read("ours.json"), "{");
-    assert_eq!(lab.run("merge-file base.json base.json theirs.json -o no/such/folder").status, 1);
+    let clean = "merge-file base.json base.json theirs.json";
+    assert_eq!(lab.run(&format!("{clean} -o no/such/folder")).status, 1);
+    // What is no file is written to, not put in place of.
+    let piped = lab.run(&format!("{clean} -o /dev/stdout"));
+    assert_eq!((piped.status, piped.out), (0, lab.ok(clean)));
 }
 
 #[test]

@@ -113,7 +113,8 @@ pub(crate) fn settling(opened: &Opened, row: &ConflictRow) -> Settling {
 fn relative(path: &Path, from: &Path) -> String {
     let (mut path, mut from) = (path.components().peekable(), from.components().peekable());
     while path.peek().is_some() && path.peek() == from.peek() {
-        (path.next(), from.next());
+        path.next();
+        from.next();
     }
     let up = from.map(|_| "..".to_owned());
     let down = path.map(|name| name.as_os_str().to_string_lossy().into_owned());
@@ -223,6 +224,12 @@ fn choice(args: &Resolve) -> Result<Option<Choice>, CliError> {
 fn find_place(opened: &Opened, given: &str) -> Result<(RepoPath, Option<FieldPath>), CliError> {
     let repo = &opened.repo;
     if let Some((path, field)) = given.split_once('#') {
+        // A name may hold a #, too.
+        if let Ok(whole) = repo.repo_path(&opened.from, given)
+            && repo.conflicts(None)?.iter().any(|row| row.path == whole.to_string())
+        {
+            return Ok((whole, None));
+        }
         return Ok((repo.repo_path(&opened.from, path)?, Some(field.parse()?)));
     }
     let as_path = repo.repo_path(&opened.from, given);
