@@ -558,9 +558,17 @@ mod tests {
             r#"{"synopsis": "A young hero leaves home and finds a map that nobody has seen."}"#;
         let new =
             r#"{"synopsis": "Two sisters run a lighthouse; then a ship does not come back."}"#;
-        insta::assert_snapshot!(told(old, new, 60), @"");
+        insta::assert_snapshot!(told(old, new, 60), @r#"
+        /synopsis
+          - "A young hero leaves home and finds… (64 characters)
+          + "Two sisters run a lighthouse; then… (63 characters)
+        "#);
         let kinds = r#"{"synopsis": {"$text": "A young hero leaves home."}}"#;
-        insta::assert_snapshot!(told(r#"{"synopsis": "A young hero leaves home."}"#, kinds, 60), @"");
+        insta::assert_snapshot!(told(r#"{"synopsis": "A young hero leaves home."}"#, kinds, 60), @r#"
+        /synopsis
+          - "A young hero leaves home." (string)
+          + "A young hero leaves home." (text)
+        "#);
     }
 
     #[test]

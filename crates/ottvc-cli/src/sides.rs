@@ -13,6 +13,9 @@ use crate::show::{self, DIM, TITLE, WARN, paint};
 /// How far below its heading something stands.
 const STEP: usize = 2;
 
+/// How many columns a value on a shared line should have.
+const LEAST_SHARE: usize = 16;
+
 /// How a conflict is settled.
 pub(crate) struct Settling {
     /// The command.
@@ -92,19 +95,27 @@ pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> 
     let line = |row: &ConflictRow| {
         let field = show::plain(row.field.as_deref().unwrap_or("/"));
         let room = screen.room(10);
-        // Each has a third of what is left, beside its name; what they have comes before why they differ.
-        let share = |start: &str| (room.saturating_sub(columns(start)) / 3).saturating_sub(8);
-        let start = format!("{field}  {}: ", kind_words(row.kind));
-        let start = if share(&start) < 10 { format!("{field}: ") } else { start };
-        let share = share(&start).max(10);
-        let side = |name: &str, value: &Json| match held(row, name, value) {
-            Held::Nothing => format!("{name} nothing"),
-            Held::Dispute => format!("{name} in conflict itself"),
-            Held::Value(value) => format!("{name} {}", shortened(&in_words(row, &value), share)),
+        let told = |start: &str, share: usize| {
+            let side = |(name, value): (&str, &Json)| match held(row, name, value) {
+                Held::Nothing => format!("{name} nothing"),
+                Held::Dispute => format!("{name} in conflict itself"),
+                Held::Value(value) => {
+                    format!("{name} {}", shortened(&in_words(row, &value), share))
+                }
+            };
+            let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
+            format!("{start}: {}", sides.map(side).join(", "))
         };
-        let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
-        let sides: Vec<String> = sides.iter().map(|(name, value)| side(name, value)).collect();
-        let told = format!("{start}{}", sides.join(", "));
+        // What is left beside the start and the names of the sides is for all three alike; what they
+        // have matters more than why they differ.
+        let share = |start: &str| room.saturating_sub(columns(start) + 23) / 3;
+        let start = format!("{field}  {}", kind_words(row.kind));
+        let whole = told(&start, usize::MAX);
+        let told = match share(&start) {
+            _ if columns(&whole) <= room => whole,
+            share if share >= LEAST_SHARE => told(&start, share),
+            _ => told(&field, share(&field).max(LEAST_SHARE / 2)),
+        };
         format!("{} {}", paint(WARN, "conflict:"), shortened(&told, room))
     };
     rows.iter().map(line).collect()
