@@ -458,7 +458,7 @@ mod tests {
         conflict: /cast/$order  put in different orders: base p1, p2, p3, ours p2, p1, p3, theirs p1, p3, p2
         conflict: /extra  removed on one side, changed on the other: base {a: 1, b: 2}, ours nothing, theirs {a: 1, b: 3}
         conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
-        conflict: /synopsis  changed on both sides: base "A young hero leaves home. Sh…, ours "A young pilot leaves home. S…, theirs "A young thief leaves home. S…
+        conflict: /synopsis  changed on both sides: base "A young hero leaves home. She…, ours "A young pilot leaves home. Sh…, theirs "A young thief leaves home. Sh…
         "#);
     }
 }

@@ -310,8 +310,8 @@ fn merge_file_serves_other_programs() {
     let mode = std::fs::metadata(lab.work.join("ours.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "who may read it stays");
     insta::assert_snapshot!(ran, @r#"
-    conflict: /rating: base "12", ours "18", theirs "16"
-    conflict: /synopses/long/@en: base "A hero l…, ours "A pilot …,… (71 characters)
+    conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
+    conflict: /synopses/long/@en: base "A hero …, ours "A pilot…, theirs "A thief…
     [status 4]
     "#);
     let written: serde_json::Value = serde_json::from_str(&lab.read("ours.json")).unwrap();

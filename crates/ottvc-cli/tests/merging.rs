@@ -459,7 +459,7 @@ fn merge_file_needs_no_repository() {
       "title": "B",
       "year": 2026
     }
-    conflict: /rating: base "12", ours "18", theirs "16"
+    conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
     hint: a schema may settle more: --schema ott.edition/1, or a file of your own
     [status 4]
     $ ottvc merge-file base.json ours.json theirs.json --rule /rating=ours
