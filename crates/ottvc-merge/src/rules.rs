@@ -213,8 +213,7 @@ impl FromStr for Pattern {
     type Err = MergeError;
 
     fn from_str(text: &str) -> Result<Self, MergeError> {
-        Self::read(text.trim())
-            .map_err(|why| MergeError::BadPattern { text: text.to_owned(), why })
+        Self::read(text.trim()).map_err(|why| MergeError::BadPattern { text: text.to_owned(), why })
     }
 }
 

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use json::{document, paths};
 use ottvc_merge::Schema;
 use ottvc_merge::layers::{
-    ApplyTo, Diverged, apply, changed_units, inherited, overlay, propagate, record,
+    ApplyTo, Diverged, Layer, apply, changed_units, inherited, overlay, propagate, record,
 };
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value};
+use ottvc_object::value::{Document, KeyedList, Value};
 use serde_json::{Map, Value as Json, json};
 
 fn file() -> Json {
@@ -25,7 +25,9 @@ fn schema(file: &Json) -> Schema {
 }
 
 fn words<'a>(outcomes: impl Iterator<Item = (&'a FieldPath, &'static str)>) -> Json {
-    Json::Object(outcomes.map(|(path, word)| (path.to_string(), json!(word))).collect::<Map<_, _>>())
+    Json::Object(
+        outcomes.map(|(path, word)| (path.to_string(), json!(word))).collect::<Map<_, _>>(),
+    )
 }
 
 #[test]
@@ -116,4 +118,61 @@ fn a_push_over_what_is_inherited_is_told() {
     let applied = apply(&change, &to(true));
     assert_eq!(applied.document.as_ref(), Some(&before));
     assert_eq!(applied.units[0].outcome.word(), "via_parent");
+}
+
+/// What is no layer is refused, whatever else it is; what is one reads back.
+#[test]
+fn only_layers_are_read_as_layers() {
+    let one = |key: &str, value: Value| Value::map([(key, value)]);
+    let suppress = || one("$suppress", Value::Bool(true));
+    let list = |items: Vec<Value>| {
+        let maps = items.into_iter().map(|item| match item {
+            Value::Map(map) => map,
+            other => panic!("{other:?}"),
+        });
+        Value::Keyed(KeyedList::new(vec!["id".into()], maps).unwrap())
+    };
+    let set = |element: &str| Value::set_of([Value::from(element)]).unwrap();
+    let item = |key: &str, value: Value| Value::map([("id", Value::from("p")), (key, value)]);
+    let good = [
+        suppress(),
+        one("$value", Value::map([("a", Value::Null)])),
+        one("a", one("$$b", one("$value", Value::Int(1)))),
+        one("a", one("$locales", one("en", suppress()))),
+        one("a", Value::map([("$add", set("x")), ("$remove", set("y"))])),
+        one("a", one("$items", list(vec![item("$suppress", Value::Bool(true))]))),
+        one("a", one("$items", list(vec![item("name", one("$value", Value::Int(1)))]))),
+    ];
+    for value in good {
+        let document = Document::new(value.clone()).unwrap();
+        let layer = Layer::from_document(&document).unwrap();
+        assert_eq!(layer.to_document().unwrap(), document);
+        // Over whatever it was not made for, too.
+        for parent in [None, Some(Value::map([("a", Value::Int(1))]))] {
+            overlay(None, parent.as_ref(), Some(&layer));
+        }
+    }
+    let bad = [
+        Value::map::<&str>([]),
+        one("a", Value::Int(1)),
+        one("a", Value::map::<&str>([])),
+        one("$b", suppress()),
+        one("$suppress", Value::Bool(false)),
+        Value::map([("$value", Value::Int(1)), ("a", suppress())]),
+        Value::map([("$value", Value::Int(1)), ("$suppress", Value::Bool(true))]),
+        one("a", one("$add", Value::set_of([]).unwrap())),
+        one("a", Value::map([("$add", set("x")), ("$remove", set("x"))])),
+        one("a", one("$locales", one("en", one("$value", Value::Int(1))))),
+        one("a", one("$locales", one("en", one("b", suppress())))),
+        one("a", one("$locales", one("no tag", one("$value", Value::from("x"))))),
+        one("a", one("$items", list(vec![]))),
+        one("a", one("$items", list(vec![item("$value", Value::Int(1))]))),
+        one("a", one("$items", list(vec![item("$value", one("id", Value::from("q")))]))),
+        one("a", one("$items", list(vec![item("$add", set("x"))]))),
+        one("a", Value::map([("$items", list(vec![])), ("$order", Value::Int(1))])),
+    ];
+    for value in bad {
+        let document = Document::new(value.clone()).unwrap();
+        assert!(Layer::from_document(&document).is_err(), "{value:?}");
+    }
 }

@@ -133,8 +133,7 @@ impl Engine {
         parent: &Doc,
     ) -> Option<Layer> {
         let schema = world.schema();
-        let layer =
-            record(schema, own, before.as_ref(), after.as_ref(), parent.as_ref());
+        let layer = record(schema, own, before.as_ref(), after.as_ref(), parent.as_ref());
         let equal = |path: &FieldPath| {
             let at = |doc: &Doc| doc.as_ref().and_then(|doc| doc.get(path)).cloned();
             at(parent).is_some() && at(parent) == at(after)
@@ -217,9 +216,8 @@ type Law = fn(&World, Engine) -> TestCaseResult;
 /// What the layer makes of the parent it was recorded over is the document that was recorded.
 fn recorded_layers_give_the_document(world: &World, engine: Engine) -> TestCaseResult {
     let parent = world.inherited(&world.old);
-    let over = |own: &Option<Layer>, parent: &Doc| {
-        overlay(world.schema(), parent.as_ref(), own.as_ref())
-    };
+    let over =
+        |own: &Option<Layer>, parent: &Doc| overlay(world.schema(), parent.as_ref(), own.as_ref());
     let own = engine.record(world, None, &parent, &world.child, &parent);
     prop_assert_eq!(over(&own, &parent), world.child.clone());
     let own = engine.record(world, own.as_ref(), &world.child, &world.later, &parent);
@@ -227,8 +225,7 @@ fn recorded_layers_give_the_document(world: &World, engine: Engine) -> TestCaseR
     // And over a parent that has moved on, with whatever conflicts that left.
     let moved = engine.propagate(world, own.as_ref());
     let parent = world.inherited(&world.new);
-    let own =
-        engine.record(world, moved.own.as_ref(), &moved.effective, &world.child, &parent);
+    let own = engine.record(world, moved.own.as_ref(), &moved.effective, &world.child, &parent);
     prop_assert_eq!(over(&own, &parent), world.child.clone());
     Ok(())
 }
@@ -251,9 +248,10 @@ fn overrides_are_safe(world: &World, engine: Engine) -> TestCaseResult {
     let moved = engine.propagate(world, own.as_ref());
     for (path, there) in own.iter().flat_map(Layer::places) {
         let unit = |place: &FieldPath| {
-            let grouped = place.segments().last().is_some_and(
-                |step| matches!(step, Segment::Key(key) if key.starts_with('{')),
-            );
+            let grouped = place
+                .segments()
+                .last()
+                .is_some_and(|step| matches!(step, Segment::Key(key) if key.starts_with('{')));
             if grouped { place.parent().unwrap() } else { place.clone() }
         };
         let disputed = moved.outcomes.iter().filter(|unit| unit.conflict.is_some());
@@ -335,7 +333,9 @@ fn equality_is_no_link(world: &World, engine: Engine) -> TestCaseResult {
             || unit.path.segments().last() == Some(&Segment::Order);
         // What is left of a container that the parent removed is what was set in it.
         let kept = |(old, new): (&Value, &Value)| {
-            changed_units(None, Some(old), Some(new)).iter().all(|it| it.old.as_ref().is_none_or(empty))
+            changed_units(None, Some(old), Some(new))
+                .iter()
+                .all(|it| it.old.as_ref().is_none_or(empty))
         };
         let both = unit.old.as_ref().zip(unit.new.as_ref());
         prop_assert!(fine || both.is_some_and(kept), "{}: {:?}", unit.path, unit);
@@ -414,9 +414,8 @@ fn what_is_given_once_stays(world: &World, engine: Engine) -> TestCaseResult {
     let schema = world.schema();
     let own = at_create(schema, world.old.as_ref());
     let moved = engine.propagate(world, own.as_ref());
-    let inherits = |path: &FieldPath| {
-        schema.and_then(|schema| schema.reach_at(path).inherit).unwrap()
-    };
+    let inherits =
+        |path: &FieldPath| schema.and_then(|schema| schema.reach_at(path).inherit).unwrap();
     if schema.is_none() {
         prop_assert_eq!(own, None);
         return Ok(());

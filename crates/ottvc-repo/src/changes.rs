@@ -58,6 +58,25 @@ pub struct FieldChange {
     pub absent: Option<&'static str>,
 }
 
+impl FieldChange {
+    /// Compares two documents field by field.
+    pub(crate) fn between(old: &Value, new: &Value) -> Vec<Self> {
+        diff_values(Some(old), Some(new))
+            .into_iter()
+            .map(|change| Self {
+                field: change.field.to_string(),
+                old: change.old.as_ref().map(value_to_json),
+                new: change.new.as_ref().map(value_to_json),
+                absent: match (&change.old, &change.new) {
+                    (None, _) => Some("old"),
+                    (_, None) => Some("new"),
+                    _ => None,
+                },
+            })
+            .collect()
+    }
+}
+
 /// How the bytes of a file differ.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MediaChange {
@@ -313,19 +332,7 @@ impl Repo {
             }
         };
         let (old, new) = (load(old, New::Stored)?, load(new, at)?);
-        Ok(diff_values(Some(&old), Some(&new))
-            .into_iter()
-            .map(|change| FieldChange {
-                field: change.field.to_string(),
-                old: change.old.as_ref().map(value_to_json),
-                new: change.new.as_ref().map(value_to_json),
-                absent: match (&change.old, &change.new) {
-                    (None, _) => Some("old"),
-                    (_, None) => Some("new"),
-                    _ => None,
-                },
-            })
-            .collect())
+        Ok(FieldChange::between(&old, &new))
     }
 
     /// Compares two files by their chunks. `on_disk` is where the new one is, if only there.

@@ -184,8 +184,7 @@ impl Repo {
         let mut fields = Vec::new();
         for path in changed.values() {
             let schema = schemas.of(path).map(|schema| &**schema);
-            let [old, new] =
-                [old, new].map(|tree| document_at(batch, tree, path, schema));
+            let [old, new] = [old, new].map(|tree| document_at(batch, tree, path, schema));
             let (old, new) = (old?, new?);
             let [old, new] = [&old, &new].map(|it| layers::inherited(schema, it.as_ref()));
             for unit in layers::changed_units(schema, old.as_deref(), new.as_deref()) {

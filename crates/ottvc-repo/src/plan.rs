@@ -365,11 +365,9 @@ impl Repo {
             let pin = match becomes.pin {
                 NewPin::Kept(pin) => pin,
                 NewPin::Moved(pin) => Some(pin),
-                NewPin::Target(edition, place) => commits
-                    .get(place)
-                    .copied()
-                    .flatten()
-                    .map(|commit| Pin { edition, commit }),
+                NewPin::Target(edition, place) => {
+                    commits.get(place).copied().flatten().map(|commit| Pin { edition, commit })
+                }
             };
             let draft = Draft {
                 parents: vec![target.head],

@@ -83,11 +83,12 @@ impl Repo {
 pub(crate) fn parents_first(targets: &mut [Target], parents: &Parents) {
     let depth = |edition: EditionId| {
         let mut at = Some(edition);
-        (0..MAX_LINE).take_while(|_| {
-            at = at.and_then(|edition| parents.get(&edition).copied());
-            at.is_some()
-        })
-        .count()
+        (0..MAX_LINE)
+            .take_while(|_| {
+                at = at.and_then(|edition| parents.get(&edition).copied());
+                at.is_some()
+            })
+            .count()
     };
     targets.sort_by_cached_key(|target| (depth(target.edition()), target.name.clone()));
 }
@@ -135,7 +136,9 @@ impl Mover<'_, '_> {
             Some((place, above)) => match above.becomes.filter(|_| above.conflicts.is_empty()) {
                 Some(becomes) => (above.head, becomes.tree, NewPin::Target(pin.edition, place)),
                 // It moved before, without this one.
-                None if above.state == TargetState::UpToDate && above.commit.conflicts.is_empty() => {
+                None if above.state == TargetState::UpToDate
+                    && above.commit.conflicts.is_empty() =>
+                {
                     let pin = Pin { edition: pin.edition, commit: above.head };
                     (above.head, above.commit.tree, NewPin::Moved(pin))
                 }

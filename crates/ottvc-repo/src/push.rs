@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::{self, ApplyTo, Diverged, PushOutcome, PushedUnit, Unit};
 use ottvc_object::tree::EMPTY_TREE;
-use ottvc_object::value::Document;
+use ottvc_object::value::{Document, Value};
 use ottvc_object::{EditionId, RepoPath, TreeId};
 
 use crate::layers::{
@@ -128,7 +128,10 @@ impl Repo {
                 parent_is_target,
                 diverged: request.diverged,
             };
-            let applied = layers::apply(&units, &to);
+            let mut applied = layers::apply(&units, &to);
+            // Items that came stand where the schema sorts them.
+            let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
+            applied.document = applied.document.map(sorted);
             target.rows.extend(applied.units.iter().map(|it| row(path, it)));
             clean &= applied.units.iter().all(|it| !it.conflict);
             if applied.document == document {

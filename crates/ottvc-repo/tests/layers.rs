@@ -59,10 +59,7 @@ fn an_edition_inherits_documents_and_has_its_own_media() {
 
     let report = lab.propagate("main", &["de"]);
     let de = row(&report, "de");
-    assert_eq!(
-        outcomes(de),
-        [("/rating", "shadowed"), ("/title", "flowed"), ("/", "flowed")]
-    );
+    assert_eq!(outcomes(de), [("/rating", "shadowed"), ("/title", "flowed"), ("/", "flowed")]);
     assert_eq!((report.moved, de.documents, report.totals["flowed"]), (true, 2, 2));
     assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune: Part One\"");
     assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"16\"");
@@ -136,11 +133,8 @@ fn whole_documents_are_added_and_removed_by_an_edition() {
     }
     lab.commit("all three");
     let report = lab.propagate("main", &["de"]);
-    let told: Vec<(&str, &str)> = row(&report, "de")
-        .outcomes
-        .iter()
-        .map(|it| (it.path.as_str(), it.outcome))
-        .collect();
+    let told: Vec<(&str, &str)> =
+        row(&report, "de").outcomes.iter().map(|it| (it.path.as_str(), it.outcome)).collect();
     assert_eq!(
         told,
         [
@@ -411,16 +405,12 @@ fn a_merge_of_anything_else_is_the_editions_own() {
     lab.check_layers();
     lab.change("main", &["/title=\"Arrakis\"", "/rating=\"18\""]);
     let report = lab.propagate("main", &["de"]);
-    assert_eq!(
-        outcomes(row(&report, "de")),
-        [("/rating", "shadowed"), ("/title", "shadowed")]
-    );
+    assert_eq!(outcomes(row(&report, "de")), [("/rating", "shadowed"), ("/title", "shadowed")]);
     assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Der Wüstenplanet\"");
     lab.check_layers();
 }
 
-fn fix(lab: &Lab, to: &[&str]) -> PushRequest {
-    let _ = lab;
+fn fix(to: &[&str]) -> PushRequest {
     PushRequest {
         rev: "main".into(),
         to: to.iter().map(|it| (*it).to_owned()).collect(),
@@ -441,7 +431,7 @@ fn a_fix_is_applied_where_nobody_thought_otherwise() {
     lab.change("main", &["/title=\"Dune\"", "/year=2"]);
     let fields: Vec<Pattern> = vec!["/title".parse().unwrap()];
     let before = heads(&lab);
-    let request = PushRequest { fields, ..fix(&lab, &["?"]) };
+    let request = PushRequest { fields, ..fix(&["?"]) };
     let report = lab.push(&request);
     for name in ["a", "b", "c", "d", "f"] {
         assert_eq!(field(&lab, name, "/title").unwrap(), "\"Dune\"", "{name}");
@@ -459,7 +449,7 @@ fn a_fix_is_applied_where_nobody_thought_otherwise() {
     lab.propagate("f", &["g"]);
     assert_eq!(field(&lab, "g", "/title").unwrap(), "\"Dune\"");
     // Again, all have it.
-    assert!(!lab.push(&fix(&lab, &["a"])).targets[0].outcomes.is_empty());
+    assert!(!lab.push(&fix(&["a"])).targets[0].outcomes.is_empty());
     lab.repo.undo(None, &Silent).unwrap();
     lab.repo.undo(None, &Silent).unwrap();
     lab.repo.undo(None, &Silent).unwrap();
@@ -472,7 +462,7 @@ fn a_divergence_is_a_conflict_or_overruled_with_a_reason() {
     lab.write(EDITION, r#"{"title": "Dnue"}"#).commit("master");
     lab.branch("a").branch("b").change("b", &["/title=\"Arrakis\""]);
     lab.change("main", &["/title=\"Dune\""]);
-    let request = PushRequest { diverged: Diverged::Conflict, ..fix(&lab, &["a", "b"]) };
+    let request = PushRequest { diverged: Diverged::Conflict, ..fix(&["a", "b"]) };
     let stopped = lab.push(&request);
     assert!(!stopped.moved && stopped.conflicts == 1);
     let plan = lab.repo.plan_push(&request).unwrap();
@@ -487,7 +477,7 @@ fn a_divergence_is_a_conflict_or_overruled_with_a_reason() {
     );
     lab.repo.undo(None, &Silent).unwrap();
 
-    let force = PushRequest { diverged: Diverged::Force, ..fix(&lab, &["a", "b"]) };
+    let force = PushRequest { diverged: Diverged::Force, ..fix(&["a", "b"]) };
     let refused = lab.repo.plan_push(&force).map(drop);
     assert!(matches!(refused, Err(RepoError::BadArgument { .. })));
     let reason = Some("The studio insists".into());
@@ -499,7 +489,7 @@ fn a_divergence_is_a_conflict_or_overruled_with_a_reason() {
     // A change of nothing but media has nothing to push.
     lab.switch("main").write("a.bin", "x").commit("media");
     assert!(matches!(
-        lab.repo.plan_push(&fix(&lab, &["a"])).map(drop),
+        lab.repo.plan_push(&fix(&["a"])).map(drop),
         Err(RepoError::BadArgument { .. })
     ));
 }
@@ -613,13 +603,8 @@ fn editions_do_not_change_each_other() {
     lab.change("main", &["/title=\"Arrakis\""]).change("de", &["/rating=\"16\""]);
     let after = lab.trees();
     assert_eq!(before["de-at"], after["de-at"]);
-    let pinned: CommitId = lab
-        .repo
-        .commit(lab.repo.resolve("de-at").unwrap().id)
-        .unwrap()
-        .pin
-        .unwrap()
-        .commit;
+    let pinned: CommitId =
+        lab.repo.commit(lab.repo.resolve("de-at").unwrap().id).unwrap().pin.unwrap().commit;
     assert_ne!(pinned, lab.repo.resolve("de").unwrap().id);
     lab.check_layers();
 }
@@ -738,6 +723,26 @@ fn a_schema_that_comes_later_changes_no_document() {
     );
     lab.change("main", &["/genres=[\"epic\", \"war\"]"]);
     lab.propagate("main", &["de"]);
-    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["epic","war"]}"#);
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war","epic"]}"#);
+    lab.check_layers_under(Some(&schema));
+}
+
+#[test]
+fn what_is_pushed_stands_where_the_schema_sorts_it() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.branch("cut").edition("de", "main");
+    lab.change("main", &["/cast/[person=p0]={\"billing\": 1}", "/genres=[\"epic\", \"war\"]"]);
+    let fields: Vec<Pattern> = vec!["*.meta.json:/cast".parse().unwrap()];
+    lab.push(&PushRequest { fields, ..fix(&["cut", "de"]) });
+    for branch in ["cut", "de"] {
+        let cast = field(&lab, branch, "/cast").unwrap();
+        assert!(cast.find("p0") < cast.find("p1"), "{branch}: {cast}");
+        assert_eq!(field(&lab, branch, "/genres").unwrap(), r#"{"$set":["war"]}"#);
+    }
+    let own = lab.repo.lineage(Some("de"), true).unwrap();
+    assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
     lab.check_layers_under(Some(&schema));
 }

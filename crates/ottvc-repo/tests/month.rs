@@ -99,40 +99,59 @@ fn propagate_all(lab: &Lab) {
 fn an_operators_month() {
     let mut month = library();
 
-    month.day("1: localising", |name| name.starts_with("tv/"), |lab| {
-        lab.change("tv/de", &["/title/@de=\"Nordlicht\"", "/rating=\"16\""]);
-        lab.change("tv/fr", &["/title/@fr=\"Lumière du Nord\""]);
-        lab.change("tv/es", &["/genres/{thriller}=true"]);
-        lab.switch("tv/it").write("feature.mp4", noise(7, 21_000)).commit("Italian dub");
-    });
+    month.day(
+        "1: localising",
+        |name| name.starts_with("tv/"),
+        |lab| {
+            lab.change("tv/de", &["/title/@de=\"Nordlicht\"", "/rating=\"16\""]);
+            lab.change("tv/fr", &["/title/@fr=\"Lumière du Nord\""]);
+            lab.change("tv/es", &["/genres/{thriller}=true"]);
+            lab.switch("tv/it").write("feature.mp4", noise(7, 21_000)).commit("Italian dub");
+        },
+    );
     month.day("2: the director's cut", one("cut/director"), |lab| {
         lab.change("cut/director", &["/synopsis=\"A keeper finds a map, and burns it.\""]);
     });
-    month.day("3: it flows", |name| name.starts_with("director/"), |lab| {
-        assert!(lab.propagate("cut/director", &["director/*"]).moved);
-    });
+    month.day(
+        "3: it flows",
+        |name| name.starts_with("director/"),
+        |lab| {
+            assert!(lab.propagate("cut/director", &["director/*"]).moved);
+        },
+    );
     assert_eq!(
         month.field("director/pl", "/synopsis").unwrap(),
         "\"A keeper finds a map, and burns it.\""
     );
 
-    month.day("5: two deliveries", |name| name.starts_with("source/"), |lab| {
-        lab.change("source/mec", &["/synopsis=\"A lonely keeper finds a map.\"", "/year=2026"]);
-        lab.change("source/eidr", &["/ids={\"eidr\": \"10.5240/A\"}", "/genres/{mystery}=true"]);
-    });
+    month.day(
+        "5: two deliveries",
+        |name| name.starts_with("source/"),
+        |lab| {
+            lab.change("source/mec", &["/synopsis=\"A lonely keeper finds a map.\"", "/year=2026"]);
+            lab.change(
+                "source/eidr",
+                &["/ids={\"eidr\": \"10.5240/A\"}", "/genres/{mystery}=true"],
+            );
+        },
+    );
     month.day("5: taken over", one("main"), |lab| {
         lab.switch("main");
         assert!(lab.merge("source/mec").clean);
         assert!(lab.merge("source/eidr").clean);
     });
-    month.day("6: all editions", |name| name.contains('/'), |lab| {
-        let report = lab.propagate("main", &["**"]);
-        assert_eq!(report.conflicts, 0);
-        let moved = report.targets.iter().filter(|row| row.commit.is_some()).count();
-        assert_eq!(moved, 30, "thirty in one operation");
-        let refs = lab.repo.refs().operation(report.operation.unwrap()).unwrap().unwrap();
-        assert_eq!(refs.edits.len(), 30);
-    });
+    month.day(
+        "6: all editions",
+        |name| name.contains('/'),
+        |lab| {
+            let report = lab.propagate("main", &["**"]);
+            assert_eq!(report.conflicts, 0);
+            let moved = report.targets.iter().filter(|row| row.commit.is_some()).count();
+            assert_eq!(moved, 30, "thirty in one operation");
+            let refs = lab.repo.refs().operation(report.operation.unwrap()).unwrap().unwrap();
+            assert_eq!(refs.edits.len(), 30);
+        },
+    );
     assert_eq!(month.field("air/ch", "/year").unwrap(), "2026");
     assert_eq!(month.field("tv/pl", "/synopsis").unwrap(), "\"A lonely keeper finds a map.\"");
     // What the director's cut says of itself is what its children see.
@@ -145,30 +164,46 @@ fn an_operators_month() {
         r#"{"$set":["drama","mystery","thriller"]}"#
     );
 
-    month.day("8: airlines", |name| name == "cut/airline", |lab| {
-        lab.switch("cut/airline");
-        lab.set(&["/cast/[person=p2]/character=\"Engineer\"", "/rating=\"6\""]);
-        lab.finish_with("fit for the air");
-    });
-    month.day("9: the airline's regions", |name| name.starts_with("air/"), |lab| {
-        assert!(lab.propagate("cut/airline", &["air/*"]).moved);
-    });
+    month.day(
+        "8: airlines",
+        |name| name == "cut/airline",
+        |lab| {
+            lab.switch("cut/airline");
+            lab.set(&["/cast/[person=p2]/character=\"Engineer\"", "/rating=\"6\""]);
+            lab.finish_with("fit for the air");
+        },
+    );
+    month.day(
+        "9: the airline's regions",
+        |name| name.starts_with("air/"),
+        |lab| {
+            assert!(lab.propagate("cut/airline", &["air/*"]).moved);
+        },
+    );
 
     // A wrong fix, everywhere, taken back with one undo.
-    month.day("11: a wrong fix", |_| true, |lab| {
-        lab.change("main", &["/title/@en=\"Nothern Light\""]);
-        propagate_all(lab);
-    });
+    month.day(
+        "11: a wrong fix",
+        |_| true,
+        |lab| {
+            lab.change("main", &["/title/@en=\"Nothern Light\""]);
+            propagate_all(lab);
+        },
+    );
     assert_eq!(month.field("air/at", "/title/@en").unwrap(), "\"Nothern Light\"");
-    month.day("11: taken back", |_| true, |lab| {
-        lab.repo.undo(None, &Silent).unwrap();
-        lab.repo.undo(None, &Silent).unwrap();
-        // What the undo of a commit leaves staged is given up, too.
-        let path = RepoPath::new(EDITION).unwrap();
-        let document = lab.repo.document("main", &path).unwrap();
-        lab.repo.write_document(&path, &document).unwrap();
-        assert!(lab.is_clean());
-    });
+    month.day(
+        "11: taken back",
+        |_| true,
+        |lab| {
+            lab.repo.undo(None, &Silent).unwrap();
+            lab.repo.undo(None, &Silent).unwrap();
+            // What the undo of a commit leaves staged is given up, too.
+            let path = RepoPath::new(EDITION).unwrap();
+            let document = lab.repo.document("main", &path).unwrap();
+            lab.repo.write_document(&path, &document).unwrap();
+            assert!(lab.is_clean());
+        },
+    );
     assert_eq!(month.field("air/at", "/title/@en").unwrap(), "\"Northern Light\"");
 
     // A role is cut from the master; the airline cut has changed something in it.
@@ -181,51 +216,64 @@ fn an_operators_month() {
         lab.repo.edit_fields(lab.repo.root(), EDITION, &edits).unwrap();
         lab.finish_with("no pilot");
     });
-    month.day("15: nothing moves", |_| false, |lab| {
-        let report = lab.propagate("main", &["**"]);
-        assert!(!report.moved && report.conflicts == 1);
-        let stays = |row: &&ottvc_repo::plan::TargetRow| row.state == TargetState::ParentStays;
-        assert_eq!(report.targets.iter().filter(stays).count(), 4, "what is below it stays");
-    });
-    month.day("15: the others first", |name| !name.contains("air"), |lab| {
-        let partial = Carrying { partial: true, ..Carrying::default() };
-        let report = lab.try_propagate("main", &["**"], &partial).unwrap();
-        assert_eq!(report.targets.iter().filter(|row| row.commit.is_some()).count(), 25);
-    });
+    month.day(
+        "15: nothing moves",
+        |_| false,
+        |lab| {
+            let report = lab.propagate("main", &["**"]);
+            assert!(!report.moved && report.conflicts == 1);
+            let stays = |row: &&ottvc_repo::plan::TargetRow| row.state == TargetState::ParentStays;
+            assert_eq!(report.targets.iter().filter(stays).count(), 4, "what is below it stays");
+        },
+    );
+    month.day(
+        "15: the others first",
+        |name| !name.contains("air"),
+        |lab| {
+            let partial = Carrying { partial: true, ..Carrying::default() };
+            let report = lab.try_propagate("main", &["**"], &partial).unwrap();
+            assert_eq!(report.targets.iter().filter(|row| row.commit.is_some()).count(), 25);
+        },
+    );
     month.day("16: the airline decides", one("cut/airline"), |lab| {
         let allowed = Carrying { allow_conflicts: true, ..Carrying::default() };
         assert!(lab.try_propagate("main", &["cut/airline"], &allowed).unwrap().moved);
         lab.switch("cut/airline").settle(Some(EDITION), Choice::Ours);
         lab.finish_with("the engineer stays aboard");
     });
-    month.day("16: and its regions have that already", |_| false, |lab| {
-        let report = lab.propagate("cut/airline", &["air/*"]);
-        assert!(report.targets.iter().all(|row| row.state == TargetState::UpToDate));
-    });
-    assert_eq!(
-        month.field("air/be", "/cast/[person=p2]/character").unwrap(),
-        "\"Engineer\""
+    month.day(
+        "16: and its regions have that already",
+        |_| false,
+        |lab| {
+            let report = lab.propagate("cut/airline", &["air/*"]);
+            assert!(report.targets.iter().all(|row| row.state == TargetState::UpToDate));
+        },
     );
+    assert_eq!(month.field("air/be", "/cast/[person=p2]/character").unwrap(), "\"Engineer\"");
     assert_eq!(month.field("tv/be", "/cast/[person=p2]/character"), None);
 
     // One fix of one field, to editions of two families; one had its own opinion.
     month.day("19: a title for France", one("tv/fr"), |lab| {
         lab.change("tv/fr", &["/title/@fr=\"Lumières du Nord\""]);
     });
-    month.day("20: elsewhere, too", |name| ["director/fr", "tv/be"].contains(&name), |lab| {
-        lab.change("tv/be", &["/title/@fr=\"Aurore\""]);
-        let request = PushRequest {
-            rev: "tv/fr".into(),
-            fields: vec!["/title".parse().unwrap()],
-            to: vec!["*/fr".into(), "tv/be".into()],
-            ..PushRequest::default()
-        };
-        let report = lab.push(&request);
-        assert_eq!(report.totals.get("diverged"), Some(&2), "none had the title before");
-        let reason = Some("one title in French".to_owned());
-        let forced = PushRequest { diverged: Diverged::Force, reason, ..request };
-        assert!(lab.push(&forced).moved);
-    });
+    month.day(
+        "20: elsewhere, too",
+        |name| ["director/fr", "tv/be"].contains(&name),
+        |lab| {
+            lab.change("tv/be", &["/title/@fr=\"Aurore\""]);
+            let request = PushRequest {
+                rev: "tv/fr".into(),
+                fields: vec!["/title".parse().unwrap()],
+                to: vec!["*/fr".into(), "tv/be".into()],
+                ..PushRequest::default()
+            };
+            let report = lab.push(&request);
+            assert_eq!(report.totals.get("diverged"), Some(&2), "none had the title before");
+            let reason = Some("one title in French".to_owned());
+            let forced = PushRequest { diverged: Diverged::Force, reason, ..request };
+            assert!(lab.push(&forced).moved);
+        },
+    );
     for edition in ["director/fr", "tv/be", "tv/fr"] {
         assert_eq!(month.field(edition, "/title/@fr").unwrap(), "\"Lumières du Nord\"");
     }
@@ -241,10 +289,14 @@ fn an_operators_month() {
         let request = MergeRequest { rules, ..MergeRequest::default() };
         assert!(lab.repo.merge("work/pl", &request, &Silent).unwrap().clean);
     });
-    month.day("24: ratings for all", |_| true, |lab| {
-        lab.change("main", &["/rating=\"14\""]);
-        propagate_all(lab);
-    });
+    month.day(
+        "24: ratings for all",
+        |_| true,
+        |lab| {
+            lab.change("main", &["/rating=\"14\""]);
+            propagate_all(lab);
+        },
+    );
     for (edition, rating) in
         [("tv/pl", "\"18\""), ("tv/de", "\"16\""), ("air/de", "\"6\""), ("director/de", "\"14\"")]
     {
@@ -256,15 +308,19 @@ fn an_operators_month() {
     });
     assert_eq!(month.field("tv/de", "/rating").unwrap(), "\"14\"");
 
-    month.day("28: what does not fit is refused", |_| false, |lab| {
-        lab.switch("tv/se").write(EDITION, r#"{"title": "half written"}"#);
-        let refused = lab.try_propagate("main~2", &["tv/*"], &Carrying::default()).unwrap();
-        assert!(!refused.moved, "never backwards");
-        lab.write(EDITION, lab.cat("tv/se", EDITION));
-        let options = CommitOptions { message: Some("x".into()), ..CommitOptions::default() };
-        let nothing = lab.repo.record(lab.repo.root(), &options, &Silent);
-        assert!(matches!(nothing, Err(RepoError::NothingToCommit)));
-    });
+    month.day(
+        "28: what does not fit is refused",
+        |_| false,
+        |lab| {
+            lab.switch("tv/se").write(EDITION, r#"{"title": "half written"}"#);
+            let refused = lab.try_propagate("main~2", &["tv/*"], &Carrying::default()).unwrap();
+            assert!(!refused.moved, "never backwards");
+            lab.write(EDITION, lab.cat("tv/se", EDITION));
+            let options = CommitOptions { message: Some("x".into()), ..CommitOptions::default() };
+            let nothing = lab.repo.record(lab.repo.root(), &options, &Silent);
+            assert!(matches!(nothing, Err(RepoError::NothingToCommit)));
+        },
+    );
     // At the end nobody lags behind, media were never touched, and everything reads back.
     let rows = month.lab.repo.lineage(None, true).unwrap();
     assert!(rows.iter().all(|row| row.lacks.is_none()), "{rows:#?}");

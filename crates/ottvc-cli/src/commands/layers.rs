@@ -169,7 +169,9 @@ fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(),
     let editions = show::count(moves, "edition", "editions");
     let conflicts = show::count(report.conflicts, "edition", "editions");
     match (report.moved, moves, how.dry_run) {
-        (true, ..) => out.line(format!("{source}: {editions} changed; ottvc undo takes it back"))?,
+        (true, ..) => {
+            out.line(format!("{source}: {editions} changed; ottvc undo takes it back"))?
+        }
         (false, 0, _) => out.line(format!("{source}: no edition changes"))?,
         (false, _, true) => out.line(format!("{source}: {editions} would change"))?,
         (false, _, false) => out.line(format!(
@@ -282,8 +284,7 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
                 true => (paint(GOOD, "*"), paint(GOOD, shown)),
                 false => (" ".to_owned(), shown),
             };
-            let mut words: Vec<String> =
-                row.class.iter().chain(&row.territory).cloned().collect();
+            let mut words: Vec<String> = row.class.iter().chain(&row.territory).cloned().collect();
             if let Some(pin) = &row.inherits {
                 let from = pin.branch.as_deref().unwrap_or("an edition without a branch");
                 words.push(format!("from {from} at {}", paint(ID, show::short(&pin.commit))));

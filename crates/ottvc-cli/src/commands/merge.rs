@@ -153,16 +153,7 @@ fn print(
     }
     if !report.conflicts.is_empty() {
         out.line("")?;
-        let ours = opened.repo.state()?.head;
-        let ours = match &ours {
-            Head::Branch(name) => Some(name.short().to_owned()),
-            Head::Detached(id) => Some(id.short()),
-        };
-        let names = SideNames { ours, theirs: Some(rev.to_owned()) };
-        let settling = |row: &ConflictRow| (!dry).then(|| settling(opened, row));
-        for line in sides::lines(&report.conflicts, &names, &settling, &Screen::of_output()) {
-            out.line(line)?;
-        }
+        print_conflicts(out, opened, &report.conflicts, rev, dry)?;
     }
     if report.clean || dry {
         return Ok(());
@@ -179,6 +170,24 @@ fn print(
         Some(_) => "ottvc commit",
     };
     out.line(format!("{} settle each as shown{by_hand}, then {end}", paint(TITLE, "next:")))
+}
+
+/// Writes the conflicts that merging `theirs` left, or would leave.
+pub(crate) fn print_conflicts(
+    out: &mut Out,
+    opened: &Opened,
+    conflicts: &[ConflictRow],
+    theirs: &str,
+    dry: bool,
+) -> Result<(), CliError> {
+    let ours = match &opened.repo.state()?.head {
+        Head::Branch(name) => Some(name.short().to_owned()),
+        Head::Detached(id) => Some(id.short()),
+    };
+    let names = SideNames { ours, theirs: Some(theirs.to_owned()) };
+    let settling = |row: &ConflictRow| (!dry).then(|| settling(opened, row));
+    let lines = sides::lines(conflicts, &names, &settling, &Screen::of_output());
+    lines.iter().try_for_each(|line| out.line(line))
 }
 
 /// Changes without fields that are in conflict: those are told by themselves.

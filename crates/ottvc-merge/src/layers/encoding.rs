@@ -69,9 +69,7 @@ impl Node {
             Self::Override(value) => one(VALUE, value.clone()),
             Self::Suppress => one(SUPPRESS, Value::Bool(true)),
             Self::Map(entries) => nested(entries, escaped),
-            Self::Localized(entries) => {
-                one(LOCALES, Value::Map(nested(entries, str::to_owned)))
-            }
+            Self::Localized(entries) => one(LOCALES, Value::Map(nested(entries, str::to_owned))),
             Self::Set { add, remove } => [(ADD, add), (REMOVE, remove)]
                 .into_iter()
                 .filter(|(_, set)| !set.is_empty())

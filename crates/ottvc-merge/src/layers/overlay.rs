@@ -117,8 +117,7 @@ fn over_item(
     let (Node::Map(_), true) = (own, own.holds_values()) else {
         return overlaid(parent, Some(own), at);
     };
-    let bare =
-        Value::Map(list.fields.iter().cloned().zip(key.parts().iter().cloned()).collect());
+    let bare = Value::Map(list.fields.iter().cloned().zip(key.parts().iter().cloned()).collect());
     let parent = parent.filter(|parent| matches!(parent, Value::Map(_))).unwrap_or(&bare);
     overlaid(Some(parent), Some(own), at)
 }

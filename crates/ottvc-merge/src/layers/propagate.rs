@@ -147,8 +147,8 @@ fn outcome_of(unit: &Unit, own: Option<&Layer>, mine: Option<&Value>) -> FlowOut
     if !unit.members.is_empty() {
         let Some(parent) = unit.path.parent() else { return FlowOutcome::Flowed };
         let stands = |name: &String| standing(own, &parent.key(name)) != Standing::Inherits;
-        let any = unit.members.iter().any(stands)
-            || standing(own, &unit.path) != Standing::Inherits;
+        let any =
+            unit.members.iter().any(stands) || standing(own, &unit.path) != Standing::Inherits;
         return if any { decided(mine) } else { FlowOutcome::Flowed };
     }
     match standing(own, &unit.path) {
@@ -205,11 +205,7 @@ fn conflict_of(kind: ConflictKind, unit: &Unit, mine: Option<&Value>) -> Conflic
 }
 
 /// A layer that puts a conflict at a unit, instead of what it said there.
-fn with_conflict(
-    mut node: Option<Node>,
-    unit: &Unit,
-    conflict: Conflict<Value>,
-) -> Option<Node> {
+fn with_conflict(mut node: Option<Node>, unit: &Unit, conflict: Conflict<Value>) -> Option<Node> {
     if let Some(parent) = unit.path.parent().filter(|_| !unit.members.is_empty()) {
         for name in &unit.members {
             node = Some(put(node, parent.key(name).segments(), &Node::Suppress)?);

@@ -122,8 +122,7 @@ fn entries(
         }
         done.extend(members().cloned());
     }
-    let mut merged =
-        children(own, maps, &|key| at.step(&Segment::Key(key.clone())), &done);
+    let mut merged = children(own, maps, &|key| at.step(&Segment::Key(key.clone())), &done);
     merged.extend(together);
     merged
 }

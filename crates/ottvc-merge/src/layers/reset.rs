@@ -51,9 +51,10 @@ impl Walk {
                 return Err(NotReset::Above(self.path.clone()));
             }
             (Node::Map(mut entries), Segment::Key(key)) => {
-                let group = at.groups().iter().find(|names| {
-                    names.contains(key) || *key == group_key(names)
-                });
+                let group = at
+                    .groups()
+                    .iter()
+                    .find(|names| names.contains(key) || *key == group_key(names));
                 match group.filter(|_| rest.is_empty()) {
                     Some(names) => {
                         let before = entries.len();

@@ -260,7 +260,9 @@ impl Search<'_, '_> {
         });
         let mut trees: HashSet<TreeId> = HashSet::new();
         for (facts, at) in commits {
-            if self.dirty.has(at) && (trees.insert(facts.tree) | facts.own.is_some_and(|own| trees.insert(own))) {
+            if self.dirty.has(at)
+                && (trees.insert(facts.tree) | facts.own.is_some_and(|own| trees.insert(own)))
+            {
                 let short = ObjectId(self.places.graph.thing(at).id).short();
                 self.commit(at, (Tier::History, &short));
             }
