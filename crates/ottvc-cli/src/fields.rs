@@ -23,7 +23,8 @@ const SHOWN_MOVES: usize = 3;
 
 /// Returns the lines for changes of one document, in their order, each `indent` columns in.
 pub(crate) fn lines(changes: &[FieldChange], indent: usize, screen: &Screen) -> Vec<String> {
-    let mut writer = Writer { indent, screen, lines: Vec::new(), item: None, set: None };
+    let (lines, whole) = (Vec::new(), Vec::new());
+    let mut writer = Writer { indent, screen, lines, item: None, whole, set: None };
     for FieldChange { field, old, new } in changes {
         writer.change(field, old.as_ref(), new.as_ref());
     }
@@ -93,6 +94,8 @@ struct Writer<'s> {
     lines: Vec<String>,
     /// The item of a list whose heading was written last.
     item: Option<FieldPath>,
+    /// The items that came or went as a whole and are being told, with the word for that.
+    whole: Vec<(FieldPath, String)>,
     /// A set of which elements went in or out, until all are known.
     set: Option<(FieldPath, Vec<Value>, Vec<Value>)>,
 }
@@ -143,6 +146,7 @@ impl Writer<'_> {
                 Some(Segment::Item(parts)) => {
                     let word = if came { paint(GOOD, "added") } else { paint(BAD, "removed") };
                     self.heading(path.clone(), &word);
+                    self.whole.push((path.clone(), word));
                     let named = |key: &String| parts.iter().any(|(field, _)| field == key);
                     for (key, value) in map.iter().filter(|(key, _)| !named(key)) {
                         let path = path.key(key.as_str());
@@ -152,6 +156,7 @@ impl Writer<'_> {
                         }
                     }
                     self.end_set();
+                    self.whole.pop();
                 }
                 _ if map.is_empty() => self.leaf(path, value, came),
                 _ => map.iter().for_each(|(key, it)| below(Segment::Key(key.clone()), it)),
@@ -248,7 +253,10 @@ impl Writer<'_> {
         };
         let item = FieldPath(steps.iter().take(at + 1).cloned().collect());
         if self.item.as_ref() != Some(&item) {
-            self.heading(item, &paint(DIM, "changed"));
+            // After an item inside it, it is named again.
+            let word = self.whole.iter().find(|(whole, _)| *whole == item).map(|(_, word)| word);
+            let word = word.cloned().unwrap_or_else(|| paint(DIM, "changed"));
+            self.heading(item, &word);
         }
         let rest = FieldPath(steps.iter().skip(at + 1).cloned().collect()).to_string();
         let rest = rest.strip_prefix('/').unwrap_or(&rest);
@@ -550,6 +558,30 @@ mod tests {
         /title/@de  ^[32m+ "Nordlicht"^[0m
         /year  ^[1m^[31m- 2025^[0m
         "#);
+    }
+
+    #[test]
+    fn an_item_with_items_is_told_by_its_own_fields_too() {
+        let new = r#"{"seasons": {"$kl": {"keys": ["n"], "items": [
+            {"n": 1, "a": 1, "parts": {"$kl": {"keys": ["k"], "items": [{"k": "x", "t": 2}]}}, "z": 3}]}}}"#;
+        insta::assert_snapshot!(told("{}", new, 80), @"
+        /seasons/[n=1]  added
+          a  + 1
+        /seasons/[n=1]/parts/[k=x]  added
+          t  + 2
+        /seasons/[n=1]  added
+          z  + 3
+        ");
+        let old = r#"{"seasons": {"$kl": {"keys": ["n"], "items": [
+            {"n": 1, "parts": {"$kl": {"keys": ["k"], "items": [{"k": "x", "t": 1}]}}, "z": 0}]}}}"#;
+        insta::assert_snapshot!(told(old, new, 80), @"
+        /seasons/[n=1]  changed
+          a  + 1
+        /seasons/[n=1]/parts/[k=x]  changed
+          t  1 -> 2
+        /seasons/[n=1]  changed
+          z  0 -> 3
+        ");
     }
 
     #[test]
