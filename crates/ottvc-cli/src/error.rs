@@ -43,6 +43,9 @@ pub(crate) enum CliError {
     NoEditor,
     #[error("the editor `{command}` failed: {why}")]
     Editor { command: String, why: String },
+    /// Something failed after a person had typed a text, of this document if it is one; it is in this file.
+    #[error("{source}")]
+    Kept { path: PathBuf, document: Option<String>, source: Box<CliError> },
     #[error("cannot write `{}`", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("cannot write the output")]
@@ -68,7 +71,20 @@ impl CliError {
             Self::Config { .. } => "config.io",
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
+            Self::Kept { source, .. } => source.code(),
             Self::File { .. } | Self::Output(_) => "output.failed",
+        }
+    }
+}
+
+impl CliError {
+    /// The same, about a text of this document.
+    pub(crate) fn of_document(self, path: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Kept { path: kept, source, .. } => {
+                Self::Kept { path: kept, document: Some(path.to_string()), source }
+            }
+            other => other,
         }
     }
 }

@@ -10,6 +10,7 @@ use ottvc_object::{Commit, CommitId, Entry, TreeId};
 use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
+use crate::changes::Change;
 use crate::nodes::Batch;
 use crate::record::Draft;
 use crate::resolving::ConflictRow;
@@ -33,6 +34,8 @@ pub struct MergeRequest {
     pub allow_unrelated: bool,
     /// Settle what was settled before as it was then.
     pub apply_memory: bool,
+    /// In how many paths to describe what the merge changes.
+    pub shown_paths: u64,
 }
 
 /// What a merge came to.
@@ -52,6 +55,9 @@ pub struct MergeReport {
     pub up_to_date: bool,
     /// Paths that the merge changes in ours.
     pub changed: u64,
+    /// What it changes in the first of them, as many as were asked for; for people.
+    #[serde(skip)]
+    pub changes: Vec<Change>,
     /// What nobody could decide.
     pub conflicts: Vec<ConflictRow>,
     /// What rules decided.
@@ -197,6 +203,7 @@ impl Repo {
             commit: None,
             up_to_date: plan.bases == [theirs],
             changed: 0,
+            changes: Vec::new(),
             conflicts: Vec::new(),
             decisions: Vec::new(),
             notices: Vec::new(),
@@ -237,10 +244,15 @@ impl Repo {
         report.notices = merged.notices;
         // What the merge makes of the schemas themselves must make sense, too.
         self.schemas(batch, merged.tree)?;
-        ottvc_object::tree::diff_paths(batch, our_tree, merged.tree, &mut |_| {
+        let mut first = Vec::new();
+        ottvc_object::tree::diff_paths(batch, our_tree, merged.tree, &mut |change| {
             report.changed += 1;
-            Ok(())
+            if report.changed <= request.shown_paths {
+                first.push(change);
+            }
+            Ok::<(), RepoError>(())
         })?;
+        report.changes = self.describe_new(batch, first)?;
         if request.dry_run {
             return Ok((report, merged.tree));
         }

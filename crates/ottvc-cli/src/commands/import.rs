@@ -8,13 +8,14 @@ use ottvc_import::{ASSET_MAPS, BUILT_IN, Delivery, Mapping, Package, Scope, buil
 use ottvc_repo::import::{ImportReport, ImportRequest, ImportedDocument};
 use ottvc_repo::meta::document_path;
 
-use crate::commands::conflicts::print_rows;
-use crate::commands::diff::print_field;
+use crate::commands::merge::print_conflicts;
 use crate::commands::merge_file::bytes_of;
-use crate::context::{Context, Need};
+use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::fields;
 use crate::out::Out;
+use crate::screen::Screen;
 use crate::show::{self, DIM, ID, NAME, TITLE, WARN, paint};
 
 /// Take in what a source delivers, and merge it into the current branch.
@@ -111,7 +112,7 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
     };
     context.answer(out, &report, |out| match context.quiet && report.clean {
         true => Ok(()),
-        false => print(context, out, &report, args.dry_run),
+        false => print(context, out, &opened, &report, args.dry_run),
     })?;
     Ok(if report.clean { Exit::Ok } else { Exit::Conflicts })
 }
@@ -148,6 +149,7 @@ fn source(named: Option<String>, deliveries: &[Delivery]) -> String {
 fn print(
     context: &Context,
     out: &mut Out,
+    opened: &Opened,
     report: &ImportReport,
     dry: bool,
 ) -> Result<(), CliError> {
@@ -173,13 +175,13 @@ fn print(
         return Ok(());
     }
     out.line("")?;
-    print_rows(out, conflicts)?;
+    print_conflicts(out, opened, conflicts, &report.lineage, dry)?;
     if dry {
         return Ok(());
     }
     out.line("")?;
     out.line(format!(
-        "{} ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort",
+        "{} settle each as shown, then ottvc commit; or ottvc merge --abort",
         paint(TITLE, "next:")
     ))
 }
@@ -191,8 +193,8 @@ fn print_document(
 ) -> Result<(), CliError> {
     let mapping = paint(DIM, format!("by {}", document.mapping));
     out.line(format!("{}  {mapping}", paint(TITLE, show::plain(&document.path))))?;
-    for field in &document.fields {
-        print_field(out, field)?;
+    for line in fields::lines(&fields::read(&document.fields), 4, &Screen::of_output()) {
+        out.line(line)?;
     }
     if document.unmapped > 0 {
         let places = show::count(document.unmapped, "element", "elements");

@@ -298,6 +298,13 @@ pub(crate) const TABLE: &[Row] = &[
         "give another key",
     ),
     row(
+        "merge.half_settled",
+        Error,
+        422,
+        "A conflict is neither settled nor left alone",
+        "leave the lines of one side without marks, or all lines as they were",
+    ),
+    row(
         "merge.document_removed",
         Error,
         409,
