@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ottvc_import::ImportError;
 use ottvc_merge::MergeError;
 use ottvc_object::ObjectError;
 use ottvc_refs::RefError;
@@ -28,6 +29,8 @@ pub(crate) enum CliError {
     Input { path: PathBuf, source: std::io::Error },
     #[error("`{}` is no metadata document", path.display())]
     BadInput { path: PathBuf, source: ObjectError },
+    #[error("cannot import `{}`", path.display())]
+    Delivery { path: PathBuf, source: ImportError },
     #[error("no setting is called `{key}`")]
     UnknownKey { key: String, near: Option<&'static str> },
     #[error("`{value}` is no value for {key}: {why}")]
@@ -58,6 +61,7 @@ impl CliError {
             Self::NoInput { .. } => "input.not_found",
             Self::Input { .. } => "input.io",
             Self::BadInput { source, .. } => source.code(),
+            Self::Delivery { source, .. } => source.code(),
             Self::UnknownKey { .. } => "config.unknown_key",
             Self::BadSetting { .. } => "config.bad_value",
             Self::BadConfig { .. } => "config.bad_file",
@@ -81,6 +85,11 @@ impl From<RefError> for CliError {
 }
 impl From<ObjectError> for CliError {
     fn from(error: ObjectError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
         Self::Repo(error.into())
     }
 }

@@ -199,12 +199,16 @@ mod tests {
         merge.contested_term 4 409 The base is a conflict itself
         merge.unread_conflict 1 500 A conflict was not read
         merge.bad_rule 2 400 Not a merge rule
+        merge.bad_pattern 2 400 Not a pattern of fields
         merge.bad_choice 1 422 The value cannot stand there
         merge.cannot_rename 1 409 The entry cannot be given that key
         merge.document_removed 1 409 The whole document would go
         merge.too_many_terms 1 422 Too many versions disagree
         merge.bad_generation 10 500 A commit is not older than its child
         merge.not_remembered 3 404 No such resolution is remembered
+        layer.no_parent 6 409 The edition inherits from no other
+        layer.not_overridden 3 404 Nothing of the edition's own is there
+        plan.stale 6 412 What would be done now is another plan
         schema.bad_yaml 2 400 Not a schema
         schema.bad_binding 2 400 What binds documents to schemas makes no sense
         schema.bad_field 2 400 A schema that makes no sense

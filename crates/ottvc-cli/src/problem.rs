@@ -214,6 +214,13 @@ fn members(error: &CliError) -> Map<String, Json> {
             members.insert("path".into(), Json::from(path.display().to_string()));
             Json::Object(members)
         }
+        CliError::Delivery { path, source } => {
+            let mut members = json!({ "path": path.display().to_string() });
+            if let (Json::Object(members), Some(line)) = (&mut members, source.line()) {
+                members.insert("line".into(), Json::from(line));
+            }
+            members
+        }
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),

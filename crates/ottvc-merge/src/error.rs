@@ -22,6 +22,14 @@ pub enum MergeError {
         /// What is wrong with it.
         why: String,
     },
+    /// A pattern of fields that cannot be read.
+    #[error("`{text}` is no pattern of fields: {why}")]
+    BadPattern {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A schema, or what names schemas, that is no YAML, or more than it may be.
     #[error("bad YAML at line {line}, column {column}: {why}")]
     BadYaml {
@@ -144,6 +152,7 @@ impl MergeError {
         match self {
             Self::TooManyTerms { .. } => "merge.too_many_terms",
             Self::BadRule { .. } => "merge.bad_rule",
+            Self::BadPattern { .. } => "merge.bad_pattern",
             Self::BadYaml { .. } => "schema.bad_yaml",
             Self::BadField { .. } => "schema.bad_field",
             Self::SameField { .. } => "schema.same_field",

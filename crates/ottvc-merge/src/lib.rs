@@ -39,6 +39,7 @@ mod diff3;
 mod entries;
 mod error;
 mod functions;
+pub mod layers;
 mod memory;
 mod number;
 mod order;

@@ -174,23 +174,52 @@ impl FromStr for Rule {
             .into_iter()
             .find(|known| known.word() == side.trim())
             .ok_or_else(|| bad("the side is `ours`, `theirs` or `base`"))?;
-        let pattern = pattern.trim();
+        let pattern = Pattern::read(pattern.trim()).map_err(|why| bad(&why))?;
+        Ok(Self { pattern, side })
+    }
+}
+
+impl Pattern {
+    fn read(pattern: &str) -> Result<Self, String> {
         // No name in a tree holds a colon, so the first one ends the glob.
         let (file, field) = match pattern.split_once(':') {
             _ if pattern.starts_with('/') => (None, Some(pattern)),
             Some((glob, field)) if field.starts_with('/') => (Some(glob), Some(field)),
-            Some(_) => return Err(bad("a field pattern starts with `/`")),
+            Some(_) => return Err("a field pattern starts with `/`".to_owned()),
             None => (Some(pattern), None),
         };
         if file.is_some_and(|glob| glob.is_empty() || glob.split('/').any(str::is_empty)) {
-            return Err(bad("the pattern has an empty name in it"));
+            return Err("the pattern has an empty name in it".to_owned());
         }
         let field = match field.map(FieldPath::from_str).transpose() {
-            Ok(field) => field.map(steps_of).transpose().map_err(bad)?,
-            Err(error) => return Err(bad(&error.to_string())),
+            Ok(field) => field.map(steps_of).transpose()?,
+            Err(error) => return Err(error.to_string()),
         };
-        let pattern = Pattern { file: file.map(str::to_owned), field, text: pattern.to_owned() };
-        Ok(Self { pattern, side })
+        Ok(Self { file: file.map(str::to_owned), field, text: pattern.to_owned() })
+    }
+
+    /// Whether the field, or one that it is a part of, is one of those the pattern names.
+    pub fn covers(&self, file: &RepoPath, field: &FieldPath) -> bool {
+        let above = |steps: &Vec<Step>| {
+            let mut parts = (0..=field.0.len()).filter_map(|len| field.0.get(..len));
+            parts.any(|part| matches_field(steps, part))
+        };
+        self.file.as_ref().is_none_or(|glob| matches_path(glob, file))
+            && self.field.as_ref().is_none_or(above)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = MergeError;
+
+    fn from_str(text: &str) -> Result<Self, MergeError> {
+        Self::read(text.trim()).map_err(|why| MergeError::BadPattern { text: text.to_owned(), why })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
     }
 }
 

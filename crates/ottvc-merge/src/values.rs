@@ -27,7 +27,7 @@ use crate::{MergeError, MergeOptions, Side};
 use after::Pending;
 pub use decide::{Chosen, Decision};
 pub use groups::group_conflict;
-pub(crate) use groups::{GROUP, group_names};
+pub(crate) use groups::{GROUP, group_key, group_names};
 pub(crate) use keyed::complete_order;
 use parts::Parts;
 pub(crate) use parts::{FROM, former, moved};

@@ -8,7 +8,7 @@ use bincode::{Decode, Encode};
 use crate::codec::{Kind, Storable};
 use crate::error::ObjectError;
 use crate::field_path::FieldPath;
-use crate::id::{CommitId, DocumentId, TreeId};
+use crate::id::{CommitId, TreeId};
 use crate::path::RepoPath;
 
 /// The longest commit message, in bytes.
@@ -95,8 +95,9 @@ pub struct Commit {
     pub message: String,
     /// The edition it is a state of.
     pub edition: EditionId,
-    /// The edition's own layer, where it inherits the rest.
-    pub own: Option<DocumentId>,
+    /// The edition's own layers, where it inherits the rest: a tree that has the layer of a document at
+    /// that document's path.
+    pub own: Option<TreeId>,
     /// What it inherits from.
     pub pin: Option<Pin>,
     /// Where its tree holds conflicts: sorted, without duplicates.
@@ -121,6 +122,9 @@ impl Storable for Commit {
         }
         if !self.conflicts.is_sorted_by(|a, b| a < b) {
             return Err(malformed("conflict places out of order"));
+        }
+        if self.own.is_some() && self.pin.is_none() {
+            return Err(malformed("layers of its own over nothing"));
         }
         if (self.generation == 1) != self.parents.is_empty() || self.generation == 0 {
             return Err(malformed("generation does not fit the parents"));

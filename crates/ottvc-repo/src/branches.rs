@@ -91,7 +91,8 @@ impl Repo {
         Ok(rows)
     }
 
-    /// Makes a branch at `rev` (the current commit where not given): a new edition.
+    /// Makes a branch at `rev` (the current commit where not given): a new edition, which inherits what
+    /// the one it starts from inherits. For one that inherits from that one, see [`Repo::make_edition`].
     ///
     /// # Errors
     /// [`RepoError::Exists`], or what [`Repo::resolve`] returns.
@@ -131,7 +132,7 @@ impl Repo {
 
     /// Refuses a name that exists, or that a name in the other direction leads through: `a` and
     /// `a/b` cannot both be, as a folder of exported editions could not hold them.
-    fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
+    pub(crate) fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
         for (other, _) in self.refs.list()? {
             let clash = other.kind() == name.kind() && {
                 let (a, b) = (other.short().to_lowercase(), name.short().to_lowercase());
@@ -148,7 +149,7 @@ impl Repo {
         Ok(())
     }
 
-    fn row_of(
+    pub(crate) fn row_of(
         &self,
         name: &str,
         target: Option<CommitId>,
@@ -223,6 +224,8 @@ impl Repo {
         if let Some(target) = target
             && !force
         {
+            // A commit that only begins an edition is nothing to lose.
+            let target = self.begun_from(target)?.unwrap_or(target);
             let mut reached = false;
             for (other, value) in self.refs.list()? {
                 if other != branch

@@ -9,6 +9,7 @@ use ottvc_object::{CommitId, ContentId, Entry, FileEntry, NamedEntry, RepoPath, 
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::scan::{Met, Scan};
 use crate::{Repo, RepoError, content};
 
 /// Everything that differs between two states.
@@ -54,6 +55,25 @@ pub struct FieldChange {
     pub new: Option<serde_json::Value>,
     /// Which of `old` and `new` has no such field, so that a null value is no riddle.
     pub absent: Option<&'static str>,
+}
+
+impl FieldChange {
+    /// Compares two documents field by field.
+    pub(crate) fn between(old: &Value, new: &Value) -> Vec<Self> {
+        diff_values(Some(old), Some(new))
+            .into_iter()
+            .map(|change| Self {
+                field: change.field.to_string(),
+                old: change.old.as_ref().map(value_to_json),
+                new: change.new.as_ref().map(value_to_json),
+                absent: match (&change.old, &change.new) {
+                    (None, _) => Some("old"),
+                    (_, None) => Some("new"),
+                    _ => None,
+                },
+            })
+            .collect()
+    }
 }
 
 /// How the bytes of a file differ.
@@ -162,6 +182,11 @@ impl Repo {
 
     /// How many paths differ between two trees, a renamed one counting once.
     pub(crate) fn count_changes(&self, old: TreeId, new: TreeId) -> Result<u64, RepoError> {
+        if old == EMPTY_TREE {
+            // All of it came, and a node knows how much that is.
+            let sums = crate::nodes::totals(&self.nodes, new)?;
+            return Ok(sums.files + sums.documents + sums.conflicts);
+        }
         let (mut count, mut gone, mut came) = (0, HashSet::new(), Vec::new());
         diff_paths(&self.nodes, old, new, &mut |change| {
             count += 1;
@@ -186,7 +211,10 @@ impl Repo {
             changes.insert(change.path.key(), change);
         }
         let mut rows = Rows::new();
-        self.scan(staged, &RepoPath::root(), true, &mut |place| {
+        let path = &RepoPath::root();
+        let scan = Scan { staged, path, tracked_only: true, whole_folders: true };
+        let learnt = self.scan(&scan, &mut |met| {
+            let Met::Place(place) = met else { return Ok(()) };
             let Some(named) = place.tracked else { return Ok(()) };
             if matches!(named.entry, Entry::Conflict(_)) {
                 return Ok(());
@@ -205,6 +233,7 @@ impl Repo {
             change.new = new;
             Ok(())
         })?;
+        rows.extend(learnt);
         self.workspace.cache(&rows)?;
         let mut changes: Vec<PathChange> = changes.into_values().collect();
         changes.retain(|change| {
@@ -272,19 +301,7 @@ impl Repo {
             }
         };
         let (old, new) = (load(old, false)?, load(new, working)?);
-        Ok(diff_values(Some(&old), Some(&new))
-            .into_iter()
-            .map(|change| FieldChange {
-                field: change.field.to_string(),
-                old: change.old.as_ref().map(value_to_json),
-                new: change.new.as_ref().map(value_to_json),
-                absent: match (&change.old, &change.new) {
-                    (None, _) => Some("old"),
-                    (_, None) => Some("new"),
-                    _ => None,
-                },
-            })
-            .collect())
+        Ok(FieldChange::between(&old, &new))
     }
 
     /// Compares two files by their chunks. `on_disk` is where the new one is, if only there.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ottvc_import::ImportError;
 use ottvc_merge::MergeError;
 use ottvc_object::ObjectError;
 use ottvc_refs::RefError;
@@ -25,6 +26,15 @@ pub enum RepoError {
     /// The merge met broken input or a limit.
     #[error(transparent)]
     Merge(#[from] MergeError),
+    /// Foreign metadata could not be read or written.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A delivery has findings that forbid taking it.
+    #[error("the delivery must not be taken: {}", whys.join("; "))]
+    Refused {
+        /// What is wrong with it.
+        whys: Vec<String>,
+    },
     /// Reading or storing a file's bytes failed.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -200,6 +210,31 @@ pub enum RepoError {
         /// Why.
         why: String,
     },
+    /// The edition of a branch inherits from no other.
+    #[error("`{branch}` inherits from no other edition")]
+    NoParent {
+        /// The branch.
+        branch: String,
+    },
+    /// There is nothing of the edition's own to give up.
+    #[error("{} in {place} {}", field, match above {
+        Some(above) => format!("is a part of {above}, which is overridden as one"),
+        None => "is inherited as it is".to_owned(),
+    })]
+    NotOverridden {
+        /// What was given.
+        field: String,
+        /// The document.
+        place: String,
+        /// What it is a part of.
+        above: Option<String>,
+    },
+    /// A plan was named that is not what would be done now.
+    #[error("what would be done now is not the plan `{given}`")]
+    StalePlan {
+        /// What was given.
+        given: String,
+    },
     /// An argument that makes no sense.
     #[error("`{given}` is no {wanted}: {why}")]
     BadArgument {
@@ -262,6 +297,8 @@ impl RepoError {
             Self::Refs(error) => error.code(),
             Self::Object(error) => error.code(),
             Self::Merge(error) => error.code(),
+            Self::Import(error) => error.code(),
+            Self::Refused { .. } => "import.refused",
             Self::Content(error) => error.code(),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -296,6 +333,9 @@ impl RepoError {
             Self::NoMerge => "merge.none",
             Self::Unrelated { .. } => "merge.unrelated",
             Self::CannotUndo { .. } => "operation.cannot_undo",
+            Self::NoParent { .. } => "layer.no_parent",
+            Self::NotOverridden { .. } => "layer.not_overridden",
+            Self::StalePlan { .. } => "plan.stale",
             Self::BadArgument { .. } => "argument.bad",
             Self::NotInTrash { .. } => "trash.not_found",
             Self::Unbalanced { .. } => "audit.unbalanced",

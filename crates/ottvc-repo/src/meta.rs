@@ -108,6 +108,7 @@ impl Repo {
         } else {
             return Err(self.no_path(&path, "the working copy"));
         };
+        let mut before = value.clone();
         for edit in edits {
             if edit.value.is_none() && value.get(&edit.field).is_none() {
                 return Err(RepoError::NoField {
@@ -119,6 +120,11 @@ impl Repo {
         }
         let document = self.conform(&path, Document::new(value)?)?;
         self.write_document(&path, &document)?;
+        for edit in edits.iter().filter(|edit| edit.value.is_some()) {
+            // As if it had not been there: what is set is the edition's own, whatever it is set to.
+            before.set(&edit.field, None).unwrap_or_default();
+        }
+        self.note_set(&path, &before, document.value())?;
         Ok((path, document))
     }
 

@@ -6,14 +6,15 @@ use ottvc_object::commit::{ConflictPlace, MergeRecord, Provenance};
 use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::{diff_paths, lookup_path};
 use ottvc_object::value::Document;
-use ottvc_object::{Commit, CommitId, Entry, RepoPath, Signature, TreeId};
+use ottvc_object::{Commit, CommitId, EditionId, Entry, RepoPath, Signature, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::layers::{Layered, Next};
 use crate::nodes::Batch;
 use crate::stage::Edits;
-use crate::workspace::{Head, State};
+use crate::workspace::{Head, State, Touched};
 use crate::{Progress, Repo, RepoError, random_id};
 
 /// What a commit should say.
@@ -119,7 +120,19 @@ impl Repo {
             tree = self.apply(tree, &conformed, &batch)?;
             state.staged = if whole { tree } else { self.apply(state.staged, &conformed, &batch)? };
         }
-        if tree == head_tree && merging.is_none() && !options.allow_empty {
+        let only = match options.only.is_empty() {
+            true => None,
+            false => Some(self.repo_paths(from, &options.only)?),
+        };
+        let theirs = merging.as_ref().map(|merging| merging.theirs);
+        let Next { layers, left } =
+            self.next_layers(&batch, &state, parent, tree, theirs, only.as_deref())?;
+        let before = match parent {
+            Some(parent) => self.commit(parent)?.own,
+            None => None,
+        };
+        let same = tree == head_tree && layers.own == before;
+        if same && merging.is_none() && !options.allow_empty {
             return Err(RepoError::NothingToCommit);
         }
         let conflicts = self.conflict_places(&batch, tree, &state, parent)?;
@@ -146,7 +159,7 @@ impl Repo {
             }
         };
         let draft = Draft {
-            tree,
+            layers,
             parents: parent
                 .into_iter()
                 .chain(merging.iter().map(|merging| merging.theirs))
@@ -161,6 +174,7 @@ impl Repo {
             author: options.author.clone(),
             date: options.date,
             provenance: options.provenance.clone(),
+            ..Draft::new(tree)
         };
         let command = if draft.merge.is_some() { "merge" } else { "commit" };
         let (id, commit) = self.make_commit(&batch, &state, draft)?;
@@ -171,6 +185,7 @@ impl Repo {
         if let Some(merging) = state.merging.take() {
             self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
         }
+        state.touched = left.map(|own| Touched { base: id, own });
         state.suspects.clear();
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;
@@ -250,16 +265,27 @@ impl Repo {
         state: &State,
         draft: Draft,
     ) -> Result<(CommitId, Commit), RepoError> {
-        let mut generation = 0;
-        for parent in &draft.parents {
-            generation = generation.max(self.commit(*parent)?.generation);
-        }
         let edition = match &state.head {
             Head::Branch(name) => {
                 self.refs.get(name)?.and_then(|value| value.edition).map(|edition| edition.id)
             }
             Head::Detached(id) => Some(self.commit(*id)?.edition),
         };
+        self.make_commit_of(batch, edition, draft)
+    }
+
+    /// Completes a commit of an edition, a new one where there is none, and puts it in the batch. Parents may be
+    /// in the batch.
+    pub(crate) fn make_commit_of(
+        &self,
+        batch: &Batch<'_>,
+        edition: Option<EditionId>,
+        draft: Draft,
+    ) -> Result<(CommitId, Commit), RepoError> {
+        let mut generation = 0;
+        for parent in &draft.parents {
+            generation = generation.max(batch.load::<Commit>(*parent)?.generation);
+        }
         let now = self.now();
         let commit = Commit {
             tree: draft.tree,
@@ -273,10 +299,10 @@ impl Repo {
             message: draft.message,
             edition: match edition {
                 Some(id) => id,
-                None => ottvc_object::EditionId(random_id()?),
+                None => EditionId(random_id()?),
             },
-            own: None,
-            pin: None,
+            own: draft.layers.own,
+            pin: draft.layers.pin,
             conflicts: draft.conflicts,
             merge: draft.merge,
             provenance: draft.provenance,
@@ -295,11 +321,26 @@ impl Repo {
         command: &str,
         summary: &str,
     ) -> Result<(), RepoError> {
+        self.move_head_with(state, rows, id, command, summary, Vec::new())
+    }
+
+    /// As [`Repo::move_head`], moving other refs in the same step.
+    pub(crate) fn move_head_with(
+        &self,
+        state: &mut State,
+        rows: &Rows,
+        id: CommitId,
+        command: &str,
+        summary: &str,
+        mut edits: Vec<RefEdit>,
+    ) -> Result<(), RepoError> {
         match &state.head {
             Head::Detached(_) => {
                 state.head = Head::Detached(id);
-                // No ref moves: the state is what must last.
-                self.save_state(state, rows)
+                if edits.is_empty() {
+                    // No ref moves: the state is what must last.
+                    return self.save_state(state, rows);
+                }
             }
             Head::Branch(name) => {
                 let old = self.refs.get(name)?;
@@ -310,10 +351,10 @@ impl Repo {
                         None => Some(self.new_edition(None, None)?),
                     },
                 };
-                let edits = vec![RefEdit { name: name.clone(), old, new: Some(new) }];
-                self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
+                edits.push(RefEdit { name: name.clone(), old, new: Some(new) });
             }
         }
+        self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
     }
 
     /// A transaction in this user's name and at this time.
@@ -376,6 +417,24 @@ pub(crate) struct Draft {
     pub(crate) author: Option<String>,
     pub(crate) date: Option<i64>,
     pub(crate) provenance: Option<Provenance>,
+    pub(crate) layers: Layered,
+}
+
+impl Draft {
+    /// A draft that says nothing but what is in it.
+    pub(crate) fn new(tree: TreeId) -> Self {
+        Self {
+            tree,
+            parents: Vec::new(),
+            message: String::new(),
+            conflicts: Vec::new(),
+            merge: None,
+            author: None,
+            date: None,
+            provenance: None,
+            layers: Layered::default(),
+        }
+    }
 }
 
 /// The name of the branch the working copy is on.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::{branch_name, place_text};
+use crate::scan::{Met, Scan};
 use crate::{Progress, Repo, RepoError};
 
 /// How the working copy stands.
@@ -34,7 +35,8 @@ pub struct Status {
 pub struct StatusRow {
     /// The path.
     pub path: String,
-    /// `added`, `removed`, `modified` or `renamed`.
+    /// `added`, `removed`, `modified`, `renamed`, or `layered`: the same document, of which other fields are
+    /// the edition's own.
     pub change: &'static str,
     /// `media`, `symlink`, `document` or `conflict`.
     pub kind: &'static str,
@@ -49,14 +51,31 @@ impl Repo {
     pub fn status(&self, progress: &dyn Progress) -> Result<Status, RepoError> {
         let state = self.state()?;
         let head = self.head_commit_id(&state)?;
-        let staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
+        let mut staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
+        for path in self.touched_documents(&state)? {
+            let path = path.to_string();
+            if !staged.iter().any(|row| row.path == path) {
+                staged.push(StatusRow { path, change: "layered", kind: "document", from: None });
+            }
+        }
         let (mut changed, mut untracked, mut rows) = (Vec::new(), Vec::new(), Rows::new());
         let mut looked = 0_u64;
-        self.scan(state.staged, &RepoPath::root(), false, &mut |place| {
-            if looked.is_multiple_of(64) {
-                progress.report("looking", looked, place.whole.map_or(0, |(files, _)| files));
+        let scan = Scan {
+            staged: state.staged,
+            path: &RepoPath::root(),
+            tracked_only: false,
+            whole_folders: true,
+        };
+        let learnt = self.scan(&scan, &mut |met| {
+            let (files, whole) = match met {
+                Met::Same { files, whole, .. } => (files, whole),
+                Met::Place(place) => (1, place.whole),
+            };
+            if looked / 64 != (looked + files) / 64 {
+                progress.report("looking", looked, whole.map_or(0, |(files, _)| files));
             }
-            looked += 1;
+            looked += files;
+            let Met::Place(place) = met else { return Ok(()) };
             let Some(named) = place.tracked else {
                 untracked.push(place.path());
                 return Ok(());
@@ -86,6 +105,7 @@ impl Repo {
         let changed: Vec<StatusRow> = changed.into_iter().map(|(_, row)| row).collect();
         untracked.sort_by_cached_key(RepoPath::key);
         let untracked = untracked.iter().map(RepoPath::to_string).collect();
+        rows.extend(learnt);
         self.workspace.cache(&rows)?;
         let batch = Batch::new(&self.nodes);
         let conflicts: Vec<String> = self

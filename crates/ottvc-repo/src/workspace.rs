@@ -36,7 +36,7 @@ pub struct Merging {
 }
 
 /// State of a working copy.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Where it stands.
     pub head: Head,
@@ -48,12 +48,67 @@ pub struct State {
     pub merging: Option<Merging>,
     /// Entries that may hold conflicts: sorted, without duplicates.
     pub suspects: Vec<RepoPath>,
+    /// What is staged about layers.
+    pub touched: Option<Touched>,
+}
+
+/// What is staged about layers and cannot be read off documents: fields set to the value they inherit, and
+/// overrides given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Touched {
+    /// The commit it was staged on; if the head is elsewhere, it is given up.
+    pub base: CommitId,
+    /// The tree of layers the next commit starts from.
+    pub own: TreeId,
+}
+
+/// The bytes of a state begin with this, and with what is staged about layers they end; where there is no
+/// such thing, nothing comes after.
+#[derive(Encode, Decode)]
+struct Kept {
+    head: Head,
+    edition: Option<EditionId>,
+    staged: TreeId,
+    merging: Option<Merging>,
+    suspects: Vec<RepoPath>,
+}
+
+impl State {
+    /// Its bytes, as a store keeps them (`docs/format-pack.md`, Workspace).
+    ///
+    /// # Errors
+    /// [`RepoError::Object`] past a limit of what is encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RepoError> {
+        let Self { head, edition, staged, merging, suspects, touched } = self.clone();
+        let kept = Kept { head, edition, staged, merging, suspects };
+        Ok(match touched {
+            None => encode_body(&kept)?,
+            Some(touched) => encode_body(&(kept, touched))?,
+        })
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`RepoError::BadState`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RepoError> {
+        const WHAT: &str = "working copy state";
+        let (kept, touched) = match decode_body::<Kept>(bytes, WHAT) {
+            Ok(kept) => (kept, None),
+            Err(error) => match decode_body::<(Kept, Touched)>(bytes, WHAT) {
+                Ok((kept, touched)) => (kept, Some(touched)),
+                Err(_) => return Err(RepoError::BadState(error)),
+            },
+        };
+        let Kept { head, edition, staged, merging, suspects } = kept;
+        Ok(Self { head, edition, staged, merging, suspects, touched })
+    }
 }
 
 /// The bytes of a state, with the edition of the branch it is on.
 fn encoded(state: &State, branch: Option<RefValue>) -> Result<Vec<u8>, RepoError> {
     let edition = branch.and_then(|value| value.edition).map(|edition| edition.id);
-    Ok(encode_body(&State { edition, ..state.clone() })?)
+    State { edition, ..state.clone() }.to_bytes()
 }
 
 impl Repo {
@@ -64,14 +119,18 @@ impl Repo {
     pub fn state(&self) -> Result<State, RepoError> {
         match self.workspace.load()? {
             Some(bytes) => {
-                let mut state: State =
-                    decode_body(&bytes, "working copy state").map_err(RepoError::BadState)?;
+                let mut state = State::from_bytes(&bytes)?;
                 self.follow_rename(&mut state)?;
                 // A merge whose `ours` is no longer the head is over: its branch moved without it.
                 if let Some(merging) = &state.merging
                     && self.head_commit_id(&state)? != Some(merging.ours)
                 {
                     state.merging = None;
+                }
+                if let Some(touched) = state.touched
+                    && self.head_commit_id(&state)? != Some(touched.base)
+                {
+                    state.touched = None;
                 }
                 Ok(state)
             }
@@ -81,6 +140,7 @@ impl Repo {
                 staged: EMPTY_TREE,
                 merging: None,
                 suspects: Vec::new(),
+                touched: None,
             }),
         }
     }

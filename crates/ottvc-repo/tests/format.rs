@@ -5,7 +5,7 @@
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::{CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::{Edition, Operation, RefEdit, RefName, RefValue};
-use ottvc_repo::workspace::{Head, Merging, State};
+use ottvc_repo::workspace::{Head, Merging, State, Touched};
 use ottvc_store::pack::{RecordKind, scan};
 
 const GOLDEN: &[u8] = include_bytes!("../../../fixtures/golden.pack");
@@ -60,9 +60,17 @@ fn a_workspace_state_is_what_the_page_says() {
             message: Some("why".into()),
         }),
         suspects: vec![RepoPath::new("a/b").unwrap()],
+        touched: None,
     };
     let (number, golden) = golden(RecordKind::Workspace).split_at(8);
     assert_eq!(number, 12_u64.to_le_bytes());
-    assert_eq!(encode_body(&state).unwrap(), golden);
-    assert_eq!(decode_body::<State>(golden, "working copy state").unwrap(), state);
+    assert_eq!(state.to_bytes().unwrap(), golden);
+    assert_eq!(State::from_bytes(golden).unwrap(), state);
+    // What is staged about layers is 64 bytes behind all that.
+    let touched = Touched { base: CommitId([5; 32]), own: TreeId([6; 32]) };
+    let state = State { touched: Some(touched), ..state };
+    let bytes = state.to_bytes().unwrap();
+    assert_eq!(bytes, [golden, &[5; 32], &[6; 32]].concat());
+    assert_eq!(State::from_bytes(&bytes).unwrap(), state);
+    assert!(State::from_bytes(&bytes[..bytes.len() - 1]).is_err());
 }

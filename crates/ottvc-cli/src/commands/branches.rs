@@ -12,6 +12,9 @@ use crate::out::Out;
 use crate::show::{self, DIM, GOOD, ID, NAME, paint};
 
 /// List branches; with NAME, make one. A branch is an edition: class and territory describe it.
+///
+/// With a class, a territory or --inherit, the new edition inherits the documents of the one it starts from:
+/// it gets a first commit of its own, and later changes with `ottvc propagate`.
 #[derive(Debug, Args)]
 pub(crate) struct Branch {
     /// The branch to make
@@ -26,6 +29,9 @@ pub(crate) struct Branch {
     /// Where it is shown
     #[arg(long, value_name = "TERRITORY", requires = "name")]
     territory: Option<String>,
+    /// Have it inherit from where it starts, as one with a class or territory does
+    #[arg(long, requires = "name")]
+    inherit: bool,
     /// Delete a branch
     #[arg(short = 'd', long, value_name = "NAME", conflicts_with_all = ["name", "rename"])]
     delete: Option<String>,
@@ -50,7 +56,11 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
         })?;
     } else if let Some(name) = &args.name {
         let repo = context.open(Need::Write("branch"))?.repo;
-        let row = repo.make_branch(name, args.rev.as_deref(), args.class, args.territory)?;
+        let rev = args.rev.as_deref();
+        let row = match args.inherit || args.class.is_some() || args.territory.is_some() {
+            true => repo.make_edition(name, rev, args.class, args.territory)?,
+            false => repo.make_branch(name, rev, None, None)?,
+        };
         made(context, out, "branch", &row)?;
     } else {
         let rows = context.open(Need::Read)?.repo.list_refs(RefKind::Branch)?;

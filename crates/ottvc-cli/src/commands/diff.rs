@@ -142,7 +142,7 @@ fn media_line(change: &Change, media: &MediaChange) -> String {
     }
 }
 
-fn print_field(out: &mut Out, change: &FieldChange) -> Result<(), CliError> {
+pub(crate) fn print_field(out: &mut Out, change: &FieldChange) -> Result<(), CliError> {
     let old = change.old.as_ref().map(show::value);
     let new = change.new.as_ref().map(show::value);
     let plus = |value: &str| paint(GOOD, format!("+ {value}"));

@@ -118,7 +118,7 @@ pub(crate) fn schema_of(context: &Context, named: &str) -> Result<(Arc<Schema>, 
 }
 
 /// Reads a file as long as a document may be.
-fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliError> {
+pub(crate) fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let limit = ottvc_repo::scan::MAX_JSON_BYTES;
     let read = if path == Path::new("-") {

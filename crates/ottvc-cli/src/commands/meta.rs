@@ -64,6 +64,15 @@ enum Action {
         #[arg(value_name = "FIELD", required = true)]
         fields: Vec<String>,
     },
+    /// Give up what this edition says itself: inherit the fields of a document again, or all of it
+    Reset {
+        /// The document
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// The fields
+        #[arg(value_name = "FIELD")]
+        fields: Vec<String>,
+    },
     /// Open a document in an editor, and stage what it becomes
     Edit {
         /// The document; a new one is begun if there is none
@@ -125,6 +134,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
             let edits = fields.iter().map(edit).collect::<Result<Vec<FieldEdit>, CliError>>()?;
             change(context, out, &path, &edits)?;
         }
+        Action::Reset { path, fields } => reset(context, out, &path, &fields)?,
         Action::Edit { path } => edit(context, out, &path)?,
     }
     Ok(Exit::Ok)
@@ -249,6 +259,27 @@ fn change(
                 None => format!("{}#{} removed", paint(NAME, &path), edit.field),
             };
             out.line(line)?;
+        }
+        Ok(())
+    })
+}
+
+fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Result<(), CliError> {
+    let parsed = fields.iter().map(|text| Ok(text.parse::<FieldPath>()?));
+    let parsed = parsed.collect::<Result<Vec<FieldPath>, CliError>>()?;
+    let opened = context.open(Need::Write("meta"))?;
+    let (path, document) = opened.repo.reset_fields(&opened.from, path, &parsed)?;
+    let json = document.as_ref().map(|document| value_to_json(document.value()));
+    context.report(out, &json!({ "path": path.to_string(), "document": json }), |out| {
+        for field in &parsed {
+            let value = match document.as_ref().and_then(|it| it.value().get(field)) {
+                Some(value) => format!("is inherited: {}", show::value(&value_to_json(value))),
+                None => "is inherited".to_owned(),
+            };
+            out.line(format!("{}#{field} {value}", paint(NAME, &path)))?;
+        }
+        if parsed.is_empty() {
+            out.line(format!("{} is inherited", paint(NAME, &path)))?;
         }
         Ok(())
     })

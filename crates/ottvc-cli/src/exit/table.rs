@@ -1,7 +1,7 @@
 //! The table of error codes, row by row.
 
 use super::Exit::{
-    Conflicts, Damage, Error, Locked, NotAllowed, NotFound, Stale, Unreachable, Usage,
+    Conflicts, Damage, Error, Findings, Locked, NotAllowed, NotFound, Stale, Unreachable, Usage,
 };
 use super::{Row, UNKNOWN, row};
 
@@ -282,6 +282,13 @@ pub(crate) const TABLE: &[Row] = &[
         "Not a merge rule",
         "write PATTERN=ours, PATTERN=theirs or PATTERN=base, such as '/ratings/**=theirs'",
     ),
+    row(
+        "merge.bad_pattern",
+        Usage,
+        400,
+        "Not a pattern of fields",
+        "write a field path, with * for a step and ** for any rest: '/synopses/*'",
+    ),
     row("merge.bad_choice", Error, 422, "The value cannot stand there", "give another value"),
     row(
         "merge.cannot_rename",
@@ -313,6 +320,27 @@ pub(crate) const TABLE: &[Row] = &[
         "`ottvc conflicts --memory` lists them",
     ),
     row(
+        "layer.no_parent",
+        Stale,
+        409,
+        "The edition inherits from no other",
+        "`ottvc lineage` shows which do; `ottvc branch NAME --inherit` makes one that does",
+    ),
+    row(
+        "layer.not_overridden",
+        NotFound,
+        404,
+        "Nothing of the edition's own is there",
+        "`ottvc lineage --long` lists what is",
+    ),
+    row(
+        "plan.stale",
+        Stale,
+        412,
+        "What would be done now is another plan",
+        "look again with --dry-run, and carry out what that says",
+    ),
+    row(
         "schema.bad_yaml",
         Usage,
         400,
@@ -339,6 +367,43 @@ pub(crate) const TABLE: &[Row] = &[
         400,
         "Two patterns match the same fields",
         "leave one of them out",
+    ),
+    // Foreign metadata.
+    row(
+        "import.unknown_format",
+        Usage,
+        415,
+        "No known format",
+        "--format names it, or --mapping brings one; docs/import.md lists what there is",
+    ),
+    row("import.malformed", Error, 400, "A delivery cannot be read", "mend it at that line"),
+    row(
+        "import.too_large",
+        Error,
+        413,
+        "A delivery is past a limit",
+        "docs/import.md lists the limits; deliver it in parts",
+    ),
+    row(
+        "import.bad_mapping",
+        Usage,
+        400,
+        "Not a mapping",
+        "mend it there; docs/import.md says what a mapping has",
+    ),
+    row(
+        "import.refused",
+        Findings,
+        422,
+        "A delivery must not be taken",
+        "have it delivered anew; nothing was changed",
+    ),
+    row(
+        "export.one_way",
+        Usage,
+        400,
+        "The format is read, and not written",
+        "docs/import.md lists what can be written",
     ),
     // Store.
     row(

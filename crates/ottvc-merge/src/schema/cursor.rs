@@ -313,6 +313,10 @@ impl<'s> Cursor<'s> {
     pub(crate) fn goes_on(&self) -> bool {
         self.alive.iter().any(|field| field.steps.len() > self.depth)
     }
+    /// Whether some pattern goes on from here to a field with this property.
+    pub(crate) fn leads_to(&self, wanted: impl Fn(&Field) -> bool) -> bool {
+        self.alive.iter().any(|field| field.steps.len() > self.depth && wanted(field))
+    }
     /// Whether all that matches here is a `**` of an earlier step.
     pub(crate) fn is_rest(&self) -> bool {
         !self.alive.is_empty() && !self.goes_on()

@@ -19,7 +19,7 @@ use crate::slot::Slot;
 pub(crate) const GROUP: &str = "group";
 
 /// The key under which these fields stand while they are in conflict.
-fn group_key(names: &[String]) -> String {
+pub(crate) fn group_key(names: &[String]) -> String {
     format!("{{{}}}", names.join(","))
 }
 

@@ -1,6 +1,6 @@
 //! What an object names: the one list of links that reachability is made of.
 //!
-//! A commit names its tree, its own document, its pin and its parents; a node its entries or the
+//! A commit names its tree, the tree of its own layers, its pin and its parents; a node its entries or the
 //! nodes below it; an entry its file, document, folder or conflict; a conflict what its terms are;
 //! a manifest its pages or chunks. Metadata names nothing: a reference to media in a document
 //! describes the media, and what keeps them is an entry of some tree.
@@ -88,7 +88,7 @@ impl Opened {
             Self::Commit(commit) => {
                 let Commit { tree, parents, own, pin, .. } = &**commit;
                 links.push(Link::tree(*tree));
-                links.extend(own.map(Link::document));
+                links.extend(own.map(Link::tree));
                 let commits = parents.iter().copied().chain(pin.map(|pin| pin.commit));
                 links.extend(commits.map(|id| Link::Object(id.into(), Kind::Commit)));
             }

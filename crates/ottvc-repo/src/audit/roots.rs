@@ -18,12 +18,15 @@ pub(crate) fn commit_link(id: CommitId) -> Link {
     Link::Object(id.into(), Kind::Commit)
 }
 
-/// What a working copy in this state keeps: the staged tree, the commit it stands on where that is
-/// no branch's, and the commits of a merge not finished.
+/// What a working copy in this state keeps: the staged tree and layers, the commit it stands on where
+/// that is no branch's, and the commits of a merge not finished.
 pub(crate) fn working_links(state: &State) -> Vec<Link> {
     let mut links = vec![Link::tree(state.staged)];
     if let Head::Detached(id) = state.head {
         links.push(commit_link(id));
+    }
+    if let Some(touched) = state.touched {
+        links.extend([Link::tree(touched.own), commit_link(touched.base)]);
     }
     if let Some(merging) = &state.merging {
         let commits = [merging.ours, merging.theirs].into_iter();

@@ -147,8 +147,9 @@ impl Search<'_, '_> {
         else {
             return;
         };
-        if let Some(key) = own.and_then(|own| self.bad.get(&self.places.graph.find(&own.0)?)) {
-            self.found.note(*key, rev, String::new());
+        // A layer is about the document at its path.
+        if let Some(own) = own {
+            self.tree(own, rev);
         }
         self.tree(tree, rev);
     }
@@ -259,7 +260,9 @@ impl Search<'_, '_> {
         });
         let mut trees: HashSet<TreeId> = HashSet::new();
         for (facts, at) in commits {
-            if self.dirty.has(at) && (trees.insert(facts.tree) || facts.own.is_some()) {
+            if self.dirty.has(at)
+                && (trees.insert(facts.tree) | facts.own.is_some_and(|own| trees.insert(own)))
+            {
                 let short = ObjectId(self.places.graph.thing(at).id).short();
                 self.commit(at, (Tier::History, &short));
             }

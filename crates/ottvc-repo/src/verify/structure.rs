@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use ottvc_object::manifest::{ChunkList, ChunkRef};
 use ottvc_object::tree::sequence::Page;
 use ottvc_object::tree::{Child, Node};
-use ottvc_object::{ContentId, DocumentId, Entry, FileEntry, Hash, Totals, TreeId};
+use ottvc_object::{ContentId, Entry, FileEntry, Hash, Totals, TreeId};
 
 use super::findings::{Bad, Findings, Key};
 use crate::audit::{At, Fault, Graph, Opened, Thing, Watch, each_entry};
@@ -52,7 +52,7 @@ pub(super) struct CommitFacts {
     pub(super) generation: u64,
     pub(super) time: i64,
     pub(super) tree: TreeId,
-    pub(super) own: Option<DocumentId>,
+    pub(super) own: Option<TreeId>,
 }
 
 /// What is so of a node.
@@ -207,7 +207,8 @@ impl Watch for Structure<'_> {
                 }
             }
             Opened::Commit(commit) => {
-                self.claims.push((by, commit.tree, Claim::Root(None)));
+                let trees = [commit.tree].into_iter().chain(commit.own);
+                self.claims.extend(trees.map(|tree| (by, tree, Claim::Root(None))));
                 let facts = CommitFacts {
                     generation: commit.generation,
                     time: commit.committer.time,

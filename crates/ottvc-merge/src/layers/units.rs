@@ -1,0 +1,177 @@
+//! What changed between two states of a document, unit by unit: as its schema draws the units.
+
+use std::collections::BTreeSet;
+
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap};
+
+use crate::Schema;
+use crate::schema::{Cursor, OnShadow, Order};
+use crate::values::group_key;
+
+/// A unit that two states of a document do not share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Where.
+    pub path: FieldPath,
+    /// The fields that move together, if this is a group: then it stands at a key made of their names, and
+    /// its values are maps of them.
+    pub members: Vec<String>,
+    /// What was there; `None` where nothing was.
+    pub old: Option<Value>,
+    /// What is there; `None` where nothing is.
+    pub new: Option<Value>,
+}
+
+impl Unit {
+    /// What a document has of the unit.
+    pub(super) fn of(&self, document: Option<&Value>) -> Option<Value> {
+        let document = document?;
+        if !self.members.is_empty() {
+            let parent = self.path.parent()?;
+            let Some(Value::Map(map)) = document.get(&parent) else { return None };
+            return tuple(map, &self.members);
+        }
+        if self.path.segments().last() == Some(&Segment::Order) {
+            let Some(Value::Keyed(list)) = document.get(&self.path.parent()?) else { return None };
+            return Some(order_value(list));
+        }
+        document.get(&self.path).cloned()
+    }
+    /// Whether it is the order of a list.
+    pub(super) fn is_order(&self) -> bool {
+        self.path.segments().last() == Some(&Segment::Order)
+    }
+}
+
+/// Returns the units that differ between `old` and `new`, in the order of their places.
+///
+/// Maps, localized maps, sets and keyed lists are compared inside, unless the schema says they are one
+/// unit. A set with `on_shadow: conflict` is one, too: of advisories, say, every element counts. An order
+/// that the schema computes is none.
+pub fn changed_units(
+    schema: Option<&Schema>,
+    old: Option<&Value>,
+    new: Option<&Value>,
+) -> Vec<Unit> {
+    let mut walk = Walk { path: FieldPath::root(), units: Vec::new() };
+    walk.place(old, new, &Cursor::root(schema));
+    walk.units
+}
+
+struct Walk {
+    path: FieldPath,
+    units: Vec<Unit>,
+}
+
+impl Walk {
+    fn place(&mut self, old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) {
+        if old == new {
+            return;
+        }
+        match (old, new) {
+            _ if at.whole().is_some() => self.unit(old.cloned(), new.cloned()),
+            (Some(Value::Map(old)), Some(Value::Map(new))) => {
+                self.entries(old, new, at, Segment::Key);
+            }
+            (Some(Value::Localized(old)), Some(Value::Localized(new))) => {
+                self.entries(old, new, at, Segment::Locale);
+            }
+            (Some(Value::Set(old)), Some(Value::Set(new)))
+                if at.on_shadow() != OnShadow::Conflict =>
+            {
+                let elements: BTreeSet<&Value> = old.iter().chain(new.iter()).collect();
+                for element in elements {
+                    let segment = Segment::Element(element.clone());
+                    self.below(segment, old.get(element), new.get(element), at);
+                }
+            }
+            (Some(Value::Keyed(old)), Some(Value::Keyed(new))) if old.fields() == new.fields() => {
+                self.lists(old, new, at);
+            }
+            _ => self.unit(old.cloned(), new.cloned()),
+        }
+    }
+
+    fn entries(
+        &mut self,
+        old: &ValueMap,
+        new: &ValueMap,
+        at: &Cursor<'_>,
+        segment: fn(String) -> Segment,
+    ) {
+        let mut done = BTreeSet::new();
+        for names in at.groups() {
+            let together = [tuple(old, names), tuple(new, names)];
+            if together[0] != together[1] {
+                let [old, new] = together;
+                self.path.0.push(Segment::Key(group_key(names)));
+                let (path, members) = (self.path.clone(), names.clone());
+                self.units.push(Unit { path, members, old, new });
+                self.path.0.pop();
+            }
+            done.extend(names.iter().cloned());
+            done.insert(group_key(names));
+        }
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for key in keys.into_iter().filter(|key| !done.contains(*key)) {
+            self.below(segment(key.clone()), old.get(key), new.get(key), at);
+        }
+    }
+
+    fn lists(&mut self, old: &KeyedList, new: &KeyedList, at: &Cursor<'_>) {
+        let keys: BTreeSet<&Key> = old.items().keys().chain(new.items().keys()).collect();
+        for &key in &keys {
+            self.below(new.segment(key), old.items().get(key), new.items().get(key), at);
+        }
+        let same = match (old.order(), new.order()) {
+            _ if *at.order() != Order::Significant => true,
+            (ListOrder::Known(before), ListOrder::Known(after)) => {
+                let kept = before.iter().filter(|key| new.items().contains_key(key));
+                let added = new.items().keys().filter(|key| !old.items().contains_key(key));
+                kept.chain(added).eq(after)
+            }
+            (before, after) => before == after,
+        };
+        if !same {
+            self.path.0.push(Segment::Order);
+            self.unit(Some(order_value(old)), Some(order_value(new)));
+            self.path.0.pop();
+        }
+    }
+
+    fn below(
+        &mut self,
+        segment: Segment,
+        old: Option<&Value>,
+        new: Option<&Value>,
+        at: &Cursor<'_>,
+    ) {
+        let at = at.step(&segment);
+        self.path.0.push(segment);
+        self.place(old, new, &at);
+        self.path.0.pop();
+    }
+
+    fn unit(&mut self, old: Option<Value>, new: Option<Value>) {
+        self.units.push(Unit { path: self.path.clone(), members: Vec::new(), old, new });
+    }
+}
+
+/// What a map has of fields that move together: a conflict over them, or a map of those that are there.
+fn tuple(map: &ValueMap, names: &[String]) -> Option<Value> {
+    if let Some(conflict @ Value::Conflict(_)) = map.get(&group_key(names)) {
+        return Some(conflict.clone());
+    }
+    let field = |name: &String| Some((name.clone(), map.get(name)?.clone()));
+    let fields: ValueMap = names.iter().filter_map(field).collect();
+    (!fields.is_empty()).then_some(Value::Map(fields))
+}
+
+/// The order of a list as a value: its keys, or the conflict over them.
+fn order_value(list: &KeyedList) -> Value {
+    match list.order() {
+        ListOrder::Known(keys) => KeyedList::sequence_value(keys),
+        ListOrder::Conflict(conflict) => Value::Conflict(conflict.clone()),
+    }
+}

@@ -1,0 +1,489 @@
+//! Laws of layers, whatever the documents; names are those of docs/merge.md, Laws.
+//!
+//! Each law is a function of a world and an engine, so that engines that are wrong on purpose can be held
+//! against it. A world is documents made from one by small changes, with a schema and without.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+#[path = "laws/documents.rs"]
+#[allow(dead_code, reason = "other laws use the rest")]
+mod documents;
+#[path = "schema_laws/world.rs"]
+#[allow(dead_code, reason = "other laws use the rest")]
+mod fields;
+
+use std::sync::LazyLock;
+
+use ottvc_merge::Schema;
+use ottvc_merge::layers::{
+    FlowOutcome, Layer, Propagated, at_create, changed_units, inherited, overlay, propagate, record,
+};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{Document, KeyedList, ListOrder, Value, value_to_json};
+use proptest::prelude::*;
+use proptest::test_runner::{
+    FileFailurePersistence, RngAlgorithm, TestCaseResult, TestRng, TestRunner,
+};
+
+type Doc = Option<Value>;
+
+/// The fields of the other laws, with what they have to say about inheriting.
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let text = r"
+schema: layers/1
+fields:
+  /atom:   {type: string, on_shadow: conflict}
+  /prose:  {type: text, merge: text(word)}
+  /loc:    {type: localized, of: text}
+  /tags:   {type: set, of: string, on_shadow: conflict}
+  /seq:    {type: array, of: int, merge: sequence, on_shadow: silent}
+  /top:    {type: int, merge: max, inherit: never}
+  /low:    {type: decimal, merge: min, inherit: at_create}
+  /qc:     {type: map, merge: latest_by(rev)}
+  /whole:  {type: map, merge: atomic}
+  /group:  {type: map, groups: [[x, y]]}
+  /win:    {type: keyed, keys: [id], order: none, groups: [[x, y]], on_shadow: conflict}
+  /cast:   {type: keyed, keys: [id], order: field(n)}
+  /cast/*/m: {inherit: never}
+  /rail:   {type: keyed, keys: [id]}
+  /apart:  {type: keyed, keys: [id], on_shadow: conflict}
+  /rate:   {type: keyed, keys: [id], order: none, item: atomic}
+  /deep:   {type: map, inherit: never}
+  /deep/inner/count: {type: decimal, merge: counter, inherit: flow}
+  /made/**: {merge: derived(sum), inherit: never}
+";
+    Schema::parse(text).unwrap()
+});
+
+/// Two states of a parent, and two of an edition that inherits from it.
+#[derive(Clone)]
+struct World {
+    schema: bool,
+    old: Doc,
+    new: Doc,
+    child: Doc,
+    later: Doc,
+}
+
+/// As JSON, to be read.
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let json = |doc: &Doc| doc.as_ref().map(value_to_json).unwrap_or_default();
+        writeln!(f, "schema: {}", self.schema)?;
+        writeln!(f, "old:   {}\nnew:   {}", json(&self.old), json(&self.new))?;
+        writeln!(f, "child: {}\nlater: {}", json(&self.child), json(&self.later))
+    }
+}
+
+impl World {
+    fn schema(&self) -> Option<&'static Schema> {
+        self.schema.then_some(&*SCHEMA)
+    }
+    fn inherited(&self, parent: &Doc) -> Doc {
+        inherited(self.schema(), parent.as_ref()).map(std::borrow::Cow::into_owned)
+    }
+}
+
+fn world() -> BoxedStrategy<World> {
+    let of = |schema, docs: Vec<Doc>| {
+        let [old, new, child, later] = docs.try_into().unwrap();
+        World { schema, old, new, child, later }
+    };
+    prop_oneof![
+        documents::clean(4).prop_map(move |docs| of(false, docs)),
+        fields::world().prop_map(move |world| of(true, world.clean)),
+        fields::world().prop_map(move |world| of(false, world.clean)),
+    ]
+    .boxed()
+}
+
+/// The engine under test, and engines that are wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Engine {
+    Sound,
+    /// An override that equals what it would inherit is no override.
+    Relinks,
+    /// A new value of the parent replaces the edition's own.
+    Clobbers,
+    /// What an edition removed comes back.
+    ForgetsRemovals,
+    /// A parent's change does not arrive.
+    Stalls,
+    /// What is not inherited flows all the same.
+    FlowsAll,
+    /// A layer comes back from its document without what it suppresses.
+    StoresHalf,
+}
+
+impl Engine {
+    const FAULTS: [Self; 6] = [
+        Self::Relinks,
+        Self::Clobbers,
+        Self::ForgetsRemovals,
+        Self::Stalls,
+        Self::FlowsAll,
+        Self::StoresHalf,
+    ];
+
+    fn record(
+        self,
+        world: &World,
+        own: Option<&Layer>,
+        before: &Doc,
+        after: &Doc,
+        parent: &Doc,
+    ) -> Option<Layer> {
+        let schema = world.schema();
+        let layer = record(schema, own, before.as_ref(), after.as_ref(), parent.as_ref());
+        let equal = |path: &FieldPath| {
+            let at = |doc: &Doc| doc.as_ref().and_then(|doc| doc.get(path)).cloned();
+            at(parent).is_some() && at(parent) == at(after)
+        };
+        match self {
+            Self::Relinks => without(layer, |path, _| equal(path)),
+            Self::ForgetsRemovals => without(layer, |_, there| !there),
+            _ => layer,
+        }
+    }
+
+    fn propagate(self, world: &World, own: Option<&Layer>) -> Propagated {
+        let schema = match self {
+            Self::FlowsAll => None,
+            _ => world.schema(),
+        };
+        let own = match self {
+            Self::Clobbers => None,
+            _ => own,
+        };
+        let mut moved = propagate(schema, world.old.as_ref(), world.new.as_ref(), own);
+        if self == Self::Stalls {
+            moved.effective = moved.before.clone();
+        }
+        moved
+    }
+
+    fn stored(self, layer: &Layer) -> Option<Layer> {
+        let document = layer.to_document().unwrap();
+        let read = Layer::from_document(&document).unwrap();
+        match self {
+            Self::StoresHalf => without(Some(read), |_, there| !there),
+            _ => Some(read),
+        }
+    }
+}
+
+/// The layer without some of its places.
+fn without(layer: Option<Layer>, goes: impl Fn(&FieldPath, bool) -> bool) -> Option<Layer> {
+    let places = layer.as_ref().map(Layer::places).unwrap_or_default();
+    let gone = places.iter().filter(|(path, there)| goes(path, *there));
+    gone.fold(layer, |layer, (path, _)| layer.and_then(|layer| layer.reset(None, path).unwrap()))
+}
+
+fn at(doc: &Doc, path: &FieldPath) -> Doc {
+    let doc = doc.as_ref()?;
+    if path.segments().last() == Some(&Segment::Order) {
+        let Some(Value::Keyed(list)) = doc.get(&path.parent()?) else { return None };
+        return match list.order() {
+            ListOrder::Known(keys) => Some(KeyedList::sequence_value(keys)),
+            ListOrder::Conflict(conflict) => Some(Value::Conflict(conflict.clone())),
+        };
+    }
+    doc.get(path).cloned()
+}
+
+/// Whether the keys that both sequences have are in the same order.
+fn same_order(a: &Doc, b: &Doc) -> bool {
+    let (Some(Value::Array(a)), Some(Value::Array(b))) = (a, b) else { return true };
+    let shared = |one: &[Value], other: &[Value]| -> Vec<Value> {
+        one.iter().filter(|key| other.contains(key)).cloned().collect()
+    };
+    shared(a, b) == shared(b, a)
+}
+
+/// Whether there is nothing in a container, or in those in it, that could be set.
+fn hollow(value: &Value, keys: &[String]) -> bool {
+    match value {
+        Value::Map(map) | Value::Localized(map) => {
+            map.iter().all(|(key, value)| keys.contains(key) || hollow(value, &[]))
+        }
+        Value::Set(set) => set.is_empty(),
+        Value::Keyed(list) => list.items().values().all(|item| hollow(item, list.fields())),
+        _ => false,
+    }
+}
+
+type Law = fn(&World, Engine) -> TestCaseResult;
+
+/// What the layer makes of the parent it was recorded over is the document that was recorded.
+fn recorded_layers_give_the_document(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let over =
+        |own: &Option<Layer>, parent: &Doc| overlay(world.schema(), parent.as_ref(), own.as_ref());
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    prop_assert_eq!(over(&own, &parent), world.child.clone());
+    let own = engine.record(world, own.as_ref(), &world.child, &world.later, &parent);
+    prop_assert_eq!(over(&own, &parent), world.later.clone());
+    // And over a parent that has moved on, with whatever conflicts that left.
+    let moved = engine.propagate(world, own.as_ref());
+    let parent = world.inherited(&world.new);
+    let own = engine.record(world, moved.own.as_ref(), &moved.effective, &world.child, &parent);
+    prop_assert_eq!(over(&own, &parent), world.child.clone());
+    Ok(())
+}
+
+/// A layer is stored as a document and comes back as it was.
+fn layers_are_stored(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    for layer in own.iter().chain(&moved.own) {
+        prop_assert_eq!(engine.stored(layer), Some(layer.clone()));
+    }
+    Ok(())
+}
+
+/// P1: what an edition overrides or suppresses stays, unless it is in conflict now.
+fn overrides_are_safe(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    for (path, there) in own.iter().flat_map(Layer::places) {
+        let unit = |place: &FieldPath| {
+            let grouped = place
+                .segments()
+                .last()
+                .is_some_and(|step| matches!(step, Segment::Key(key) if key.starts_with('{')));
+            if grouped { place.parent().unwrap() } else { place.clone() }
+        };
+        let disputed = moved.outcomes.iter().filter(|unit| unit.conflict.is_some());
+        if disputed.map(|it| unit(&it.unit.path)).any(|place| path.starts_with(&place)) {
+            continue;
+        }
+        let (before, after) = (at(&world.child, &path), at(&moved.effective, &path));
+        if path.segments().last() == Some(&Segment::Order) {
+            prop_assert!(same_order(&before, &after), "{path}: {before:?} {after:?}");
+        } else {
+            prop_assert_eq!(&before, &after, "{}", path);
+            prop_assert_eq!(there, after.is_some(), "{}", path);
+        }
+    }
+    Ok(())
+}
+
+/// P2: what an edition does not speak about is what its parent has.
+fn what_is_inherited_flows(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    let parent = world.inherited(&world.new);
+    for unit in changed_units(world.schema(), parent.as_ref(), moved.effective.as_ref()) {
+        let members = unit.members.iter().map(|name| unit.path.parent().unwrap().key(name));
+        let mut places = members.chain([unit.path.clone()]);
+        let own = |path: &FieldPath| moved.own.as_ref().is_some_and(|own| own.speaks_about(path));
+        prop_assert!(places.any(|path| own(&path)), "{}", unit.path);
+    }
+    Ok(())
+}
+
+/// P3: moving a pin to where it is changes nothing.
+fn propagating_twice_is_once(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let once = engine.propagate(world, own.as_ref());
+    let there = World { old: world.new.clone(), ..world.clone() };
+    let twice = engine.propagate(&there, once.own.as_ref());
+    prop_assert_eq!(&twice.effective, &once.effective);
+    prop_assert_eq!(&twice.own, &once.own);
+    prop_assert!(twice.outcomes.is_empty());
+    Ok(())
+}
+
+/// Where nothing is in conflict, two moves of a pin are one.
+fn moves_add_up(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let first = engine.propagate(world, own.as_ref());
+    let onwards = World { old: world.new.clone(), new: world.later.clone(), ..world.clone() };
+    let second = engine.propagate(&onwards, first.own.as_ref());
+    let straight = World { new: world.later.clone(), ..world.clone() };
+    let at_once = engine.propagate(&straight, own.as_ref());
+    if first.is_clean() && second.is_clean() && at_once.is_clean() {
+        prop_assert_eq!(second.effective, at_once.effective);
+        prop_assert_eq!(second.own, at_once.own);
+    }
+    Ok(())
+}
+
+/// P7: an override that equals the inherited value is one, and survives the parent's change.
+fn equality_is_no_link(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    // As if every field had been set, to the value it has.
+    let own = engine.record(world, None, &None, &parent, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    for unit in changed_units(world.schema(), parent.as_ref(), moved.effective.as_ref()) {
+        // Only what the old parent did not have may be new; and a container that had nothing in it to
+        // be set.
+        let keys: Vec<String> = match unit.path.segments().last() {
+            Some(Segment::Item(parts)) => parts.iter().map(|(field, _)| field.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let empty = |value: &Value| hollow(value, &keys);
+        let disputed = |value: &Value| value.has_conflict();
+        let fine = unit.old.as_ref().is_none_or(empty)
+            || unit.new.as_ref().is_some_and(disputed)
+            || unit.path.segments().last() == Some(&Segment::Order);
+        // What is left of a container that the parent removed is what was set in it.
+        let kept = |(old, new): (&Value, &Value)| {
+            changed_units(None, Some(old), Some(new))
+                .iter()
+                .all(|it| it.old.as_ref().is_none_or(empty))
+        };
+        let both = unit.old.as_ref().zip(unit.new.as_ref());
+        prop_assert!(fine || both.is_some_and(kept), "{}: {:?}", unit.path, unit);
+    }
+    Ok(())
+}
+
+/// Every unit that changed in the parent is told, and is what the telling says.
+fn outcomes_are_true(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    let parent = world.inherited(&world.new);
+    for it in moved.outcomes.iter().filter(|it| it.unit.members.is_empty()) {
+        let after = at(&moved.effective, &it.unit.path);
+        match it.outcome {
+            _ if it.conflict.is_some() => {
+                prop_assert!(matches!(after, Some(Value::Conflict(_))), "{it:?}");
+            }
+            FlowOutcome::Flowed if it.unit.path.segments().last() == Some(&Segment::Order) => {
+                prop_assert!(same_order(&after, &it.unit.new), "{it:?}");
+            }
+            FlowOutcome::Flowed => prop_assert_eq!(&after, &at(&parent, &it.unit.path)),
+            FlowOutcome::Shadowed | FlowOutcome::Converged
+                if it.unit.path.segments().last() == Some(&Segment::Order) =>
+            {
+                prop_assert!(same_order(&after, &it.own), "{it:?}");
+            }
+            FlowOutcome::Shadowed => prop_assert!(
+                after == it.own || matches!(it.unit.old, Some(Value::Set(_))),
+                "{it:?}"
+            ),
+            FlowOutcome::Converged => prop_assert_eq!(&it.own, &it.unit.new),
+            FlowOutcome::Orphaned => prop_assert!(it.conflict.is_some(), "{it:?}"),
+            FlowOutcome::NotInherited => prop_assert_eq!(&after, &it.own, "{:?}", it),
+        }
+    }
+    Ok(())
+}
+
+/// Whatever the parent and the layer, what comes of them is a document, and conflicts are told.
+fn whatever_comes_is_a_document(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let moved = engine.propagate(world, own.as_ref());
+    // A layer over a parent that it was not made for, too.
+    let odd = overlay(world.schema(), world.later.as_ref(), own.as_ref());
+    for document in [&moved.effective, &odd].into_iter().flatten() {
+        prop_assert!(Document::new(document.clone()).is_ok());
+    }
+    let disputed = moved.effective.as_ref().map(|it| it.conflicts().len()).unwrap_or_default();
+    let told = moved.outcomes.iter().filter(|it| it.conflict.is_some()).count();
+    prop_assert_eq!(disputed, told);
+    Ok(())
+}
+
+/// Resetting every place gives the inherited document back; resetting one, what is inherited there.
+fn resetting_links_again(world: &World, engine: Engine) -> TestCaseResult {
+    let parent = world.inherited(&world.old);
+    let own = engine.record(world, None, &parent, &world.child, &parent);
+    let Some(layer) = &own else { return Ok(()) };
+    for (path, _) in layer.places() {
+        let left = layer.reset(None, &path).unwrap();
+        let after = overlay(None, parent.as_ref(), left.as_ref());
+        if path.segments().last() != Some(&Segment::Order) {
+            prop_assert_eq!(at(&after, &path), at(&parent, &path), "{}", path);
+        }
+    }
+    prop_assert_eq!(without(own, |_, _| true), None);
+    Ok(())
+}
+
+/// A new edition has the parent's document, but for what is never inherited; what it is given once is
+/// its own, and stays as it was.
+fn what_is_given_once_stays(world: &World, engine: Engine) -> TestCaseResult {
+    let schema = world.schema();
+    let own = at_create(schema, world.old.as_ref());
+    let moved = engine.propagate(world, own.as_ref());
+    let inherits =
+        |path: &FieldPath| schema.and_then(|schema| schema.reach_at(path).inherit).unwrap();
+    if schema.is_none() {
+        prop_assert_eq!(own, None);
+        return Ok(());
+    }
+    for unit in changed_units(schema, world.old.as_ref(), moved.before.as_ref()) {
+        prop_assert_ne!(inherits(&unit.path), ottvc_merge::schema::Inherit::AtCreate);
+    }
+    for (path, there) in own.iter().flat_map(Layer::places) {
+        prop_assert!(there && inherits(&path) == ottvc_merge::schema::Inherit::AtCreate);
+        let disputed = at(&moved.effective, &path) != at(&world.old, &path);
+        prop_assert!(!disputed || !moved.is_clean(), "{}", path);
+    }
+    Ok(())
+}
+
+const LAWS: [(&str, Law); 11] = [
+    ("round trip", recorded_layers_give_the_document),
+    ("storage", layers_are_stored),
+    ("P1", overrides_are_safe),
+    ("P2", what_is_inherited_flows),
+    ("P3", propagating_twice_is_once),
+    ("composition", moves_add_up),
+    ("P7", equality_is_no_link),
+    ("outcomes", outcomes_are_true),
+    ("documents", whatever_comes_is_a_document),
+    ("reset", resetting_links_again),
+    ("at_create", what_is_given_once_stays),
+];
+
+/// How many worlds each law is tried on; as for the laws of the merge.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    asked.unwrap_or(if in_ci { 10_000 } else { 400 })
+}
+
+#[test]
+fn every_law_holds() {
+    let mut failed = Vec::new();
+    for (name, law) in LAWS {
+        let config = ProptestConfig {
+            cases: cases(),
+            source_file: Some(file!()),
+            failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
+                "proptest-regressions",
+            ))),
+            ..ProptestConfig::default()
+        };
+        let run = TestRunner::new(config).run(&world(), |world| law(&world, Engine::Sound));
+        failed.extend(run.err().map(|error| format!("{name}: {error}")));
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn every_planted_fault_is_caught() {
+    for fault in Engine::FAULTS {
+        let caught = LAWS.iter().any(|(_, law)| {
+            let config = ProptestConfig {
+                cases: 400,
+                failure_persistence: None,
+                max_shrink_iters: 0,
+                ..ProptestConfig::default()
+            };
+            // The same worlds each time: this is about the laws, not about luck.
+            let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config, rng).run(&world(), |world| law(&world, fault)).is_err()
+        });
+        assert!(caught, "{fault:?} breaks no law");
+    }
+}

@@ -1,0 +1,196 @@
+//! Editions as the family they are: what inherits from what, what is each one's own, and who lags behind.
+
+use std::collections::BTreeMap;
+
+use ottvc_merge::layers;
+use ottvc_object::tree::{EMPTY_TREE, walk};
+use ottvc_object::{EditionId, Entry, RepoPath, TreeId};
+use ottvc_refs::{RefKind, RefName, RefValue};
+use serde::Serialize;
+
+use crate::layers::{changed_documents, document_at, layer_at};
+use crate::nodes::Batch;
+use crate::workspace::Head;
+use crate::{Repo, RepoError};
+
+/// One edition, as a tree of them shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EditionRow {
+    /// Its branch.
+    pub branch: String,
+    /// How many editions are above it in the tree.
+    pub depth: usize,
+    /// Its id.
+    pub edition: Option<String>,
+    /// The commit it is at, if any.
+    pub commit: Option<String>,
+    /// What kind of cut it is.
+    pub class: Option<String>,
+    /// Where it is shown.
+    pub territory: Option<String>,
+    /// Whether the working copy is on it.
+    pub current: bool,
+    /// What it inherits from.
+    pub inherits: Option<PinRow>,
+    /// Places that it overrides, or suppresses.
+    pub overrides: u64,
+    /// Those places, as `PATH#FIELD`; a suppressed one with `-` before it. Only if asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
+    /// What its parent has and it has not been given.
+    pub lacks: Option<LacksRow>,
+}
+
+/// What an edition inherits from.
+#[derive(Clone, Debug, Serialize)]
+pub struct PinRow {
+    /// The edition.
+    pub edition: String,
+    /// Its branch, if there is one.
+    pub branch: Option<String>,
+    /// The commit of it.
+    pub commit: String,
+}
+
+/// Changes of a parent that were not propagated.
+#[derive(Clone, Debug, Serialize)]
+pub struct LacksRow {
+    /// The parent's branch.
+    pub of: String,
+    /// How many fields changed.
+    pub changes: u64,
+    /// Those fields, as `PATH#FIELD`.
+    pub fields: Vec<String>,
+}
+
+impl Repo {
+    /// Lists editions, each behind the one it inherits from; with `root`, that branch and those below it. With
+    /// `long`, what each has of its own.
+    ///
+    /// # Errors
+    /// [`RepoError::UnknownRevision`] if `root` is no branch.
+    pub fn lineage(&self, root: Option<&str>, long: bool) -> Result<Vec<EditionRow>, RepoError> {
+        let root = root.map(|root| self.existing_branch(root)).transpose()?;
+        let here = self.state()?.head;
+        let mut branches: BTreeMap<RefName, RefValue> = BTreeMap::new();
+        for (name, value) in self.refs.list()? {
+            if name.kind() == RefKind::Branch {
+                branches.insert(name, value);
+            }
+        }
+        let mut by_edition: BTreeMap<EditionId, RefName> = BTreeMap::new();
+        for (name, value) in &branches {
+            by_edition.extend(value.edition.as_ref().map(|edition| (edition.id, name.clone())));
+        }
+        let batch = Batch::new(&self.nodes);
+        let mut below: BTreeMap<Option<RefName>, Vec<(RefName, EditionRow)>> = BTreeMap::new();
+        for (name, value) in &branches {
+            let mut row = EditionRow {
+                branch: name.short().to_owned(),
+                depth: 0,
+                edition: value.edition.as_ref().map(|edition| edition.id.to_string()),
+                commit: value.target.map(|id| id.to_string()),
+                class: value.edition.as_ref().and_then(|edition| edition.class.clone()),
+                territory: value.edition.as_ref().and_then(|edition| edition.territory.clone()),
+                current: here == Head::Branch(name.clone()),
+                inherits: None,
+                overrides: 0,
+                own: Vec::new(),
+                lacks: None,
+            };
+            let mut above = None;
+            if let Some(head) = value.target
+                && let commit = self.commit(head)?
+                && let Some(pin) = commit.pin
+            {
+                let parent = by_edition.get(&pin.edition).filter(|parent| *parent != name);
+                let own = self.own_places(&batch, commit.own.unwrap_or(EMPTY_TREE))?;
+                row.overrides = own.len() as u64;
+                row.own = if long { own } else { Vec::new() };
+                row.inherits = Some(PinRow {
+                    edition: pin.edition.to_string(),
+                    branch: parent.map(|parent| parent.short().to_owned()),
+                    commit: pin.commit.to_string(),
+                });
+                if let Some(parent) = parent
+                    && let Some(newest) = branches.get(parent).and_then(|value| value.target)
+                    && newest != pin.commit
+                {
+                    let trees = [self.commit(pin.commit)?.tree, self.commit(newest)?.tree];
+                    let fields = self.inherited_changes(&batch, trees)?;
+                    row.lacks = (!fields.is_empty()).then(|| LacksRow {
+                        of: parent.short().to_owned(),
+                        changes: fields.len() as u64,
+                        fields,
+                    });
+                }
+                above = parent.cloned();
+            }
+            below.entry(above).or_default().push((name.clone(), row));
+        }
+        let mut rows = Vec::new();
+        let start = match &root {
+            None => below.remove(&None).unwrap_or_default(),
+            Some(root) => below
+                .values_mut()
+                .find_map(|rows| {
+                    let at = rows.iter().position(|(name, _)| name == root)?;
+                    Some(vec![rows.remove(at)])
+                })
+                .unwrap_or_default(),
+        };
+        let mut waiting: Vec<(usize, (RefName, EditionRow))> =
+            start.into_iter().rev().map(|row| (0, row)).collect();
+        while let Some((depth, (name, row))) = waiting.pop() {
+            rows.push(EditionRow { depth, ..row });
+            let children = below.remove(&Some(name)).unwrap_or_default();
+            waiting.extend(children.into_iter().rev().map(|row| (depth + 1, row)));
+        }
+        // Editions that inherit from each other in a ring have no root.
+        if root.is_none() {
+            rows.extend(below.into_values().flatten().map(|(_, row)| row));
+        }
+        Ok(rows)
+    }
+
+    /// What a tree of layers overrides and suppresses.
+    fn own_places(&self, batch: &Batch<'_>, own: TreeId) -> Result<Vec<String>, RepoError> {
+        let mut paths = Vec::new();
+        walk(batch, own, &RepoPath::root(), &mut |path, named| {
+            if matches!(named.entry, Entry::Document { .. }) {
+                paths.push(path.clone());
+            }
+            Ok(true)
+        })?;
+        let mut places = Vec::new();
+        for path in paths {
+            let layer = layer_at(batch, own, &path)?;
+            for (field, there) in layer.iter().flat_map(layers::Layer::places) {
+                places.push(format!("{}{path}#{field}", if there { "" } else { "-" }));
+            }
+        }
+        Ok(places)
+    }
+
+    /// Fields that are inherited and differ between two trees.
+    fn inherited_changes(
+        &self,
+        batch: &Batch<'_>,
+        [old, new]: [TreeId; 2],
+    ) -> Result<Vec<String>, RepoError> {
+        let mut changed = BTreeMap::new();
+        changed_documents(batch, old, new, &mut changed)?;
+        let schemas = self.schemas(batch, new)?;
+        let mut fields = Vec::new();
+        for path in changed.values() {
+            let schema = schemas.of(path).map(|schema| &**schema);
+            let [old, new] = [old, new].map(|tree| document_at(batch, tree, path, schema));
+            let (old, new) = (old?, new?);
+            let [old, new] = [&old, &new].map(|it| layers::inherited(schema, it.as_ref()));
+            for unit in layers::changed_units(schema, old.as_deref(), new.as_deref()) {
+                fields.push(format!("{path}#{}", unit.path));
+            }
+        }
+        Ok(fields)
+    }
+}

@@ -1,0 +1,192 @@
+//! Pushing a change to editions, whether or not they inherit from the one that has it: `apply`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottvc_merge::Pattern;
+use ottvc_merge::layers::{self, ApplyTo, Diverged, PushOutcome, PushedUnit, Unit};
+use ottvc_object::tree::EMPTY_TREE;
+use ottvc_object::value::{Document, Value};
+use ottvc_object::{EditionId, RepoPath, TreeId};
+
+use crate::layers::{
+    changed_documents, document_at, document_edit, explained, layer_at, layer_edit,
+};
+use crate::nodes::Batch;
+use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
+use crate::propagate::{inherits_from, note_conflicts, parents_first, shown};
+use crate::record::first_line;
+use crate::stage::Edits;
+use crate::{Repo, RepoError};
+
+/// What is pushed, and how.
+#[derive(Clone, Debug, Default)]
+pub struct PushRequest {
+    /// The commit whose change against its first parent is pushed.
+    pub rev: String,
+    /// Only these fields; all, if none is given.
+    pub fields: Vec<Pattern>,
+    /// The branches, as patterns.
+    pub to: Vec<String>,
+    /// What happens where a target has neither the value before the change nor the one after it.
+    pub diverged: Diverged,
+    /// Why targets are overruled; needed for that.
+    pub reason: Option<String>,
+    /// The message of the commits.
+    pub message: Option<String>,
+}
+
+impl Repo {
+    /// Plans to push the change a commit made to documents to the branches that `to` names.
+    ///
+    /// # Errors
+    /// [`RepoError::Conflicts`] if the commit holds conflicts; [`RepoError::BadArgument`] without a reason
+    /// to overrule targets, or if the commit changed nothing in the fields given; what [`Repo::resolve`]
+    /// returns; [`RepoError::UnknownRevision`] for a pattern that names no branch.
+    pub fn plan_push(&self, request: &PushRequest) -> Result<Plan<'_>, RepoError> {
+        if request.diverged == Diverged::Force && request.reason.is_none() {
+            return Err(RepoError::BadArgument {
+                given: "force".into(),
+                wanted: "way to go on",
+                why: "say with a reason why editions are overruled".into(),
+            });
+        }
+        let source = self.resolve(&request.rev)?.id;
+        let commit = self.commit(source)?;
+        self.refuse_conflicts(&commit)?;
+        let before = match commit.parents.first() {
+            Some(parent) => self.commit(*parent)?.tree,
+            None => EMPTY_TREE,
+        };
+        let batch = Batch::new(&self.nodes);
+        let mut changed = BTreeMap::new();
+        changed_documents(&batch, before, commit.tree, &mut changed)?;
+        let mut targets = self.targets(&request.to)?;
+        let parents = self.parents_of_editions()?;
+        parents_first(&mut targets, &parents);
+        let editions: BTreeSet<EditionId> = targets.iter().map(Target::edition).collect();
+        let change = Change { before, after: commit.tree, paths: changed.into_values().collect() };
+        let mut found = false;
+        for target in &mut targets {
+            let via = |edition| editions.contains(&edition);
+            let parent_is_target = inherits_from(target.edition(), &parents, via);
+            found |= self.push_to(&batch, target, &change, request, parent_is_target)?;
+        }
+        if !found {
+            let fields = request.fields.iter().map(ToString::to_string).collect::<Vec<_>>();
+            return Err(RepoError::BadArgument {
+                given: if fields.is_empty() { request.rev.clone() } else { fields.join(" ") },
+                wanted: "change to push",
+                why: format!("{} changes no document there", source.short()),
+            });
+        }
+        let subject = first_line(&commit.message);
+        let mut message = match &request.message {
+            Some(message) => message.clone(),
+            None => format!("Apply {}: {subject}", source.short()),
+        };
+        if let Some(reason) = &request.reason {
+            message += &format!("\n\nReason: {reason}");
+        }
+        Ok(Plan { command: "apply", source, message, targets, batch })
+    }
+
+    /// Plans what one target becomes; whether the change has anything to say to it.
+    fn push_to(
+        &self,
+        batch: &Batch<'_>,
+        target: &mut Target,
+        change: &Change,
+        request: &PushRequest,
+        parent_is_target: bool,
+    ) -> Result<bool, RepoError> {
+        let tree = target.commit.tree;
+        let own = target.commit.own.unwrap_or(EMPTY_TREE);
+        let inherited = self.inherited_tree(target.commit.pin)?;
+        let schemas = self.schemas(batch, tree)?;
+        let (mut shown_edits, mut own_edits) = (Edits::new(), Edits::new());
+        let mut places = target.commit.conflicts.clone();
+        let (mut found, mut clean) = (false, true);
+        for path in &change.paths {
+            let schema = schemas.of(path).map(|schema| &**schema);
+            let before = document_at(batch, change.before, path, schema)?;
+            let after = document_at(batch, change.after, path, schema)?;
+            let mut units = layers::changed_units(schema, before.as_ref(), after.as_ref());
+            units.retain(|unit| covered(&request.fields, path, unit));
+            if units.is_empty() {
+                continue;
+            }
+            found = true;
+            let document = document_at(batch, tree, path, schema)?;
+            let parent = document_at(batch, inherited, path, schema)?;
+            let pinned = target.commit.pin.is_some();
+            let layer = if pinned { layer_at(batch, own, path)? } else { None };
+            let layer = explained(schema, parent.as_ref(), layer, document.as_ref());
+            let to = ApplyTo {
+                document: document.as_ref(),
+                own: layer.own.as_ref(),
+                pinned,
+                parent_is_target,
+                diverged: request.diverged,
+            };
+            let mut applied = layers::apply(&units, &to);
+            // Items that came stand where the schema sorts them.
+            let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
+            applied.document = applied.document.map(sorted);
+            target.rows.extend(applied.units.iter().map(|it| row(path, it)));
+            clean &= applied.units.iter().all(|it| !it.conflict);
+            if applied.document == document {
+                continue;
+            }
+            if pinned {
+                let below = layer.inherited.as_deref();
+                let (from, to) = (document.as_ref(), applied.document.as_ref());
+                let own = layers::record(schema, layer.own.as_ref(), from, to, below);
+                own_edits.extend([layer_edit(batch, path, own.as_ref())?]);
+            }
+            target.judge(schema, path, document.as_ref(), applied.document.as_ref());
+            note_conflicts(&mut places, path, applied.document.as_ref());
+            let document = applied.document.map(Document::new).transpose()?;
+            shown_edits.extend([document_edit(batch, path, document.as_ref())?]);
+            target.changed.push(path.clone());
+        }
+        if target.changed.is_empty() {
+            return Ok(found);
+        }
+        places.sort();
+        let own = self.apply(own, &own_edits, batch)?;
+        target.becomes = Some(Becomes {
+            tree: self.apply(tree, &shown_edits, batch)?,
+            own: (own != EMPTY_TREE).then_some(own),
+            pin: NewPin::Kept(target.commit.pin),
+        });
+        target.conflicts = places;
+        target.state = if clean { TargetState::Moves } else { TargetState::Conflicts };
+        Ok(found)
+    }
+}
+
+/// What is pushed: documents that two trees do not share.
+struct Change {
+    before: TreeId,
+    after: TreeId,
+    paths: Vec<RepoPath>,
+}
+
+fn covered(fields: &[Pattern], path: &RepoPath, unit: &Unit) -> bool {
+    fields.is_empty() || fields.iter().any(|pattern| pattern.covers(path, &unit.path))
+}
+
+fn row(path: &RepoPath, it: &PushedUnit) -> OutcomeRow {
+    let disputed = it.conflict && it.outcome == PushOutcome::Diverged;
+    OutcomeRow {
+        path: path.to_string(),
+        field: it.unit.path.to_string(),
+        outcome: it.outcome.word(),
+        conflict: disputed.then_some("edit_edit"),
+        old: shown(it.unit.old.as_ref()),
+        new: shown(it.unit.new.as_ref()),
+        own: shown(it.target.as_ref()),
+        pins_override: it.pins_override,
+        forced: it.forced,
+    }
+}

@@ -1,0 +1,748 @@
+//! Editions that inherit: what flows, what stays, and many of them moved in one step.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use common::layers::EDITION;
+use common::{Lab, noise};
+use ottvc_merge::layers::Diverged;
+use ottvc_merge::{Choice, Pattern, Schema};
+use ottvc_object::{CommitId, RepoPath};
+use ottvc_refs::{RefError, RefKind};
+use ottvc_repo::plan::{Carrying, PlanReport, TargetRow, TargetState};
+use ottvc_repo::push::PushRequest;
+use ottvc_repo::record::CommitOptions;
+use ottvc_repo::verify::Reading;
+use ottvc_repo::{RepoError, Silent};
+
+const START: &str = r#"{"title": "Dune", "rating": "12", "cast": {"p1": {"name": "A"}}}"#;
+
+/// A lab with a master.
+fn master() -> Lab {
+    let lab = Lab::new();
+    lab.write(EDITION, START).write("feature.mp4", noise(1, 5000));
+    lab.commit("master");
+    lab
+}
+
+fn field(lab: &Lab, rev: &str, field: &str) -> Option<String> {
+    lab.field(rev, EDITION, field)
+}
+
+fn row<'r>(report: &'r PlanReport, branch: &str) -> &'r TargetRow {
+    report.targets.iter().find(|row| row.branch == branch).unwrap()
+}
+
+fn outcomes(row: &TargetRow) -> Vec<(&str, &str)> {
+    row.outcomes.iter().map(|it| (it.field.as_str(), it.outcome)).collect()
+}
+
+fn heads(lab: &Lab) -> Vec<(String, Option<String>)> {
+    let rows = lab.repo.list_refs(RefKind::Branch).unwrap();
+    rows.into_iter().map(|row| (row.name, row.commit)).collect()
+}
+
+fn partial() -> Carrying {
+    Carrying { partial: true, ..Carrying::default() }
+}
+
+#[test]
+fn an_edition_inherits_documents_and_has_its_own_media() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    lab.write("feature.mp4", noise(2, 6000)).commit("German picture");
+    let own = lab.cat("de", "feature.mp4");
+    lab.switch("main").set(&["/title=\"Dune: Part One\"", "/rating=\"18\""]);
+    lab.write("feature.mp4", noise(3, 7000)).write("extras/making.meta.json", r#"{"n": 1}"#);
+    lab.commit("all of it");
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune\"", "nothing flows by itself");
+
+    let report = lab.propagate("main", &["de"]);
+    let de = row(&report, "de");
+    assert_eq!(outcomes(de), [("/rating", "shadowed"), ("/title", "flowed"), ("/", "flowed")]);
+    assert_eq!((report.moved, de.documents, report.totals["flowed"]), (true, 2, 2));
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune: Part One\"");
+    assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"16\"");
+    assert_eq!(lab.field("de", "extras/making.meta.json", "/n").unwrap(), "1");
+    assert_eq!(lab.cat("de", "feature.mp4"), own);
+    // One commit, whose only parent is what the edition had; it inherits from what was propagated.
+    let commit = lab.repo.commit(lab.repo.resolve("de").unwrap().id).unwrap();
+    assert_eq!(commit.parents.len(), 1);
+    assert_eq!(commit.pin.unwrap().commit, lab.repo.resolve("main").unwrap().id);
+    // Once more is nothing more.
+    let again = lab.propagate("main", &["de"]);
+    assert!(!again.moved && row(&again, "de").state == TargetState::UpToDate);
+    lab.check_layers();
+}
+
+#[test]
+fn a_value_that_was_set_is_an_override_until_it_is_reset() {
+    let lab = master();
+    // Set to what is inherited: nothing to be seen, and yet its own.
+    lab.edition("de", "main").switch("de").set(&["/title=\"Dune\""]);
+    lab.finish_with("keep the title");
+    lab.change("main", &["/title=\"Arrakis\""]);
+    assert_eq!(outcomes(row(&lab.propagate("main", &["de"]), "de")), [("/title", "shadowed")]);
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune\"");
+
+    lab.switch("de").reset("/title").unwrap();
+    assert!(lab.read(EDITION).unwrap().contains("Arrakis"), "it is back before the commit");
+    lab.finish_with("follow again");
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Arrakis\"");
+    lab.check_layers();
+    lab.change("main", &["/title=\"Dune\""]);
+    lab.propagate("main", &["de"]);
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Dune\"");
+
+    lab.switch("de");
+    let refused = lab.reset("/title").unwrap_err();
+    assert_eq!(refused.code(), "layer.not_overridden");
+    lab.switch("main");
+    assert_eq!(lab.reset("/title").unwrap_err().code(), "layer.no_parent");
+}
+
+#[test]
+fn an_override_equal_to_the_inherited_value_can_be_reset_too() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/rating=\"16\""]).propagate("main", &["de"]);
+    // Nothing to be seen in the document, and yet something to commit.
+    lab.switch("de").reset("/rating").unwrap();
+    lab.finish_with("follow");
+    lab.change("main", &["/rating=\"18\""]).propagate("main", &["de"]);
+    assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"18\"");
+    // What is staged about layers is given up with the head it was staged on.
+    lab.switch("de").set(&["/rating=\"18\""]);
+    lab.switch("main").switch("de");
+    let options = CommitOptions { message: Some("x".into()), ..CommitOptions::default() };
+    let nothing = lab.repo.record(lab.repo.root(), &options, &Silent);
+    assert!(matches!(nothing, Err(RepoError::NothingToCommit)));
+    lab.check_layers();
+}
+
+#[test]
+fn whole_documents_are_added_and_removed_by_an_edition() {
+    let lab = master();
+    lab.write("extras/a.meta.json", r#"{"n": 1}"#).write("extras/b.meta.json", r#"{"n": 1}"#);
+    lab.commit("extras");
+    lab.edition("de", "main").switch("de");
+    lab.delete("extras/a.meta.json").write("extras/c.meta.json", r#"{"n": "own"}"#).commit("de");
+    lab.switch("main");
+    for name in ["a", "b", "c"] {
+        lab.write(&format!("extras/{name}.meta.json"), r#"{"n": 2}"#);
+    }
+    lab.commit("all three");
+    let report = lab.propagate("main", &["de"]);
+    let told: Vec<(&str, &str)> =
+        row(&report, "de").outcomes.iter().map(|it| (it.path.as_str(), it.outcome)).collect();
+    assert_eq!(
+        told,
+        [
+            ("extras/a.meta.json", "shadowed"),
+            ("extras/b.meta.json", "flowed"),
+            ("extras/c.meta.json", "shadowed")
+        ]
+    );
+    let paths = lab.paths("de");
+    assert!(!paths.contains(&"extras/a.meta.json".to_owned()), "{paths:?}");
+    assert_eq!(lab.field("de", "extras/b.meta.json", "/n").unwrap(), "2");
+    assert_eq!(lab.field("de", "extras/c.meta.json", "/n").unwrap(), "\"own\"");
+    // All of a document inherited again.
+    lab.switch("de");
+    for name in ["a", "c"] {
+        let path = format!("extras/{name}.meta.json");
+        lab.repo.reset_fields(lab.repo.root(), &path, &[]).unwrap();
+    }
+    lab.finish_with("follow");
+    assert_eq!(lab.field("de", "extras/a.meta.json", "/n").unwrap(), "2");
+    assert_eq!(lab.field("de", "extras/c.meta.json", "/n").unwrap(), "2");
+    lab.check_layers();
+}
+
+#[test]
+fn a_file_in_the_place_of_a_document_stays() {
+    let lab = master();
+    lab.edition("de", "main").switch("de");
+    lab.write("notes/x", "a file").commit("a file where main will have a folder of documents");
+    lab.switch("main").write("notes.meta.json/inner.txt", "no document").commit("odd names");
+    lab.edition("fr", "main").switch("fr");
+    lab.switch("main").delete("notes.meta.json/inner.txt");
+    std::fs::remove_dir(lab.disk("notes.meta.json")).unwrap();
+    lab.write("notes.meta.json", r#"{"n": 1}"#).commit("a document");
+    let report = lab.propagate("main", &["de", "fr"]);
+    assert!(report.moved);
+    assert_eq!(lab.field("de", "notes.meta.json", "/n").unwrap(), "1");
+    assert_eq!(lab.cat("fr", "notes.meta.json/inner.txt"), b"no document");
+    lab.check_layers();
+}
+
+#[test]
+fn a_change_flows_down_a_chain_in_one_step() {
+    let lab = master();
+    lab.edition("de", "main").edition("de-at", "de").edition("de-at-tv", "de-at");
+    lab.change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/title=\"Dune 1\"", "/rating=\"18\""]);
+    // The last of the chain alone does not move: what it inherits from stays.
+    let alone = lab.propagate("main", &["de-at-tv"]);
+    assert_eq!(row(&alone, "de-at-tv").state, TargetState::ParentStays);
+    assert!(!alone.moved);
+
+    let report = lab.propagate("main", &["de*"]);
+    let names: Vec<&str> = report.targets.iter().map(|row| row.branch.as_str()).collect();
+    assert_eq!(names, ["de", "de-at", "de-at-tv"]);
+    for branch in ["de", "de-at", "de-at-tv"] {
+        assert_eq!(field(&lab, branch, "/title").unwrap(), "\"Dune 1\"", "{branch}");
+        assert_eq!(field(&lab, branch, "/rating").unwrap(), "\"16\"", "what de says flows on");
+    }
+    let pin = |branch: &str| {
+        lab.repo.commit(lab.repo.resolve(branch).unwrap().id).unwrap().pin.unwrap().commit
+    };
+    assert_eq!(pin("de-at"), lab.repo.resolve("de").unwrap().id);
+    assert_eq!(pin("de-at-tv"), lab.repo.resolve("de-at").unwrap().id);
+    lab.check_layers();
+    // P4: whatever the order the targets are named in.
+    lab.repo.undo(None, &Silent).unwrap();
+    let plan = |to: &[&str]| {
+        let to: Vec<String> = to.iter().map(|it| (*it).to_owned()).collect();
+        lab.repo.plan_propagation("main", &to, None).unwrap().digest().unwrap()
+    };
+    assert_eq!(plan(&["de-at-tv", "de", "de-at"]), plan(&["de", "de-at", "de-at-tv"]));
+    // From one that is not at the top, too, as long as it is newer.
+    assert!(lab.propagate("de", &["**"]).moved);
+    assert_eq!(field(&lab, "de-at", "/rating").unwrap(), "\"16\"");
+    assert_eq!(field(&lab, "de-at", "/title").unwrap(), "\"Dune\"");
+    let back = lab.propagate("main~1", &["de"]);
+    assert!(!back.moved && row(&back, "de").state == TargetState::UpToDate);
+    lab.propagate("main", &["de"]);
+    let back = lab.propagate("main~1", &["de"]);
+    assert_eq!(row(&back, "de").state, TargetState::NotNewer);
+    lab.check_layers();
+}
+
+/// A lab whose edition `de` overrides something in what main removes, and whose `fr` does not.
+fn orphaning() -> Lab {
+    let lab = master();
+    lab.edition("de", "main").edition("fr", "main").edition("de-at", "de");
+    lab.change("de", &["/cast/p1/name=\"B\""]);
+    lab.switch("main").write(EDITION, r#"{"title": "Dune", "rating": "12", "cast": {}}"#);
+    lab.commit("no p1");
+    lab
+}
+
+#[test]
+fn conflicts_stop_all_or_leave_out_some_or_are_committed() {
+    let lab = orphaning();
+    let before = heads(&lab);
+    let stopped = lab.propagate("main", &["de*", "fr"]);
+    assert!(!stopped.moved && stopped.operation.is_none());
+    assert_eq!(stopped.conflicts, 1);
+    assert_eq!(row(&stopped, "de").state, TargetState::Conflicts);
+    assert_eq!(row(&stopped, "de-at").state, TargetState::ParentStays);
+    assert_eq!(row(&stopped, "de").outcomes[0].conflict, Some("orphan_override"));
+    assert_eq!(heads(&lab), before);
+
+    let some = lab.try_propagate("main", &["de*", "fr"], &partial()).unwrap();
+    assert!(some.moved);
+    assert_eq!((&row(&some, "de").commit, &row(&some, "de-at").commit), (&None, &None));
+    assert_eq!(field(&lab, "fr", "/cast").unwrap(), "{}");
+    assert_eq!(field(&lab, "de", "/cast/p1/name").unwrap(), "\"B\"");
+
+    let allowed = Carrying { allow_conflicts: true, ..Carrying::default() };
+    assert!(lab.try_propagate("main", &["de*"], &allowed).unwrap().moved);
+    lab.check_layers();
+    let conflicts = lab.repo.conflicts(Some("de")).unwrap();
+    assert_eq!(conflicts.len(), 1);
+    assert_eq!(
+        (conflicts[0].kind, conflicts[0].field.as_deref()),
+        ("orphan_override", Some("/cast/p1"))
+    );
+    // Nobody inherits a disagreement, and no edition is begun from one.
+    let refused = lab.try_propagate("de", &["de-at"], &Carrying::default());
+    assert!(matches!(refused, Err(RepoError::Conflicts { .. })));
+    let refused = lab.repo.make_edition("new", Some("de"), None, None);
+    assert!(matches!(refused, Err(RepoError::Conflicts { .. })));
+
+    // Settled for the parent's side: nothing is left to override.
+    lab.switch("de").settle(Some(EDITION), Choice::Theirs);
+    lab.finish_with("gone here, too");
+    assert_eq!(field(&lab, "de", "/cast").unwrap(), "{}");
+    assert!(lab.propagate("de", &["de-at"]).moved);
+    assert_eq!(field(&lab, "de-at", "/cast").unwrap(), "{}");
+    lab.check_layers();
+}
+
+#[test]
+fn a_conflict_settled_for_the_edition_is_an_override() {
+    let lab = orphaning();
+    let allowed = Carrying { allow_conflicts: true, ..Carrying::default() };
+    lab.try_propagate("main", &["de"], &allowed).unwrap();
+    lab.switch("de").settle(Some(EDITION), Choice::Ours);
+    lab.finish_with("p1 stays here");
+    assert_eq!(field(&lab, "de", "/cast/p1/name").unwrap(), "\"B\"");
+    lab.change("main", &["/cast/p1={\"name\": \"C\"}"]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/cast/p1", "shadowed")]);
+    lab.check_layers();
+}
+
+/// Case 66, P5: one of nine heads moved meanwhile.
+#[test]
+fn nothing_moves_if_one_head_has_moved() {
+    let lab = master();
+    let names: Vec<String> = (1..=9).map(|n| format!("e{n}")).collect();
+    for name in &names {
+        lab.edition(name, "main");
+    }
+    lab.change("main", &["/title=\"Arrakis\""]);
+    let plan = lab.repo.plan_propagation("main", &["e*".into()], None).unwrap();
+    let digest = plan.digest().unwrap();
+    lab.change("e5", &["/rating=\"16\""]);
+    let before = heads(&lab);
+    lab.switch("e3");
+    let refused = lab.repo.carry_out_plan(&plan, &Carrying::default(), &Silent).unwrap_err();
+    assert!(matches!(refused, RepoError::Refs(RefError::Moved { .. })), "{refused}");
+    assert_eq!(refused.code(), "refs.moved");
+    assert_eq!(heads(&lab), before);
+    assert!(lab.is_clean() && lab.read(EDITION).unwrap().contains("Dune"));
+    // Whoever names the plan they have seen is told that it is another now.
+    let named = Carrying { plan: Some(digest), ..Carrying::default() };
+    let refused = lab.try_propagate("main", &["e*"], &named).unwrap_err();
+    assert_eq!(refused.code(), "plan.stale");
+    assert_eq!(heads(&lab), before);
+    // Looked at again, it is done, and one undo takes all nine back.
+    assert_eq!(lab.propagate("main", &["e*"]).targets.len(), 9);
+    assert!(lab.trees()["e5"] != lab.trees()["e4"]);
+    lab.check_layers();
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(heads(&lab), before);
+    assert!(lab.is_clean() && lab.read(EDITION).unwrap().contains("Dune"));
+}
+
+/// P6: what is carried out are the roots that the plan named.
+#[test]
+fn a_dry_run_writes_nothing_and_says_what_will_be() {
+    let lab = master();
+    lab.edition("de", "main").edition("de-at", "de").change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/title=\"Arrakis\""]);
+    let written = lab.store.counts().objects_written;
+    let report = {
+        let plan = lab.repo.plan_propagation("main", &["**".into()], None).unwrap();
+        plan.report().unwrap()
+    };
+    assert_eq!(lab.store.counts().objects_written, written, "a dry run stores nothing");
+    assert!(!report.moved);
+    let named = Carrying { plan: Some(report.plan.clone()), ..Carrying::default() };
+    let done = lab.try_propagate("main", &["**"], &named).unwrap();
+    assert_eq!(done.plan, report.plan);
+    let trees = lab.trees();
+    for row in report.targets.iter().filter(|row| row.state == TargetState::Moves) {
+        assert_eq!(row.tree.as_deref(), Some(trees[&row.branch].to_string().as_str()));
+    }
+    assert_eq!(row(&report, "main").state, TargetState::Unrelated);
+}
+
+#[test]
+fn the_working_copy_follows_or_nothing_moves() {
+    let lab = master();
+    lab.edition("de", "main").edition("fr", "main").change("main", &["/title=\"Arrakis\""]);
+    lab.switch("de").write(EDITION, r#"{"title": "being written"}"#);
+    let before = heads(&lab);
+    let refused = lab.try_propagate("main", &["de", "fr"], &Carrying::default());
+    assert!(matches!(refused, Err(RepoError::LocalChanges { .. })));
+    assert_eq!(heads(&lab), before);
+    assert!(lab.read(EDITION).unwrap().contains("being written"));
+    // What does not touch the change stays as it is.
+    lab.write(EDITION, START).write("feature.mp4", "being cut");
+    lab.propagate("main", &["de", "fr"]);
+    assert!(lab.read(EDITION).unwrap().contains("Arrakis"));
+    assert_eq!(lab.read("feature.mp4").unwrap(), "being cut");
+    // What is staged about layers only is not passed over either.
+    lab.change("main", &["/rating=\"18\""]).switch("de").set(&["/title=\"Arrakis\""]);
+    let refused = lab.try_propagate("main", &["de"], &Carrying::default());
+    assert!(matches!(refused, Err(RepoError::LocalChanges { .. })));
+}
+
+#[test]
+fn a_merge_of_what_is_inherited_moves_the_pin() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    lab.switch("main").set(&["/title=\"Arrakis\""]).write("feature.mp4", noise(9, 4000));
+    lab.commit("title and picture");
+    lab.switch("de");
+    assert!(lab.merge("main").clean);
+    assert_eq!(lab.cat("de", "feature.mp4"), noise(9, 4000), "a merge brings media, too");
+    let pin = lab.repo.commit(lab.repo.resolve("de").unwrap().id).unwrap().pin.unwrap();
+    assert_eq!(pin.commit, lab.repo.resolve("main").unwrap().id);
+    lab.check_layers();
+    // The title was merged, and is inherited all the same.
+    lab.change("main", &["/title=\"Dune\""]);
+    assert_eq!(outcomes(row(&lab.propagate("main", &["de"]), "de")), [("/title", "flowed")]);
+    // With a conflict, the pin moves when the merge ends.
+    lab.change("main", &["/rating=\"18\""]).switch("de");
+    assert!(!lab.merge("main").clean);
+    lab.settle(Some(EDITION), Choice::Theirs);
+    lab.finish();
+    assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"18\"");
+    let pin = lab.repo.commit(lab.repo.resolve("de").unwrap().id).unwrap().pin.unwrap();
+    assert_eq!(pin.commit, lab.repo.resolve("main").unwrap().id);
+    lab.check_layers();
+}
+
+#[test]
+fn a_merge_of_anything_else_is_the_editions_own() {
+    let lab = master();
+    lab.edition("de", "main").edition("fr", "main");
+    // A branch to work on inherits what the edition does, and brings its changes back.
+    lab.switch("de");
+    lab.repo.switch("de-work", true, false, &Silent).unwrap();
+    lab.set(&["/title=\"Der Wüstenplanet\""]);
+    lab.finish_with("German title");
+    lab.switch("de");
+    assert!(lab.merge("de-work").clean);
+    lab.check_layers();
+    lab.change("fr", &["/rating=\"10\""]).switch("de");
+    assert!(lab.merge("fr").clean);
+    lab.check_layers();
+    lab.change("main", &["/title=\"Arrakis\"", "/rating=\"18\""]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/rating", "shadowed"), ("/title", "shadowed")]);
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Der Wüstenplanet\"");
+    lab.check_layers();
+}
+
+fn fix(to: &[&str]) -> PushRequest {
+    PushRequest {
+        rev: "main".into(),
+        to: to.iter().map(|it| (*it).to_owned()).collect(),
+        ..PushRequest::default()
+    }
+}
+
+/// Case 65.
+#[test]
+fn a_fix_is_applied_where_nobody_thought_otherwise() {
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"title": "Dnue", "year": 1}"#).commit("master");
+    for name in ["a", "b", "c", "d", "e"] {
+        lab.branch(name);
+    }
+    lab.edition("f", "main").edition("g", "f");
+    lab.change("e", &["/title=\"Arrakis\""]);
+    lab.change("main", &["/title=\"Dune\"", "/year=2"]);
+    let fields: Vec<Pattern> = vec!["/title".parse().unwrap()];
+    let before = heads(&lab);
+    let request = PushRequest { fields, ..fix(&["?"]) };
+    let report = lab.push(&request);
+    for name in ["a", "b", "c", "d", "f"] {
+        assert_eq!(field(&lab, name, "/title").unwrap(), "\"Dune\"", "{name}");
+        assert_eq!(field(&lab, name, "/year").unwrap(), "1", "only what was named: {name}");
+        assert_eq!(outcomes(row(&report, name)), [("/title", "applied")]);
+    }
+    assert_eq!(outcomes(row(&report, "e")), [("/title", "diverged")]);
+    assert_eq!(field(&lab, "e", "/title").unwrap(), "\"Arrakis\"");
+    // An override, where it was inherited; left alone, where it comes with the parent.
+    assert!(row(&report, "f").outcomes[0].pins_override);
+    assert!(!row(&report, "a").outcomes[0].pins_override);
+    assert_eq!(outcomes(row(&report, "g")), [("/title", "via_parent")]);
+    assert_eq!(field(&lab, "g", "/title").unwrap(), "\"Dnue\"");
+    lab.check_layers();
+    lab.propagate("f", &["g"]);
+    assert_eq!(field(&lab, "g", "/title").unwrap(), "\"Dune\"");
+    // Again, all have it.
+    assert!(!lab.push(&fix(&["a"])).targets[0].outcomes.is_empty());
+    lab.repo.undo(None, &Silent).unwrap();
+    lab.repo.undo(None, &Silent).unwrap();
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(heads(&lab), before, "one undo for each of the three");
+}
+
+#[test]
+fn a_divergence_is_a_conflict_or_overruled_with_a_reason() {
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"title": "Dnue"}"#).commit("master");
+    lab.branch("a").branch("b").change("b", &["/title=\"Arrakis\""]);
+    lab.change("main", &["/title=\"Dune\""]);
+    let request = PushRequest { diverged: Diverged::Conflict, ..fix(&["a", "b"]) };
+    let stopped = lab.push(&request);
+    assert!(!stopped.moved && stopped.conflicts == 1);
+    let plan = lab.repo.plan_push(&request).unwrap();
+    let allowed = Carrying { allow_conflicts: true, ..Carrying::default() };
+    lab.repo.carry_out_plan(&plan, &allowed, &Silent).unwrap();
+    drop(plan);
+    let conflicts = lab.repo.conflicts(Some("b")).unwrap();
+    assert_eq!((conflicts.len(), conflicts[0].kind), (1, "edit_edit"));
+    assert_eq!(
+        (&conflicts[0].base, &conflicts[0].ours, &conflicts[0].theirs),
+        (&"Dnue".into(), &"Arrakis".into(), &"Dune".into())
+    );
+    lab.repo.undo(None, &Silent).unwrap();
+
+    let force = PushRequest { diverged: Diverged::Force, ..fix(&["a", "b"]) };
+    let refused = lab.repo.plan_push(&force).map(drop);
+    assert!(matches!(refused, Err(RepoError::BadArgument { .. })));
+    let reason = Some("The studio insists".into());
+    let report = lab.push(&PushRequest { reason, ..force });
+    assert!(row(&report, "b").outcomes[0].forced);
+    assert_eq!(field(&lab, "b", "/title").unwrap(), "\"Dune\"");
+    let commit = lab.repo.commit(lab.repo.resolve("b").unwrap().id).unwrap();
+    assert!(commit.message.contains("Reason: The studio insists"), "{}", commit.message);
+    // A change of nothing but media has nothing to push.
+    lab.switch("main").write("a.bin", "x").commit("media");
+    assert!(matches!(
+        lab.repo.plan_push(&fix(&["a"])).map(drop),
+        Err(RepoError::BadArgument { .. })
+    ));
+}
+
+/// Whatever a commit says about layers is kept, checked, and found again.
+#[test]
+fn collection_keeps_layers_and_what_is_inherited() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/title=\"Arrakis\""]).propagate("main", &["de"]);
+    // The only way to what was inherited is the pin.
+    lab.switch("de");
+    lab.repo.remove_branch("main", true).unwrap();
+    lab.set(&["/title=\"Arrakis\""]);
+    let collector = lab.collector();
+    for _ in 0..2 {
+        let marked = collector.mark(0, &Silent).unwrap();
+        collector.sweep(marked, false, &Silent).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let report = lab.repo.verify(Reading::Everything, &Silent).unwrap();
+    assert!(report.damaged.is_empty() && report.missing.is_empty(), "{report:?}");
+    lab.check_layers();
+    // What is staged about layers is kept as well.
+    lab.finish_with("keep the title");
+    let commit = lab.repo.commit(lab.repo.resolve("de").unwrap().id).unwrap();
+    let own = ottvc_object::tree::lookup_path(
+        lab.repo.nodes(),
+        commit.own.unwrap(),
+        &RepoPath::new(EDITION).unwrap(),
+    );
+    assert!(own.unwrap().is_some());
+    lab.reset("/title").unwrap();
+}
+
+#[test]
+fn lineage_tells_who_lags_behind() {
+    let lab = master();
+    lab.repo.make_edition("de", Some("main"), Some("regional".into()), Some("DE".into())).unwrap();
+    lab.edition("de-at", "de").branch("work").change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/title=\"Arrakis\"", "/year=1"]);
+    let rows = lab.repo.lineage(None, true).unwrap();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.branch.as_str(), row.depth, row.overrides, row.own.join(" ")))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("main", 0, 0, String::new()),
+            ("de", 1, 1, "edition.meta.json#/rating".to_owned()),
+            ("de-at", 2, 0, String::new()),
+            ("work", 0, 0, String::new()),
+        ]
+    );
+    let lacks = rows[1].lacks.as_ref().unwrap();
+    assert_eq!((lacks.of.as_str(), lacks.changes), ("main", 2));
+    assert_eq!(lacks.fields, ["edition.meta.json#/title", "edition.meta.json#/year"]);
+    assert_eq!(rows[2].lacks.as_ref().unwrap().fields, ["edition.meta.json#/rating"]);
+    lab.propagate("main", &["**"]);
+    let rows = lab.repo.lineage(Some("de"), false).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.lacks.is_none() && row.own.is_empty()));
+}
+
+/// Nodes read to propagate a change of one document of a library with `documents` to `editions`.
+fn reads(documents: usize, editions: usize) -> u64 {
+    let lab = Lab::new();
+    lab.write(EDITION, START);
+    for n in 0..documents {
+        lab.write(&format!("extras/{:03}/{n:05}.meta.json", n % 40), format!(r#"{{"n": {n}}}"#));
+    }
+    lab.commit("master");
+    for n in 0..editions {
+        lab.edition(&format!("e/{n:04}"), "main");
+    }
+    // Each has something of its own, so that no two have one tree.
+    let own = |n: usize| format!("/own={n}");
+    for n in 0..editions {
+        lab.change(&format!("e/{n:04}"), &[&own(n)]);
+    }
+    lab.change("main", &["/title=\"Arrakis\""]);
+    let lab = lab.reopened();
+    let before = lab.repo.nodes().reads();
+    let report = lab.propagate("main", &["e/*"]);
+    assert_eq!(report.totals["flowed"], editions as u64);
+    assert!(report.moved);
+    let reads = lab.repo.nodes().reads() - before;
+    let operation = lab.repo.refs().operation(report.operation.unwrap()).unwrap().unwrap();
+    assert_eq!(operation.edits.len(), editions, "one transaction");
+    reads
+}
+
+/// The work is in proportion to what changed, not to what the editions hold; and all in one step.
+#[test]
+fn five_hundred_editions_move_in_one_transaction() {
+    let few = reads(40, 50);
+    let many = reads(2000, 50);
+    // A change at the root of the tree: its nodes, of the edition and of its layers.
+    assert!(many <= few + 2 * 50, "{few} and {many}");
+    let large = reads(40, 500);
+    assert!(large <= 4 * 500 && large <= 11 * few, "{few} for 50 and {large} for 500");
+}
+
+/// P8: a commit on one edition changes no other.
+#[test]
+fn editions_do_not_change_each_other() {
+    let lab = master();
+    lab.edition("de", "main").edition("de-at", "de");
+    let before = lab.trees();
+    lab.change("main", &["/title=\"Arrakis\""]).change("de", &["/rating=\"16\""]);
+    let after = lab.trees();
+    assert_eq!(before["de-at"], after["de-at"]);
+    let pinned: CommitId =
+        lab.repo.commit(lab.repo.resolve("de-at").unwrap().id).unwrap().pin.unwrap().commit;
+    assert_ne!(pinned, lab.repo.resolve("de").unwrap().id);
+    lab.check_layers();
+}
+
+const BINDING: &str =
+    "documents: {'*.meta.json': house.film/1}\nschemas: {house.film/1: house.yaml}\n";
+const FIELDS: &str = "schema: house.film/1
+fields:
+  /eidr:       {type: string, inherit: never}
+  /slug:       {type: string, inherit: at_create}
+  /note:       {type: string, on_shadow: silent}
+  /genres:     {type: set, of: string, max_items: 4}
+  /advisories: {type: set, of: string, on_shadow: conflict}
+  /cast:       {type: keyed, keys: [person], order: field(billing)}
+  /artwork:    {type: keyed, keys: [purpose], order: none, groups: [[asset, width]]}
+";
+const FILM: &str = r#"{"eidr": "A", "slug": "dune", "note": "n", "genres": ["war"], "advisories": ["v"],
+    "cast": [{"person": "p1", "billing": 2}], "artwork": [{"purpose": "box", "asset": "a1", "width": 10}]}"#;
+
+#[test]
+fn a_schema_says_what_flows() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main");
+    let check = || lab.check_layers_under(Some(&schema));
+    check();
+    assert_eq!(field(&lab, "de", "/eidr"), None, "never inherited");
+    assert_eq!(field(&lab, "de", "/slug").unwrap(), "\"dune\"");
+    lab.switch("de").set(&[
+        "/eidr=\"B\"",
+        "/note=\"own\"",
+        "/genres=[\"noir\"]",
+        "/artwork/[purpose=box]/asset=\"a2\"",
+    ]);
+    lab.finish_with("German");
+    check();
+    lab.change(
+        "main",
+        &[
+            "/eidr=\"C\"",
+            "/slug=\"dune-1\"",
+            "/note=\"m\"",
+            "/genres=[\"epic\", \"war\"]",
+            "/cast/[person=p0]={\"billing\": 1}",
+            "/artwork/[purpose=box]/width=12",
+        ],
+    );
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(
+        outcomes(row(&report, "de")),
+        [
+            ("/artwork/[purpose=box]/\\{asset,width}", "shadowed"),
+            ("/cast/[person=p0]", "flowed"),
+            ("/genres/{epic}", "flowed"),
+            ("/eidr", "not_inherited"),
+            ("/slug", "not_inherited"),
+        ]
+    );
+    check();
+    let shown = lab.read(EDITION);
+    lab.switch("de");
+    assert_ne!(lab.read(EDITION), shown);
+    for (place, value) in [
+        ("/eidr", r#""B""#),
+        ("/slug", r#""dune""#),
+        ("/note", r#""own""#),
+        ("/genres", r#"{"$set":["epic","noir"]}"#),
+        ("/artwork/[purpose=box]/width", "10"),
+    ] {
+        assert_eq!(field(&lab, "de", place).unwrap(), value);
+    }
+    let cast = field(&lab, "de", "/cast").unwrap();
+    assert!(cast.find("p0") < cast.find("p1"), "sorted as the schema says: {cast}");
+
+    // What arrives can break the schema together with what was there: that is told, not refused.
+    lab.set(&["/genres=[\"a\", \"b\", \"c\"]"]);
+    lab.finish_with("three genres");
+    lab.change("main", &["/genres=[\"d\", \"e\"]"]);
+    let report = lab.propagate("main", &["de"]);
+    let [found] = row(&report, "de").findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((found.field.as_str(), found.rule), ("/genres", "max_items"));
+    check();
+
+    // Case 64: an edition that changed its advisories hears of every other.
+    lab.switch("de").set(&["/genres=[\"a\"]", "/advisories=[]"]);
+    lab.finish_with("none");
+    lab.change("main", &["/advisories=[\"v\", \"s\"]"]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(row(&report, "de").outcomes[0].conflict, Some("shadow"));
+    assert!(!report.moved);
+    check();
+}
+
+/// A schema that comes later makes no document another, and what it says of kinds no override.
+#[test]
+fn a_schema_that_comes_later_changes_no_document() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write(EDITION, FILM).commit("master");
+    lab.edition("de", "main");
+    for branch in ["main", "de"] {
+        lab.switch(branch).write("schemas.yaml", BINDING).write("house.yaml", FIELDS);
+        lab.commit("a schema");
+    }
+    lab.switch("de").set(&["/note=\"own\""]);
+    lab.finish_with("German");
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war"]}"#, "converted now");
+    lab.check_layers_under(Some(&schema));
+    let own = lab.repo.lineage(Some("de"), true).unwrap();
+    // What had flowed and is not inherited any more is its own; nothing else is.
+    assert_eq!(
+        own[0].own,
+        ["edition.meta.json#/eidr", "edition.meta.json#/note", "edition.meta.json#/slug"]
+    );
+    lab.change("main", &["/genres=[\"epic\", \"war\"]"]);
+    lab.propagate("main", &["de"]);
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war","epic"]}"#);
+    lab.check_layers_under(Some(&schema));
+}
+
+#[test]
+fn what_is_pushed_stands_where_the_schema_sorts_it() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.branch("cut").edition("de", "main");
+    lab.change("main", &["/cast/[person=p0]={\"billing\": 1}", "/genres=[\"epic\", \"war\"]"]);
+    let fields: Vec<Pattern> = vec!["*.meta.json:/cast".parse().unwrap()];
+    lab.push(&PushRequest { fields, ..fix(&["cut", "de"]) });
+    for branch in ["cut", "de"] {
+        let cast = field(&lab, branch, "/cast").unwrap();
+        assert!(cast.find("p0") < cast.find("p1"), "{branch}: {cast}");
+        assert_eq!(field(&lab, branch, "/genres").unwrap(), r#"{"$set":["war"]}"#);
+    }
+    let own = lab.repo.lineage(Some("de"), true).unwrap();
+    assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
+    lab.check_layers_under(Some(&schema));
+}
