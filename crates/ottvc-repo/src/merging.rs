@@ -429,8 +429,9 @@ impl Repo {
         tree: TreeId,
         places: &[ConflictPlace],
     ) -> Result<Vec<ConflictRow>, RepoError> {
+        let remembers = self.remembers_any()?;
         let row = |place: &ConflictPlace| {
-            let memory = self.suggestion(batch, tree, place)?;
+            let memory = if remembers { self.suggestion(batch, tree, place)? } else { None };
             Ok(ConflictRow { memory, ..ConflictRow::read(batch, tree, place)? })
         };
         places.iter().map(row).collect()

@@ -502,7 +502,7 @@ fn bind(
     let answer = json!({ "schema": name, "patterns": patterns, "path": SCHEMAS_FILE });
     context.report(out, &answer, |out| {
         let patterns: Vec<String> = patterns.iter().map(|it| show::plain(it)).collect();
-        out.line(format!("{} has schema {name}; {SCHEMAS_FILE} is staged", patterns.join(", ")))
+        out.line(format!("{name} for {}; {SCHEMAS_FILE} is staged", patterns.join(", ")))
     })
 }
 
