@@ -103,7 +103,7 @@ fn a_table_needs_a_mapping_and_fills_documents() {
     edit(&mapping, "\"as\": \"int\"", "\"as\": \"colour\"");
     let refused =
         lab.refused(2, "import.bad_mapping", &format!("import {table} --mapping {mapping}"));
-    assert!(refused.contains("line 17"), "{refused}");
+    assert!(refused.contains("line 16"), "{refused}");
 }
 
 #[test]

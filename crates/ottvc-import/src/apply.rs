@@ -149,7 +149,9 @@ impl<'t> Work<'_, 't> {
         };
         self.document.set(&at, Some(item))?;
         take(&parts);
-        if matches!(hit.part, Part::Text(element) if element.text().is_empty()) {
+        // Other rules may find more items in a whole row.
+        let whole = rule.from.steps.is_empty();
+        if matches!(hit.part, Part::Text(element) if !whole && element.text().is_empty()) {
             hit.part.take();
         }
         Ok(())

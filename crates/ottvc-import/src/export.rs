@@ -249,8 +249,8 @@ impl Work<'_> {
                 child.name == step.name
                     && step.tests.iter().all(|test| child.passes(test, locale, &default))
             };
-            let found = element.children.iter().rposition(fits).filter(|_| number < fresh);
-            let next = match found {
+            let known = (number < fresh).then(|| element.children.iter().rposition(fits));
+            let next = match known.flatten() {
                 Some(next) => next,
                 None => {
                     let mut child = Out::new(step.name.clone());
@@ -529,8 +529,9 @@ fn graft(into: &mut Out, left: Out) {
         into.text = left.text;
     }
     let mut used = BTreeSet::new();
+    let written = into.children.len();
     for child in left.children {
-        let same = into.children.iter().enumerate().position(|(at, other)| {
+        let same = into.children.iter().take(written).enumerate().position(|(at, other)| {
             let agrees = |(name, value): &(String, String)| child.attribute(name) == Some(value);
             !used.contains(&at)
                 && other.name == child.name
@@ -542,10 +543,7 @@ fn graft(into: &mut Out, left: Out) {
                 used.insert(at);
                 graft(other, child);
             }
-            None => {
-                used.insert(into.children.len());
-                into.children.push(child);
-            }
+            None => into.children.push(child),
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::{Delivery, Finding, ImportError, Mapping, Severity, Syntax, csv, imf,
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("dc", include_str!("../mappings/dc.json")),
     ("ebucore", include_str!("../mappings/ebucore.json")),
+    ("ebucore-rdf", include_str!("../mappings/ebucore-rdf.json")),
+    ("ebucore-jsonld", include_str!("../mappings/ebucore-jsonld.json")),
     ("pbcore", include_str!("../mappings/pbcore.json")),
     ("mec", include_str!("../mappings/mec.json")),
     ("omc", include_str!("../mappings/omc.json")),
@@ -61,6 +63,11 @@ pub fn read(bytes: &[u8], mapping: Option<&Mapping>) -> Result<Vec<Delivery>, Im
         Some(mapping) => (parse(bytes, mapping.syntax, mapping.delimiter)?, mapping),
         None => detect(bytes)?,
     };
+    if mapping.syntax == Syntax::Xml {
+        let line = root.line;
+        let malformed = |why| ImportError::Malformed { syntax: "XML", line, why };
+        root = mapping.unwrapped(root).map_err(malformed)?;
+    }
     if mapping.syntax == Syntax::Xml && !mapping.begins_with(&root) {
         let why = format!("`{}` does not begin a file of `{}`", root.name, mapping.format);
         return Err(ImportError::Malformed { syntax: "XML", line: root.line, why });
@@ -208,16 +215,25 @@ fn expand(template: &str, row: &Element) -> Result<String, ImportError> {
     Ok(path)
 }
 
+/// The most rows of a table about one document: each is compared with all that came before.
+pub const MAX_ROWS: u64 = 4096;
+
 /// What several rows say about one document.
 #[derive(Default)]
 struct Whole {
     delivery: Option<Delivery>,
+    rows: u64,
     /// What is left over of each row, which rows do not share.
     left: Vec<Value>,
 }
 
 impl Whole {
     fn add(&mut self, mapping: &Mapping, row: &Element) -> Result<(), ImportError> {
+        self.rows += 1;
+        if self.rows > MAX_ROWS {
+            let (what, line, limit) = ("too many rows of one document", row.line, MAX_ROWS);
+            return Err(ImportError::TooLarge { what, line, limit });
+        }
         let mut more = apply(mapping, row)?;
         if let Some(left) = more.document.get(&mapping.custom()).cloned() {
             self.left.push(left);

@@ -6,6 +6,8 @@
 //! text, names for children, an array for several of one name; where the order of different children
 //! matters, or text stands among them, `#content` is the array of all. JSON stays the JSON it was.
 
+use std::collections::BTreeSet;
+
 use ottvc_object::value::{Value, ValueMap};
 
 use crate::export::Out;
@@ -40,7 +42,7 @@ pub(crate) fn keep(element: &Element) -> Option<Value> {
     }
     let mixed = !text.is_empty() && !element.is_leaf();
     if mixed || interleaved(&kept) {
-        map.insert("#content".into(), Value::Array(content(element)));
+        map.insert("#content".into(), Value::Array(content(element, kept)));
         return Some(Value::Map(map));
     }
     if !text.is_empty() {
@@ -71,30 +73,28 @@ fn own_left(element: &Element) -> bool {
 
 /// Whether children of one name do not stand together.
 fn interleaved(kept: &[(&Element, Value)]) -> bool {
-    let mut seen: Vec<&str> = Vec::new();
     let mut names: Vec<&str> = kept.iter().map(|(child, _)| child.name.as_str()).collect();
     names.dedup();
-    for name in names {
-        if seen.contains(&name) {
-            return true;
-        }
-        seen.push(name);
-    }
-    false
+    let mut seen = BTreeSet::new();
+    !names.into_iter().all(|name| seen.insert(name))
 }
 
-/// All that an element holds, in order: texts, and children by name.
-fn content(element: &Element) -> Vec<Value> {
-    let part = |content: &Content| match content {
-        Content::Text(text) => {
-            let said = !text.trim().is_empty();
-            said.then(|| Value::String(text.clone()))
+/// All that an element holds, in order: texts, and what is kept of its children by their names.
+fn content(element: &Element, kept: Vec<(&Element, Value)>) -> Vec<Value> {
+    let mut kept = kept.into_iter().peekable();
+    let mut all = Vec::new();
+    for part in &element.content {
+        match part {
+            Content::Text(text) if text.trim().is_empty() => {}
+            Content::Text(text) => all.push(Value::String(text.clone())),
+            Content::Element(child) => {
+                if let Some((_, value)) = kept.next_if(|(next, _)| std::ptr::eq(*next, child)) {
+                    all.push(Value::map([(child.name.clone(), value)]));
+                }
+            }
         }
-        Content::Element(child) => {
-            keep(child).map(|value| Value::map([(child.name.clone(), value)]))
-        }
-    };
-    element.content.iter().filter_map(part).collect()
+    }
+    all
 }
 
 /// Makes an element again of what was kept of it, as far as XML can say it.

@@ -23,7 +23,7 @@ mod xml;
 
 pub use error::ImportError;
 pub use export::{Written, write};
-pub use formats::{BUILT_IN, built_in, gather_files, read};
+pub use formats::{BUILT_IN, MAX_ROWS, built_in, gather_files, read};
 pub use imf::{ASSET_MAPS, Package, read_package};
 pub use mapping::{MAX_MAPPING_BYTES, Mapping, Syntax};
 pub use scope::{Scope, deliver, overlay};

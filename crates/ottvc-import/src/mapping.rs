@@ -14,7 +14,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use crate::ImportError;
 use crate::kind::Kind;
 use crate::selector::{Selector, Want};
-use crate::tree::{Element, split};
+use crate::tree::{Content, Element, split};
 
 /// The most bytes of a mapping.
 pub const MAX_MAPPING_BYTES: u64 = 1 << 20;
@@ -41,6 +41,8 @@ pub struct Mapping {
     pub(crate) format: String,
     pub(crate) syntax: Syntax,
     pub(crate) roots: Vec<String>,
+    /// Elements that may stand around a root and hold nothing else.
+    wrappers: Vec<String>,
     pub(crate) namespaces: Vec<(String, Vec<String>)>,
     pub(crate) default_locale: String,
     pub(crate) delimiter: u8,
@@ -181,6 +183,8 @@ struct RawMapping {
     #[serde(default)]
     root: Vec<String>,
     #[serde(default)]
+    wrappers: Vec<String>,
+    #[serde(default)]
     namespaces: Table<Vec<String>>,
     #[serde(default)]
     default_locale: Option<String>,
@@ -317,6 +321,7 @@ impl Mapping {
             format: raw.format,
             syntax: raw.syntax,
             roots: raw.root,
+            wrappers: raw.wrappers,
             namespaces: raw.namespaces.0,
             default_locale,
             delimiter,
@@ -478,17 +483,43 @@ impl Mapping {
         self.namespaces.iter().find(known).map(|(prefix, _)| prefix.clone())
     }
 
+    /// The name of an element, its namespace bound to a prefix.
+    fn bound_name(&self, element: &Element) -> Option<String> {
+        let Some((space, local)) = split(&element.name) else { return Some(element.name.clone()) };
+        Some(match self.prefix(space)?.as_str() {
+            "" => local.to_owned(),
+            prefix => format!("{prefix}:{local}"),
+        })
+    }
+
     /// Whether a file that begins with this element is of its format.
     pub(crate) fn begins_with(&self, root: &Element) -> bool {
-        let name = match split(&root.name) {
-            Some((space, local)) => match self.prefix(space) {
-                Some(prefix) if prefix.is_empty() => local.to_owned(),
-                Some(prefix) => format!("{prefix}:{local}"),
-                None => return false,
-            },
-            None => root.name.clone(),
-        };
-        self.roots.contains(&name)
+        let name = self.bound_name(root);
+        name.is_some_and(|name| self.roots.contains(&name) || self.wrappers.contains(&name))
+    }
+
+    /// Takes off what stands around a root; an error says why it cannot be.
+    pub(crate) fn unwrapped(&self, mut root: Element) -> Result<Element, String> {
+        while self.bound_name(&root).is_some_and(|name| self.wrappers.contains(&name)) {
+            if root.attributes.iter().any(|it| !it.name.ends_with("}schemaLocation")) {
+                return Err(format!(
+                    "`{}` says something of its own, which no document has",
+                    root.name
+                ));
+            }
+            let many = root.children().count();
+            let elements = root.content.into_iter().filter_map(|content| match content {
+                Content::Element(element) => Some(element),
+                Content::Text(_) => None,
+            });
+            root = match elements.last().filter(|_| many == 1) {
+                Some(only) => only,
+                None => {
+                    return Err(format!("{many} documents in one file: deliver each by itself"));
+                }
+            };
+        }
+        Ok(root)
     }
 }
 

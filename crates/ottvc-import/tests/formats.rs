@@ -13,11 +13,17 @@ use ottvc_object::value::{Value, value_to_json};
 const SAMPLES: &[(&str, &str)] = &[
     ("dc/northern-light.xml", "dc"),
     ("ebucore/northern-light.xml", "ebucore"),
+    ("ebucore/northern-light.rdf", "ebucore-rdf"),
+    ("ebucore/northern-light.jsonld", "ebucore-jsonld"),
     ("pbcore/northern-light.xml", "pbcore"),
     ("mec/northern-light.xml", "mec"),
     ("omc/northern-light.json", "omc"),
     ("imf/northern-light/CPL.xml", "imf"),
+    ("imf/photon/CPL_test.xml", "imf"),
 ];
+
+/// Formats that are written too.
+const WRITTEN: &[&str] = &["dc", "ebucore", "pbcore", "mec"];
 
 #[test]
 fn every_built_in_mapping_is_sound() {
@@ -49,7 +55,7 @@ fn a_table_gives_a_document_for_each_title() {
 
 #[test]
 fn what_is_written_reads_back() {
-    for (sample, format) in SAMPLES.iter().filter(|(_, format)| !["omc", "imf"].contains(format)) {
+    for (sample, format) in SAMPLES.iter().filter(|(_, format)| WRITTEN.contains(format)) {
         let delivery = one(sample);
         let mapping = built_in(format).unwrap();
         let written = write(&delivery.document, &mapping).unwrap();
@@ -74,6 +80,16 @@ fn ebucore_is_one_record_in_either_spelling() {
     let prefixed = one("ebucore/northern-light.xml");
     let default = one("ebucore/northern-light-default-namespace.xml");
     assert_eq!(prefixed.document, default.document);
+    // As RDF it says less, and the same as far as it goes.
+    for spelling in ["ebucore/northern-light.rdf", "ebucore/northern-light.jsonld"] {
+        let other = one(spelling);
+        for field in ["/titles", "/synopses", "/released", "/relations", "/chapters"] {
+            let field: FieldPath = field.parse().unwrap();
+            let said = other.document.get(&field);
+            assert!(said.is_some(), "{spelling} {field}");
+            assert_eq!(said, prefixed.document.get(&field), "{spelling} {field}");
+        }
+    }
 }
 
 #[test]
@@ -158,6 +174,41 @@ fn mappings_are_read_strictly() {
     let twice = r#"{"mapping": "x/1", "format": "x", "syntax": "csv", "rules": [],
         "vocabularies": {"v": {"words": {"a": "b", "a": "c"}}}}"#;
     assert!(Mapping::parse(twice).unwrap_err().to_string().contains("line 2: `a` comes twice"));
+}
+
+#[test]
+fn what_stands_around_one_document_is_taken_off() {
+    let document = String::from_utf8(bytes("pbcore/northern-light.xml")).unwrap();
+    let (_, document) = document.split_once("?>").unwrap();
+    let wrapped = |inside: &str, attribute: &str| {
+        let space = "http://www.pbcore.org/PBCore/PBCoreNamespace.html";
+        let text =
+            format!("<pbcoreCollection xmlns='{space}'{attribute}>{inside}</pbcoreCollection>");
+        read(text.as_bytes(), None)
+    };
+    let alone = one("pbcore/northern-light.xml").document;
+    assert_eq!(wrapped(document, "").unwrap()[0].document, alone);
+    for (inside, attribute, why) in [
+        (format!("{document}{document}"), "", "2 documents"),
+        (String::new(), "", "0 documents"),
+        (document.to_owned(), " collectionTitle='c'", "of its own"),
+    ] {
+        let error = wrapped(&inside, attribute).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn several_rules_find_items_in_one_row() {
+    let mapping = Mapping::parse(
+        r#"{"mapping": "x/1", "format": "x", "syntax": "csv", "rules": [
+            {"from": ".", "to": "/a", "holds": "items", "keys": ["k"], "item": {"k": "A"}},
+            {"from": ".", "to": "/b", "holds": "items", "keys": ["k"], "item": {"k": "B"}}]}"#,
+    )
+    .unwrap();
+    let delivery = read(b"A,B\n1,2\n", Some(&mapping)).unwrap().remove(0);
+    assert!(delivery.document.get(&"/b/[k=\"2\"]".parse().unwrap()).is_some());
+    assert_eq!((delivery.unmapped, delivery.findings), (0, Vec::new()));
 }
 
 #[test]

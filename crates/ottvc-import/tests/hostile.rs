@@ -78,6 +78,9 @@ fn limits_are_held_and_what_is_at_them_can_be_stored() {
     let abyss = format!("{}1", "[".repeat(1 << 20));
     assert!(read(abyss.as_bytes(), Some(&omc)).is_err());
 
+    // Mixed content to the bottom: taken once, not once for each level.
+    let mixed = nested(MAX_DEPTH).replacen("x", &"x<b/>".repeat(2000), 1);
+    Document::new(read(mixed.as_bytes(), None).unwrap().remove(0).document).unwrap();
     let many = format!("<dc>{}</dc>", "<a/>".repeat(MAX_PARTS as usize));
     assert_eq!(refused(&many).0, "import.too_large");
     let attributes: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}=''")).collect();

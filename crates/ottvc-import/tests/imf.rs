@@ -77,6 +77,20 @@ fn bytes_that_are_not_what_the_packing_list_says_refuse() {
     assert_eq!(errors(&sha256), ["algorithm"]);
 }
 
+/// The lists and the playlist of a published package, without its essence.
+#[test]
+fn a_published_playlist_has_the_bytes_its_packing_list_says() {
+    let names = ["ASSETMAP.xml", "PKL_test.xml", "CPL_test.xml"];
+    let read = |name: &str| (name.to_owned(), bytes(&format!("imf/photon/{name}")));
+    let mut package = Files(names.into_iter().map(read).collect());
+    let deliveries = read_package(&mut package).unwrap();
+    // What is missing are the two track files; the playlist was read, so its hash is right.
+    assert_eq!(errors(&deliveries), ["missing", "missing"]);
+    let duration: ottvc_object::field_path::FieldPath =
+        "/tracks/[track=3e304882-bbd6-4574-a1c1-afc3cd727f6f]/duration".parse().unwrap();
+    assert_eq!(deliveries[0].document.get(&duration), Some(&24.into()));
+}
+
 #[test]
 fn a_package_reads_no_file_outside_it() {
     let out = changed(|files| edit(files, "ASSETMAP.xml", ">video.mxf<", ">../../video.mxf<"));

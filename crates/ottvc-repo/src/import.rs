@@ -9,6 +9,7 @@
 use ottvc_import::{Delivery, Mapping, Scope, Severity, deliver};
 use ottvc_merge::Schema;
 use ottvc_merge::schema::{Order, validate};
+use ottvc_object::commit::Provenance;
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, lookup_path};
 use ottvc_object::value::{Document, Value};
@@ -175,6 +176,7 @@ impl Repo {
                 let draft = Draft {
                     parents: head.into_iter().collect(),
                     message: message.clone(),
+                    provenance: Some(Provenance { tool: read_by(deliveries), model: None }),
                     ..Draft::new(tree)
                 };
                 let (id, commit) = self.make_commit_of(&batch, Some(lineage.edition.id), draft)?;
@@ -359,6 +361,13 @@ fn is_computed_order(schema: &Schema, field: &FieldPath) -> bool {
             .unwrap_or_default()
 }
 
+/// What made the commit of a delivery: the mappings that read it.
+fn read_by(deliveries: &[Delivery]) -> String {
+    let mut mappings: Vec<&str> = deliveries.iter().map(|it| it.mapping.as_str()).collect();
+    mappings.dedup();
+    format!("ottvc import, {}", mappings.join(", "))
+}
+
 /// Refuses deliveries with errors among their findings.
 fn refuse(deliveries: &[Delivery]) -> Result<(), RepoError> {
     let found = deliveries.iter().flat_map(|delivery| &delivery.findings);
@@ -378,8 +387,10 @@ fn refuse(deliveries: &[Delivery]) -> Result<(), RepoError> {
 /// Where a delivery goes: below `to` where it says a path itself.
 fn place(delivery: &Delivery, request: &ImportRequest) -> Result<RepoPath, RepoError> {
     let path = match (&delivery.path, &request.to) {
-        (Some(path), None) => RepoPath::new(path)?,
-        (Some(path), Some(folder)) => RepoPath::new(&format!("{folder}/{path}"))?,
+        (Some(path), Some(folder)) if !folder.is_root() => {
+            RepoPath::new(&format!("{folder}/{path}"))?
+        }
+        (Some(path), _) => RepoPath::new(path)?,
         (None, Some(path)) => path.clone(),
         (None, None) => RepoPath::new(EDITION_DOCUMENT)?,
     };

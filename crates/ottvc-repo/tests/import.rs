@@ -70,6 +70,8 @@ fn a_first_delivery_adds_and_leaves_the_rest() {
     assert_eq!(lab.paths("HEAD"), [DOCUMENT, "film.bin"]);
     assert_eq!(lab.paths("source/acme"), [DOCUMENT], "a lineage holds what the source says");
     assert!(lab.is_clean());
+    let lineage = lab.repo.commit(lab.repo.resolve("source/acme").unwrap().id).unwrap();
+    assert_eq!(lineage.provenance.unwrap().tool, "ottvc import, dc/1");
     // The working copy has it too, and the commit has both parents.
     assert!(lab.read(DOCUMENT).unwrap().contains("\"und\": \"A\""));
     let head = lab.repo.commit(lab.repo.resolve("HEAD").unwrap().id).unwrap();
@@ -123,6 +125,22 @@ fn what_somebody_changed_is_a_conflict_when_taken_back() {
     // Settled is settled: the same delivery again has nothing to say.
     let again = lab.import("acme", Scope::Full, "<dc:language>en</dc:language>");
     assert!(again.delivery.is_none() && again.commit.is_none());
+}
+
+#[test]
+fn an_import_given_up_leaves_its_delivery_until_that_is_undone() {
+    let lab = written();
+    lab.import("acme", Scope::Full, "<dc:title>A</dc:title>");
+    let text = lab.read(DOCUMENT).unwrap().replace("\"A\"", "\"Ours\"");
+    lab.write(DOCUMENT, text).commit("a better title");
+    let before = lab.branches();
+    assert!(!lab.try_import("acme", Scope::Full, "<dc:title>B</dc:title>").unwrap().clean);
+    lab.repo.abort_merge(&Silent).unwrap();
+    assert!(lab.is_clean());
+    assert_ne!(lab.branches(), before);
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(lab.branches(), before);
+    assert_eq!(lab.field("HEAD", DOCUMENT, "/titles/@und").unwrap(), "\"Ours\"");
 }
 
 #[test]
