@@ -116,7 +116,7 @@ fn under_a_schema_the_lines_are_plain_json_and_what_breaks_it_is_kept() {
     lab.ok("meta schema --use ott.edition/1");
     let film = |title: &str| {
         let json = r#"{"titles": {"en": "NAME"}, "genres": ["drama"], "year": 2026}"#;
-        lab.write("edition.meta.json", &json.replace("NAME", title));
+        lab.write("edition.meta.json", json.replace("NAME", title));
     };
     film("Northern Light");
     lab.ok("add .");

@@ -117,7 +117,7 @@ fn header(pid: u16, start: bool, field: bool, counter: u8) -> [u8; 4] {
 /// flag that stays, null packets among them.
 #[test]
 fn packets_alike_come_in_any_range() {
-    let bytes: Vec<u8> = (0..184 * 120_u32).map(|at| (at * at / 7) as u8).collect();
+    let bytes: Vec<u8> = (0..184 * 120_u32).map(|at| (at * at / 7).to_le_bytes()[0]).collect();
     let bodies: Vec<&[u8]> = bytes.chunks(184).collect();
     let mut null = vec![0xff; 188];
     null[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
