@@ -17,7 +17,7 @@ BINARY := $(CARGO_TARGET_DIR)/release/ottvc
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: compiler, libclang, ffmpeg, strace, cargo-deny, ascmhl, cargo-fuzz
+setup: ## Install what is missing: compiler, libclang, ffmpeg, strace, cargo-deny, ascmhl, nbdime, cargo-fuzz
 	@tests/setup.sh build media lint crash fuzz
 
 build: ## Build the ottvc binary

