@@ -316,7 +316,7 @@ def measure(tools, corpus, work, runs, media, into, restore=True):
     files = sum(len(names) for _, _, names in os.walk(corpus))
     for run in range(runs):
         # cp first, the rest in another order each time.
-        order = tools[:1] + random.Random(run).sample(tools[1:], len(tools) - 1)
+        order = tools[:1] + random.sample(tools[1:], len(tools) - 1)
         for tool in order:
             root = tempfile.mkdtemp(prefix=f"{tool.name}-", dir=work)
             kept = tool(root)

@@ -19,6 +19,7 @@ use ottvc_tests::{entries, files, read};
 const LEVELS: &[(&str, u8)] = &[
     ("ottvc-object", 0),
     ("ottvc-chunk", 1),
+    ("ottvc-import", 1),
     ("ottvc-merge", 1),
     ("ottvc-wire", 1),
     ("ottvc-refs", 2),

@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
-    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers,
-    manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, import, init,
+    layers, manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::config::Config;
 use crate::context::Context;
@@ -177,6 +177,8 @@ fn answer(cli: Cli, out: &mut Out) -> Result<Exit, CliError> {
         Command::Propagate(args) => layers::propagate(&context, out, &args),
         Command::Apply(args) => layers::apply(&context, out, args),
         Command::Lineage(args) => layers::lineage(&context, out, &args),
+        Command::Import(args) => import::import(&context, out, args),
+        Command::Export(args) => import::export(&context, out, &args),
         Command::Audit(args) => audit::run(&context, out, args),
         Command::Gc(args) => collect::gc(&context, out, &args),
         Command::Rechunk(args) => rechunk::run(&context, out, &args),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    audit, branches, collect, commit, config, conflicts, diff, files, history, init, layers,
-    manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    audit, branches, collect, commit, config, conflicts, diff, files, history, import, init,
+    layers, manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
 };
 use crate::progress::Mode;
 
@@ -119,6 +119,10 @@ pub(crate) enum Command {
     Apply(layers::Apply),
     /// Show editions as a tree, what is each one's own, and who lags behind
     Lineage(layers::Lineage),
+    /// Take in what a source delivers: Dublin Core, EBUCore, PBCore, MEC, OMC, IMF, tables
+    Import(import::Import),
+    /// Write a metadata document in a foreign format
+    Export(import::Export),
     /// Show who holds which bytes; list hashes and make proofs for others
     Audit(audit::Audit),
     /// Remove what nothing reaches any more, in two steps

@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod files;
 pub(crate) mod fixity;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod layers;
 pub(crate) mod manual;

@@ -27,11 +27,12 @@ pub(crate) fn open(config: &Config, path: &Path) -> Result<(), CliError> {
     if status.success() { Ok(()) } else { Err(failed(format!("it ended with {status}"))) }
 }
 
-/// Lets the user edit `text` in a file whose name ends in `suffix`; returns what it holds after.
+/// Lets the user edit `text` in a file whose name ends in `suffix`; returns what it holds after, which is
+/// kept from here on if the caller cannot use it.
 ///
 /// # Errors
-/// As [`open`].
-pub(crate) fn edit(config: &Config, text: &str, suffix: &str) -> Result<String, CliError> {
+/// As [`open`]; what was typed before the editor failed is kept, and told of.
+pub(crate) fn edit(config: &Config, text: &str, suffix: &str) -> Result<Typed, CliError> {
     let mut file = tempfile::Builder::new()
         .prefix("ottvc-")
         .suffix(suffix)
@@ -39,9 +40,33 @@ pub(crate) fn edit(config: &Config, text: &str, suffix: &str) -> Result<String, 
         .map_err(|source| CliError::Input { path: std::env::temp_dir(), source })?;
     let failed = |source| CliError::Input { path: std::env::temp_dir(), source };
     file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
-    open(config, file.path())?;
+    let ended = open(config, file.path());
     // Editors replace files rather than write into them, so the path counts, not the handle.
-    std::fs::read_to_string(file.path()).map_err(failed)
+    let typed = std::fs::read(file.path()).map_err(failed)?;
+    let changed = typed != text.as_bytes();
+    let typed = Typed { text: String::from_utf8_lossy(&typed).into_owned(), file };
+    match ended {
+        Ok(()) => Ok(typed),
+        Err(error) if changed => Err(typed.kept(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What somebody typed into an editor, and the file it is in.
+#[derive(Debug)]
+pub(crate) struct Typed {
+    pub(crate) text: String,
+    file: tempfile::NamedTempFile,
+}
+
+impl Typed {
+    /// Leaves the file where it is, for `error` has no use for it; the error then says where that is.
+    pub(crate) fn kept(self, error: CliError) -> CliError {
+        match self.file.into_temp_path().keep() {
+            Ok(path) => CliError::Kept { path, document: None, source: Box::new(error) },
+            Err(_) => error,
+        }
+    }
 }
 
 /// Asks a yes-or-no question on the terminal; an empty answer is yes.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ottvc_import::ImportError;
 use ottvc_merge::MergeError;
 use ottvc_object::ObjectError;
 use ottvc_refs::RefError;
@@ -28,6 +29,8 @@ pub(crate) enum CliError {
     Input { path: PathBuf, source: std::io::Error },
     #[error("`{}` is no metadata document", path.display())]
     BadInput { path: PathBuf, source: ObjectError },
+    #[error("cannot import `{}`", path.display())]
+    Delivery { path: PathBuf, source: ImportError },
     #[error("no setting is called `{key}`")]
     UnknownKey { key: String, near: Option<&'static str> },
     #[error("`{value}` is no value for {key}: {why}")]
@@ -40,6 +43,9 @@ pub(crate) enum CliError {
     NoEditor,
     #[error("the editor `{command}` failed: {why}")]
     Editor { command: String, why: String },
+    /// Something failed after a person had typed a text, of this document if it is one; it is in this file.
+    #[error("{source}")]
+    Kept { path: PathBuf, document: Option<String>, source: Box<CliError> },
     #[error("cannot write `{}`", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("cannot write the output")]
@@ -58,13 +64,27 @@ impl CliError {
             Self::NoInput { .. } => "input.not_found",
             Self::Input { .. } => "input.io",
             Self::BadInput { source, .. } => source.code(),
+            Self::Delivery { source, .. } => source.code(),
             Self::UnknownKey { .. } => "config.unknown_key",
             Self::BadSetting { .. } => "config.bad_value",
             Self::BadConfig { .. } => "config.bad_file",
             Self::Config { .. } => "config.io",
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
+            Self::Kept { source, .. } => source.code(),
             Self::File { .. } | Self::Output(_) => "output.failed",
+        }
+    }
+}
+
+impl CliError {
+    /// The same, about a text of this document.
+    pub(crate) fn of_document(self, path: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Kept { path: kept, source, .. } => {
+                Self::Kept { path: kept, document: Some(path.to_string()), source }
+            }
+            other => other,
         }
     }
 }
@@ -81,6 +101,11 @@ impl From<RefError> for CliError {
 }
 impl From<ObjectError> for CliError {
     fn from(error: ObjectError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
         Self::Repo(error.into())
     }
 }

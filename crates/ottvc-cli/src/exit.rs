@@ -202,6 +202,7 @@ mod tests {
         merge.bad_pattern 2 400 Not a pattern of fields
         merge.bad_choice 1 422 The value cannot stand there
         merge.cannot_rename 1 409 The entry cannot be given that key
+        merge.half_settled 1 422 A conflict is neither settled nor left alone
         merge.document_removed 1 409 The whole document would go
         merge.too_many_terms 1 422 Too many versions disagree
         merge.bad_generation 10 500 A commit is not older than its child

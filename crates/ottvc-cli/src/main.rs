@@ -11,11 +11,14 @@ mod context;
 mod editor;
 mod error;
 mod exit;
+mod fields;
 mod graph;
 mod out;
 mod problem;
 mod progress;
+mod screen;
 mod show;
+mod sides;
 mod tracks;
 
 use std::process::ExitCode;

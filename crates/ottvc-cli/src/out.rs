@@ -66,7 +66,8 @@ impl Out {
 }
 
 /// Writes a file that somebody named on the command line: it appears whole or not at all, in place of
-/// any that was there.
+/// any that was there, whose permissions it keeps; where a link stands, in place of what that leads to. A
+/// device or pipe is written to.
 ///
 /// # Errors
 /// [`CliError::File`].
@@ -75,6 +76,13 @@ pub(crate) fn write_file(
     fill: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), CliError> {
     let failed = |source| CliError::File { path: path.to_path_buf(), source };
+    let real = path.canonicalize().ok();
+    let path = real.as_deref().unwrap_or(path);
+    let there = path.metadata().ok();
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        let mut file = std::fs::File::options().write(true).open(path).map_err(failed)?;
+        return fill(&mut file).map_err(failed);
+    }
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut options = tempfile::Builder::new();
     #[cfg(unix)]
@@ -87,6 +95,9 @@ pub(crate) fn write_file(
     let mut buffer = BufWriter::new(staged.as_file_mut());
     fill(&mut buffer).and_then(|()| buffer.flush()).map_err(failed)?;
     drop(buffer);
+    if let Some(there) = there {
+        staged.as_file().set_permissions(there.permissions()).map_err(failed)?;
+    }
     staged.as_file().sync_all().map_err(failed)?;
     staged.persist(path).map_err(|error| failed(error.error))?;
     Ok(())

@@ -139,6 +139,7 @@ fn parts(error: &CliError) -> Vec<String> {
         CliError::Repo(RepoError::Invalid { findings }) if findings.len() > 1 => {
             findings.iter().map(part).collect()
         }
+        CliError::Kept { source, .. } => parts(source),
         _ => Vec::new(),
     }
 }
@@ -151,6 +152,17 @@ fn hint(error: &CliError) -> Option<String> {
             Some("make room, then run the command again".into())
         }
         CliError::BadInput { .. } => Some("mend the JSON there, then repeat".into()),
+        CliError::Kept { path, document, .. } => {
+            let path = path.to_string_lossy();
+            let path = shell_words::quote(&path);
+            Some(match document {
+                None => format!("what you typed is kept in {path}"),
+                Some(document) => format!(
+                    "what you typed is kept: `ottvc meta edit {} --from {path}` opens it again",
+                    shell_words::quote(document)
+                ),
+            })
+        }
         CliError::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         CliError::Repo(error) => match error {
             _ if is_full(error) => Some("make room, then run the command again".into()),
@@ -214,9 +226,21 @@ fn members(error: &CliError) -> Map<String, Json> {
             members.insert("path".into(), Json::from(path.display().to_string()));
             Json::Object(members)
         }
+        CliError::Delivery { path, source } => {
+            let mut members = json!({ "path": path.display().to_string() });
+            if let (Json::Object(members), Some(line)) = (&mut members, source.line()) {
+                members.insert("line".into(), Json::from(line));
+            }
+            members
+        }
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),
+        CliError::Kept { path, source, .. } => {
+            let mut members = self::members(source);
+            members.insert("kept".into(), Json::from(path.display().to_string()));
+            return members;
+        }
         _ => Json::Null,
     };
     into_map(members)
@@ -267,6 +291,9 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         RepoError::MergeInProgress { theirs } => json!({ "theirs": theirs }),
         RepoError::CannotUndo { id, .. } => json!({ "operation": id }),
         RepoError::Object(error) => return object_members(error),
+        RepoError::Merge(ottvc_merge::MergeError::HalfSettled { line, text }) => {
+            json!({ "line": line, "text": text })
+        }
         RepoError::Store(error) => return store_members(error),
         RepoError::Io { path, .. } => json!({ "path": path.display().to_string() }),
         _ => Json::Null,

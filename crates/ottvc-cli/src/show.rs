@@ -26,8 +26,6 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 
 /// How many digits of an id people see.
 const SHORT_ID: usize = 12;
-/// From how many characters on a value gets lines of its own.
-const LONG_VALUE: usize = 30;
 /// How much of a value is shown.
 const SHOWN_VALUE: usize = 300;
 
@@ -157,11 +155,6 @@ pub(crate) fn value(value: &Json) -> String {
 fn conflict_word(object: &serde_json::Map<String, Json>) -> Option<String> {
     object.get("$conflict")?;
     Some("(conflict)".into())
-}
-
-/// Whether values are short enough to stand beside their field.
-pub(crate) fn fits_beside(values: &[&str]) -> bool {
-    values.iter().all(|value| value.chars().count() <= LONG_VALUE)
 }
 
 /// Text that somebody else wrote, without what would steer a terminal.

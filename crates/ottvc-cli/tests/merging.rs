@@ -33,8 +33,14 @@ fn different_fields_merge_clean() {
     insta::assert_snapshot!(told, @r#"
     $ ottvc merge de --dry-run
     de ([short id]) would merge clean, changing 1 path
+
+    modified  edition.meta.json
+        /title/de  + "Nordlicht"
     $ ottvc merge de
     merged de ([short id]) as [short id]: 1 path changed
+
+    modified  edition.meta.json
+        /title/de  + "Nordlicht"
     $ ottvc merge de
     de ([short id]) is merged already; nothing to do
     $ ottvc cat main:edition.meta.json
@@ -55,7 +61,7 @@ fn different_fields_merge_clean() {
     lab.ok("undo");
     let (status, merged) = lab.json("merge de");
     assert_eq!((status, &merged["clean"]), (0, &json!(true)));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: text, conflicts: [], decisions: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: text, conflicts: [], decisions: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
 }
 
 #[test]
@@ -82,12 +88,15 @@ fn the_same_field_conflicts_until_settled() {
     $ ottvc merge de
     merging de ([short id]): 1 path changed, 1 conflict
 
-    edition.meta.json#/rating  changed on both sides
-        base    "12"
-        ours    "18"
-        theirs  "16"
+    edition.meta.json
+      /rating  changed on both sides
+        base         "12"
+        ours (main)  "18"
+        theirs (de)  "16"
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
 
-    next: ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort
+    next: settle each as shown (ottvc meta edit edition.meta.json does it by hand), then ottvc commit, or ottvc merge --abort
     [status 4]
     $ ottvc status
     On branch main at [short id] (Northern Light)
@@ -101,10 +110,13 @@ fn the_same_field_conflicts_until_settled() {
 
     next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours|theirs
     $ ottvc conflicts
-    edition.meta.json#/rating  changed on both sides
-        base    "12"
-        ours    "18"
-        theirs  "16"
+    edition.meta.json
+      /rating  changed on both sides
+        base         "12"
+        ours (main)  "18"
+        theirs (de)  "16"
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
     $ ottvc diff
     modified  edition.meta.json
         /rating  "18" -> (conflict)
@@ -172,7 +184,7 @@ fn a_conflict_as_programs_see_it() {
     let (status, merged) = lab.json("merge de");
     assert_eq!(status, 4);
     assert_eq!(dry, (4, merged.clone()));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!((&merged["clean"], &merged["commit"]), (&json!(false), &json!(null)));
     let (status, listed) = lab.json("conflicts");
     assert_eq!(status, 0);
@@ -205,16 +217,19 @@ fn a_conflict_as_programs_see_it() {
 #[test]
 fn a_rule_decides_beforehand_or_afterwards() {
     let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
-    insta::assert_snapshot!(lab.tell(["merge de --rule '/rating=theirs' -m 'With theirs'", "undo"]), @"
+    insta::assert_snapshot!(lab.tell(["merge de --rule '/rating=theirs' -m 'With theirs'", "undo"]), @r#"
     $ ottvc merge de --rule '/rating=theirs' -m 'With theirs'
     merged de ([short id]) as [short id]: 1 path changed
       edition.meta.json#/rating  took theirs by /rating=theirs
+
+    modified  edition.meta.json
+        /rating  "18" -> "16"
     $ ottvc undo
     took back operation 6: merge: With theirs
       branch main is at [short id] again
-    ");
+    "#);
     let (_, merged) = lab.json("merge de --dry-run --rule /rating=ours");
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, path: text, rule: text, theirs: text}], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, path: text, rule: text, theirs: text}], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!(lab.run("merge de").status, 4);
     insta::assert_snapshot!(lab.tell(["resolve --rule '/**=base'", "commit -q"]), @"
     $ ottvc resolve --rule '/**=base'
@@ -264,20 +279,26 @@ fn a_conflict_can_be_committed_and_settled_later() {
     $ ottvc merge de --allow-conflicts -m 'Rating to be decided'
     merged de ([short id]) as [short id]: 1 path changed, 1 conflict recorded
 
-    edition.meta.json#/rating  changed on both sides
-        base    "12"
-        ours    "18"
-        theirs  "16"
+    edition.meta.json
+      /rating  changed on both sides
+        base         "12"
+        ours (main)  "18"
+        theirs (de)  "16"
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
 
-    next: ottvc resolve, then ottvc commit
+    next: settle each as shown (ottvc meta edit edition.meta.json does it by hand), then ottvc commit
     $ ottvc log -n 1
     [short id]  [time]  Ana  (HEAD -> main)  1 conflict
         Rating to be decided
     $ ottvc conflicts HEAD
-    edition.meta.json#/rating  changed on both sides
-        base    "12"
-        ours    "18"
-        theirs  "16"
+    edition.meta.json
+      /rating  changed on both sides
+        base         "12"
+        ours (main)  "18"
+        theirs (de)  "16"
+        settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                (or theirs, base, --value JSON)
     $ ottvc resolve --all --take ours
     resolved edition.meta.json#/rating  ours
     no conflicts left; next: ottvc commit
@@ -311,11 +332,12 @@ fn media_changed_on_both_sides_waits_for_a_decision() {
     merging main ([short id]): 1 path changed, 1 conflict
 
     feature.mp4  changed on both sides
-        base    media, 97.7 KiB, [short id]
-        ours    media, 15 B, [short id]
-        theirs  media, 11 B, [short id]
+        base           media, 97.7 KiB, [short id]
+        ours (de)      media, 15 B, [short id]
+        theirs (main)  media, 11 B, [short id]
+        settle: ottvc resolve feature.mp4 --take ours  (or theirs, base)
 
-    next: ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort
+    next: settle each as shown, then ottvc commit, or ottvc merge --abort
     [status 4]
     $ ottvc diff
     retyped   feature.mp4  (conflict)
@@ -437,6 +459,8 @@ fn merge_file_needs_no_repository() {
       "title": "B",
       "year": 2026
     }
+    conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
+    hint: a schema may settle more: --schema ott.edition/1, or a file of your own
     [status 4]
     $ ottvc merge-file base.json ours.json theirs.json --rule /rating=ours
     {

@@ -91,7 +91,7 @@ fn set_and_unset_change_fields_and_stage() {
     feature.mp4.meta.json#/fps = 25
     $ ottvc diff
     modified  edition.meta.json
-        /cast  + ["Ana","Ben"]
+        /cast  + ["Ana", "Ben"]
         /rating  "12" -> "18"
         /title/en  - "Northern Light"
         /year  + 2026
@@ -205,7 +205,7 @@ fn edit_loses_nothing_when_it_fails() {
     insta::assert_snapshot!(ran, @"
     error: `edition.meta.json` is no metadata document
     cause: not a metadata document at line 2, column 0: EOF while parsing a value
-    hint: mend the JSON there and add it again; other names than *.meta.json are stored as they are
+    hint: what you typed is kept: `ottvc meta edit edition.meta.json --from [lab]/home/[kept].meta.json` opens it again
     [status 1]
     ");
     let ran = edit(&lab, "false", "meta edit edition.meta.json");
@@ -238,7 +238,7 @@ fn edit_loses_nothing_when_it_fails() {
     assert_refused(&ran, 6);
     insta::assert_snapshot!(ran, @"
     error: local changes to `edition.meta.json` would be lost
-    hint: commit them, or move the files away, then repeat
+    hint: what you typed is kept: `ottvc meta edit edition.meta.json --from [lab]/home/[kept].meta.json` opens it again
     [status 6]
     ");
     assert_eq!(lab.read("edition.meta.json"), "{\"rating\": \"6\"}\n");

@@ -115,7 +115,7 @@ fn show_tells_one_commit_and_its_changes() {
 
     added     edition.meta.json
         /rating  + "12"
-        /title  + {"en":"Northern Light"}
+        /title/en  + "Northern Light"
     added     feature.mp4  5.7 MiB
     "#);
     insta::assert_snapshot!(lab.shape("show"), @"{author: text, changes: [{change: text, fields: [{absent: null, field: text, new: text, old: text}], kind: text, media: null, path: text}], commit_time: text, commit_time_ms: number, committer: text, conflicts: [], edition: text, generation: number, id: text, merge: null, message: text, parents: [text], refs: [text], time: text, time_ms: number, tree: text}");

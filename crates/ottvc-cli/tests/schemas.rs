@@ -25,17 +25,71 @@ fn a_schema_is_bound_and_what_breaks_it_refused() {
         r#"meta set edition.meta.json '/genres=["western","drama"]' '/year=2026'"#,
         "commit -m Schema",
         "meta get edition.meta.json /genres",
-    ]), @"");
-    insta::assert_snapshot!(lab.read("schemas.yaml"), @"");
-    insta::assert_snapshot!(lab.read("edition.meta.json"), @"");
-    insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json /year=1600"#), @"");
+    ]), @r#"
+    $ ottvc meta schema --use ott.edition/1
+    ott.edition/1 for *.meta.json; schemas.yaml is staged
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+
+    Staged
+      added     schemas.yaml
+
+    next: ottvc commit -m MESSAGE
+    $ ottvc meta set edition.meta.json '/genres=["western","drama"]' '/year=2026'
+    edition.meta.json#/genres = ["western","drama"]
+    edition.meta.json#/year = 2026
+    $ ottvc commit -m Schema
+    [main [short id]] Schema
+     2 paths changed; 2 files, 1 document, 97.8 KiB in all
+    $ ottvc meta get edition.meta.json /genres
+    {
+      "$set": [
+        "drama",
+        "western"
+      ]
+    }
+    "#);
+    insta::assert_snapshot!(lab.read("schemas.yaml"), @r#"
+    documents:
+      "*.meta.json": "ott.edition/1"
+    "#);
+    insta::assert_snapshot!(lab.read("edition.meta.json"), @r#"
+    {
+      "genres": [
+        "drama",
+        "western"
+      ],
+      "rating": "12",
+      "title": {
+        "en": "Northern Light"
+      },
+      "year": 2026
+    }
+    "#);
+    insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json /year=1600"#), @"
+    error: `edition.meta.json#/year` breaks ott.edition/1, min: it is at least 1870, and it is 1600
+    hint: the message names the field, the rule and what is there
+    ");
     lab.write("edition.meta.json", r#"{"year": 1600, "class": "x", "runtime": "soon"}"#);
-    insta::assert_snapshot!(lab.refused(1, "document.invalid", "commit -a -m Wrong"), @"");
+    insta::assert_snapshot!(lab.refused(1, "document.invalid", "commit -a -m Wrong"), @"
+    error: 3 fields break the schemas of their documents
+    cause: `edition.meta.json#/class`, type: the type is set, and it is `x`
+    cause: `edition.meta.json#/runtime`, format: it is no duration, and it is `soon`
+    cause: `edition.meta.json#/year`, min: it is at least 1870, and it is 1600
+    hint: the message names the field, the rule and what is there
+    ");
     let (_, problem) = lab.json("commit -a -m Wrong");
-    insta::assert_snapshot!(common::shape(&problem["findings"][0]), @"");
-    insta::assert_snapshot!(lab.shape("meta schema --use ott.edition/1 trailers/**"), @"");
-    insta::assert_snapshot!(lab.refused(2, "schema.bad_binding", "meta schema --use nobody/1"), @"");
-    insta::assert_snapshot!(lab.refused(2, "argument.usage", "meta schema a b"), @"");
+    insta::assert_snapshot!(common::shape(&problem["findings"][0]), @"{field: text, path: text, rule: text, schema: text, value: text, why: text}");
+    insta::assert_snapshot!(lab.shape("meta schema --use ott.edition/1 trailers/**"), @"{path: text, patterns: [text], schema: text}");
+    insta::assert_snapshot!(lab.refused(2, "schema.bad_binding", "meta schema --use nobody/1"), @"
+    error: `schemas.yaml` cannot be used
+    cause: line 3: `*.meta.json` cannot be `nobody/1`: no schema is called that; ott.edition/1 is built in, `schemas` lists others
+    hint: mend schemas.yaml at that line; docs/merge.md shows one
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "meta schema a b"), @"
+    error: one schema is printed at a time
+    hint: --use NAME PATTERN... binds documents to one
+    ");
 }
 
 #[test]
@@ -47,7 +101,25 @@ fn a_house_schema_lies_in_the_tree() {
         "status",
         "rm house.yaml --force",
         "commit -m x",
-    ]), @"");
+    ]), @"
+    $ ottvc meta schema --use house.yaml '*.meta.json' 'trailers/**'
+    house.film/1 for *.meta.json, trailers/**; schemas.yaml is staged
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+
+    Staged
+      added     house.yaml
+      added     schemas.yaml
+
+    next: ottvc commit -m MESSAGE
+    $ ottvc rm house.yaml --force
+    removed house.yaml
+    $ ottvc commit -m x
+    error: `schemas.yaml` cannot be used
+    cause: line 5: `house.film/1` cannot be `house.yaml`: there is no such file in this tree
+    hint: mend schemas.yaml at that line; docs/merge.md shows one
+    [status 2]
+    ");
     let (_, problem) = lab.json("commit -m x");
     assert_eq!((&problem["path"], &problem["line"]), (&"schemas.yaml".into(), &5.into()));
 }
@@ -61,8 +133,29 @@ fn documents_merge_by_their_schema() {
     lab.ok("switch main");
     lab.ok(r#"meta set edition.meta.json '/genres=["drama","western"]' /plays=4"#);
     lab.ok("commit -m Western");
-    insta::assert_snapshot!(lab.tell(["merge de", "meta get edition.meta.json /plays", "status"]), @"");
-    insta::assert_snapshot!(lab.read("edition.meta.json"), @"");
+    insta::assert_snapshot!(lab.tell(["merge de", "meta get edition.meta.json /plays", "status"]), @"
+    $ ottvc merge de
+    merged de ([short id]) as [short id]: 1 path changed
+    $ ottvc meta get edition.meta.json /plays
+    7
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+
+    Nothing to commit, nothing changed
+    ");
+    insta::assert_snapshot!(lab.read("edition.meta.json"), @r#"
+    {
+      "genres": [
+        "drama",
+        "heimat",
+        "western"
+      ],
+      "plays": 7,
+      "titles": {
+        "en": "Northern Light"
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -80,14 +173,28 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     };
     lab.ok("branch de");
     part(1);
-    insta::assert_snapshot!(lab.refused(4, "merge.conflicts", "meta get edition.meta.json"), @"");
+    insta::assert_snapshot!(lab.refused(4, "merge.conflicts", "meta get edition.meta.json"), @"
+    error: conflicts are left in `edition.meta.json#/titles/@en`
+    hint: --conflicts markers|ours|theirs|base says what to show
+    ");
     insta::assert_snapshot!(lab.tell([
         "meta get edition.meta.json /titles/@en --conflicts theirs",
         "resolve /titles --edition de --dry-run",
         "resolve /titles --edition de",
         "commit -q",
         "conflicts --memory",
-    ]), @"");
+    ]), @r#"
+    $ ottvc meta get edition.meta.json /titles/@en --conflicts theirs
+    "Nordlicht"
+    $ ottvc resolve /titles --edition de --dry-run
+    would resolve edition.meta.json#/titles/@en  theirs
+    $ ottvc resolve /titles --edition de
+    resolved edition.meta.json#/titles/@en  theirs
+    no conflicts left; next: ottvc commit
+    $ ottvc commit -q
+    $ ottvc conflicts --memory
+    [short id]  edition.meta.json#/titles/@en  "Nordlicht"
+    "#);
     // The same again, from where both began.
     lab.ok(r#"meta set edition.meta.json '/titles/@en="Northern Light"'"#);
     lab.ok("commit -m Back");
@@ -99,8 +206,24 @@ fn what_was_settled_before_is_said_and_settled_alike() {
         "resolve --suggested",
         "commit -q",
         "meta get edition.meta.json /titles/@en",
-    ]), @"");
+    ]), @r#"
+    $ ottvc conflicts
+    edition.meta.json#/titles/@en  changed on both sides
+        base    "Northern Light"
+        ours    "Northern Lights"
+        theirs  "Nordlicht"
+        settled before as "Nordlicht"  [short id]
+    $ ottvc resolve --suggested
+    resolved edition.meta.json#/titles/@en  memory
+    no conflicts left; next: ottvc commit
+    $ ottvc commit -q
+    $ ottvc meta get edition.meta.json /titles/@en
+    "Nordlicht"
+    "#);
     let id = lab.json("conflicts --memory list").1["memory"][0]["id"].as_str().unwrap().to_owned();
     lab.ok(&format!("conflicts --memory forget {id}"));
-    insta::assert_snapshot!(lab.tell(["conflicts --memory"]), @"");
+    insta::assert_snapshot!(lab.tell(["conflicts --memory"]), @"
+    $ ottvc conflicts --memory
+    nothing is remembered
+    ");
 }

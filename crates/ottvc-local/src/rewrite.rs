@@ -270,10 +270,8 @@ impl Anew<'_> {
     }
 
     fn write_group(&mut self, sort: Sort) -> Result<(), StoreError> {
-        let waiting = self.pools.of(sort);
-        let Some(grouped) = waiting.encode(self.shared, &mut self.encoder)? else {
-            return Ok(());
-        };
+        let Some(group) = self.pools.of(sort).unpacked() else { return Ok(()) };
+        let grouped = group.pack(self.shared, &mut self.encoder)?;
         let Grouped { header, stored, .. } = &grouped;
         let at = self.ledger.append(self.shared, &mut self.rows, self.class, *header, stored)?;
         self.moved += header.record_len();

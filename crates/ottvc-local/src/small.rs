@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::thread::Builder;
 
 use ottvc_object::{ChunkId, Hash, Kind, Object};
 use ottvc_store::StoreError;
@@ -116,6 +118,69 @@ pub(crate) struct Grouped {
     members: Vec<Member>,
 }
 
+/// A group, or one thing alone, that is to be packed.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    kind: RecordKind,
+    id: Hash,
+    raw: Vec<u8>,
+    members: Vec<Member>,
+}
+
+impl Unpacked {
+    /// Packs it.
+    pub(crate) fn pack(
+        self,
+        shared: &Shared,
+        encoder: &mut Encoder,
+    ) -> Result<Grouped, StoreError> {
+        let len = self.raw.len();
+        self.record(encoder).ok_or_else(|| shared.too_large("group", len))
+    }
+
+    fn record(self, encoder: &mut Encoder) -> Option<Grouped> {
+        let (header, stored) = encoder.record(self.kind, self.id, &self.raw)?;
+        let stored = Cow::into_owned(stored);
+        Some(Grouped { header, stored, members: self.members })
+    }
+}
+
+/// Packs groups on a thread of its own, one after the other.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    to_pack: SyncSender<Unpacked>,
+    packed: Receiver<Option<Grouped>>,
+}
+
+impl Packer {
+    /// Starts the thread; `None` where the system gives none.
+    pub(crate) fn start() -> Option<Self> {
+        let (to_pack, groups) = sync_channel::<Unpacked>(1);
+        let (done, packed) = sync_channel(1);
+        let run = move || {
+            let mut encoder = Encoder::default();
+            // Ends with the writer.
+            while let Ok(group) = groups.recv() {
+                if done.send(group.record(&mut encoder)).is_err() {
+                    break;
+                }
+            }
+        };
+        Builder::new().name("ottvc-pack".into()).spawn(run).ok()?;
+        Some(Self { to_pack, packed })
+    }
+
+    /// Gives it a group to pack; given back if the thread has died.
+    pub(crate) fn give(&self, group: Unpacked) -> Result<(), Unpacked> {
+        self.to_pack.send(group).map_err(|SendError(group)| group)
+    }
+
+    /// Waits for the group given last. `None` if it cannot be packed.
+    pub(crate) fn take(&self) -> Option<Grouped> {
+        self.packed.recv().ok().flatten()
+    }
+}
+
 /// How many chunks and objects were written, and their raw bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
@@ -125,7 +190,7 @@ pub(crate) struct Counts {
 }
 
 impl Waiting {
-    fn holds(&self, id: &Hash) -> bool {
+    pub(crate) fn holds(&self, id: &Hash) -> bool {
         self.ids.contains(id)
     }
 
@@ -145,27 +210,20 @@ impl Waiting {
         }
     }
 
-    /// Packs what waits; `None` if nothing does. One thing alone gets a record of its own.
-    pub(crate) fn encode(
-        &self,
-        shared: &Shared,
-        encoder: &mut Encoder,
-    ) -> Result<Option<Grouped>, StoreError> {
+    /// What is to be packed: `None` if nothing waits. One thing alone gets a record of its own.
+    pub(crate) fn unpacked(&self) -> Option<Unpacked> {
         let (group, members) = self.group.encode();
         let (kind, id, raw) = match (self.things.as_slice(), members.as_slice()) {
-            ([], _) => return Ok(None),
+            ([], _) => return None,
             ([thing], [member]) => {
-                (thing.kind(), thing.id(), member.of(&group).unwrap_or_default())
+                (thing.kind(), thing.id(), member.of(&group).unwrap_or_default().to_vec())
             }
             _ => {
                 let id = RecordKind::Group.id_of(&group).unwrap_or_default();
-                (RecordKind::Group, id, group.as_slice())
+                (RecordKind::Group, id, group)
             }
         };
-        let record = encoder.record(kind, id, raw);
-        let (header, stored) = record.ok_or_else(|| shared.too_large("group", raw.len()))?;
-        let stored = Cow::into_owned(stored);
-        Ok(Some(Grouped { header, stored, members }))
+        Some(Unpacked { kind, id, raw, members })
     }
 
     /// Forgets what waited, now that `record` holds it, and adds its rows.

@@ -4,7 +4,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use ottvc_object::manifest::Manifest;
-use ottvc_object::{ChunkId, ContentId, Kind, Object, ObjectId, Storable};
+use ottvc_object::{ChunkId, ContentId, Hash, Kind, Object, ObjectId, Storable};
 use ottvc_store::pack::{Class, Encoder, MAX_MEMBER_BYTES, RecordKind};
 use ottvc_store::{DamagedThing, EncodedChunk, Encoding, StoreError, StoreWriter, Written};
 
@@ -13,7 +13,7 @@ use crate::db::Table;
 use crate::ledger::Ledger;
 use crate::rows::{ObjectPlace, Place, Rows};
 use crate::shared::Shared;
-use crate::small::{Grouped, Pools, Small, Sort};
+use crate::small::{Counts, Grouped, Packer, Pools, Small, Sort, Waiting};
 
 /// One batch. Its records go to packs at once, small things as soon as they make a group; its rows wait
 /// until it is finished, so that no other batch counts on what this one may still drop. Dropped
@@ -25,7 +25,19 @@ pub(crate) struct LocalWriter<'a> {
     written: Written,
     /// Small things that wait for their groups.
     pools: Pools,
+    /// A full group, while it is packed beside what comes next.
+    flight: Option<Flight>,
+    packer: Option<Packer>,
     encoder: Encoder,
+}
+
+/// A full group on its way to a pack.
+#[derive(Debug)]
+struct Flight {
+    sort: Sort,
+    waiting: Waiting,
+    /// Once it is packed.
+    grouped: Option<Grouped>,
 }
 
 impl<'a> LocalWriter<'a> {
@@ -36,12 +48,14 @@ impl<'a> LocalWriter<'a> {
             rows: Rows::default(),
             written: Written::default(),
             pools: Pools::default(),
+            flight: None,
+            packer: None,
             encoder: Encoder::default(),
         }
     }
 
-    /// Takes a small new thing, and writes the group it fills; after an error it is not taken, and what
-    /// was taken before still waits.
+    /// Takes a small new thing, and sends the group it fills on its way; after an error it is not taken, and
+    /// what was taken before still waits.
     fn group(
         &mut self,
         ledger: MutexGuard<'_, Ledger>,
@@ -52,18 +66,64 @@ impl<'a> LocalWriter<'a> {
         if !self.pools.of(sort).add(sort, thing, raw) {
             return Ok(());
         }
-        // Other threads look things up while this one compresses.
+        // Other threads look things up while this one waits for what is packed, or packs.
         drop(ledger);
-        let grouped = self.pools.of(sort).encode(self.shared, &mut self.encoder);
-        let written = grouped.and_then(|grouped| {
-            grouped.map_or(Ok(()), |grouped| {
-                self.append_group(&mut *self.shared.writing()?, sort, &grouped)
-            })
+        let sent = self.pack_flight().and_then(|()| {
+            if self.flight.is_some() {
+                let shared = self.shared;
+                self.land(&mut *shared.writing()?)?;
+            }
+            self.send(sort)
         });
-        if written.is_err() {
+        if sent.is_err() {
             self.pools.of(sort).pop();
         }
-        written
+        sent
+    }
+
+    /// Has what waits of a sort packed by a thread of its own, or here where there is none.
+    fn send(&mut self, sort: Sort) -> Result<(), StoreError> {
+        let Some(group) = self.pools.of(sort).unpacked() else { return Ok(()) };
+        if self.packer.is_none() {
+            self.packer = Packer::start();
+        }
+        let left = match &self.packer {
+            Some(packer) => packer.give(group).err(),
+            None => Some(group),
+        };
+        let grouped = left.map(|group| group.pack(self.shared, &mut self.encoder)).transpose()?;
+        let waiting = std::mem::take(self.pools.of(sort));
+        self.flight = Some(Flight { sort, waiting, grouped });
+        Ok(())
+    }
+
+    /// Waits until the group on its way is packed.
+    fn pack_flight(&mut self) -> Result<(), StoreError> {
+        let (Some(flight), Some(packer)) = (&mut self.flight, &self.packer) else { return Ok(()) };
+        if flight.grouped.is_none() {
+            flight.grouped = packer.take();
+        }
+        if flight.grouped.is_none() {
+            // The thread has died, or could not: here it is said why.
+            let group = flight.waiting.unpacked();
+            let packed = group.map(|group| group.pack(self.shared, &mut self.encoder));
+            flight.grouped = packed.transpose()?;
+            self.packer = None;
+        }
+        Ok(())
+    }
+
+    /// Writes the group on its way, once it is packed; if that fails it is still on its way.
+    fn land(&mut self, ledger: &mut Ledger) -> Result<(), StoreError> {
+        self.pack_flight()?;
+        let Some(Flight { sort, waiting, grouped: Some(grouped) }) = &mut self.flight else {
+            return Ok(());
+        };
+        let at = ledger.append_here(self.shared, sort.class(), grouped.header, &grouped.stored)?;
+        let counts = waiting.written(grouped, at, &mut self.rows);
+        count_group(&mut self.written, grouped, counts);
+        self.flight = None;
+        Ok(())
     }
 
     /// Runs the barrier that is due before more is written, with all that was taken so far: rows must
@@ -77,36 +137,28 @@ impl<'a> LocalWriter<'a> {
     }
 
     fn write_groups(&mut self, ledger: &mut Ledger) -> Result<(), StoreError> {
+        self.land(ledger)?;
         Sort::ALL.into_iter().try_for_each(|sort| self.write_group(ledger, sort))
     }
 
     /// Writes what waits of a sort as one record; runs no barrier.
     fn write_group(&mut self, ledger: &mut Ledger, sort: Sort) -> Result<(), StoreError> {
-        match self.pools.of(sort).encode(self.shared, &mut self.encoder)? {
-            Some(grouped) => self.append_group(ledger, sort, &grouped),
-            None => Ok(()),
-        }
+        let Some(group) = self.pools.of(sort).unpacked() else { return Ok(()) };
+        let grouped = group.pack(self.shared, &mut self.encoder)?;
+        let at = ledger.append_here(self.shared, sort.class(), grouped.header, &grouped.stored)?;
+        let counts = self.pools.of(sort).written(&grouped, at, &mut self.rows);
+        count_group(&mut self.written, &grouped, counts);
+        Ok(())
     }
 
-    fn append_group(
-        &mut self,
-        ledger: &mut Ledger,
-        sort: Sort,
-        grouped: &Grouped,
-    ) -> Result<(), StoreError> {
-        let Grouped { header, stored, .. } = grouped;
-        let at = ledger.append_here(self.shared, sort.class(), *header, stored)?;
-        let counts = self.pools.of(sort).written(grouped, at, &mut self.rows);
-        self.written.stored_bytes += header.record_len();
-        self.written.chunks += counts.chunks;
-        self.written.objects += counts.objects;
-        self.written.raw_bytes += counts.raw_bytes;
-        Ok(())
+    /// Whether something waits for its group, or for that to be written.
+    fn waits(&self, id: &Hash) -> bool {
+        self.pools.holds(id) || self.flight.as_ref().is_some_and(|it| it.waiting.holds(id))
     }
 
     /// Whether an object is stored, here or before. One known to be damaged is not.
     fn has_object(&mut self, ledger: &mut Ledger, id: ObjectId) -> Result<bool, StoreError> {
-        let here = self.rows.objects.contains_key(&id) || self.pools.holds(&id.0);
+        let here = self.rows.objects.contains_key(&id) || self.waits(&id.0);
         if here || ledger.finished.objects.contains_key(&id) {
             return Ok(true);
         }
@@ -122,7 +174,7 @@ impl<'a> LocalWriter<'a> {
 
     /// Whether a chunk is stored, here or before. One known to be damaged is not.
     fn has_chunk(&mut self, ledger: &mut Ledger, id: ChunkId) -> Result<bool, StoreError> {
-        let here = self.rows.chunks.contains_key(&id) || self.pools.holds(&id.0);
+        let here = self.rows.chunks.contains_key(&id) || self.waits(&id.0);
         if here || ledger.finished.chunks.contains_key(&id) {
             return Ok(true);
         }
@@ -154,6 +206,14 @@ impl<'a> LocalWriter<'a> {
         self.written.raw_bytes += u64::from(raw_len);
         self.written.stored_bytes += record_len;
     }
+}
+
+/// Counts what a group held.
+fn count_group(written: &mut Written, grouped: &Grouped, counts: Counts) {
+    written.stored_bytes += grouped.header.record_len();
+    written.chunks += counts.chunks;
+    written.objects += counts.objects;
+    written.raw_bytes += counts.raw_bytes;
 }
 
 impl Drop for LocalWriter<'_> {

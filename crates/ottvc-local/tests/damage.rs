@@ -280,8 +280,8 @@ fn a_damaged_group_names_every_member_and_heals() {
 #[test]
 fn members_of_groups_are_found_again_without_index() {
     let folder = Folder::new();
-    let raws: Vec<_> = (0..800).map(|seed| noise(seed, 700)).collect();
-    let long = noise(1000, 30_000);
+    let raws: Vec<_> = (0..1600).map(|seed| noise(seed, 700)).collect();
+    let long = noise(9_999, 30_000);
     let mut chunks: Vec<_> = raws.iter().map(|raw| chunk(raw)).collect();
     chunks.push(chunk(&long));
     let documents: Vec<_> = (0..300).map(|seed| object(Kind::Document, seed)).collect();
@@ -289,18 +289,18 @@ fn members_of_groups_are_found_again_without_index() {
     store(&*repo.objects(), &documents, &chunks);
     repo.objects().sync().unwrap();
     let held = folder.scan(&*repo.objects());
-    assert_eq!(held.len(), 1101);
+    assert_eq!(held.len(), 1901);
     drop(repo);
     assert!(folder.packs().1 > 1, "sealed packs and open ones");
     fs::remove_dir_all(folder.path().join("db")).unwrap();
     let repo = folder.write();
     let rebuilt = repo.rebuilt().unwrap();
-    assert_eq!((rebuilt.chunks, rebuilt.objects), (801, 300));
+    assert_eq!((rebuilt.chunks, rebuilt.objects), (1601, 300));
     assert_eq!(folder.scan(&*repo.objects()), held);
     let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
     let read_back = read(&*repo.objects(), &ids).unwrap();
-    assert_eq!(read_back[..800], raws);
-    assert_eq!(read_back[800], long);
+    assert_eq!(read_back[..1600], raws);
+    assert_eq!(read_back[1600], long);
     drop(repo);
     folder.assert_clean();
 }

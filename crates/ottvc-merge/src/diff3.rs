@@ -89,10 +89,10 @@ pub(crate) fn merge_sequences<T: Ord + Clone>(
 
 /// A run of the base, `from` to before `to`, and the run of a side that stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Hunk {
-    from: usize,
-    to: usize,
-    new: std::ops::Range<usize>,
+pub(crate) struct Hunk {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) new: std::ops::Range<usize>,
 }
 
 impl Hunk {
@@ -104,7 +104,7 @@ impl Hunk {
 
 /// Returns the changes that make `base` into `side`, in order, none touching another; `None` if there
 /// are more than [`MAX_EDITS`].
-fn difference(base: &[usize], side: &[usize]) -> Option<Vec<Hunk>> {
+pub(crate) fn difference(base: &[usize], side: &[usize]) -> Option<Vec<Hunk>> {
     let head = base.iter().zip(side).take_while(|(a, b)| a == b).count();
     let (base_rest, side_rest) = (base.get(head..)?, side.get(head..)?);
     let tail =

@@ -130,6 +130,14 @@ pub enum MergeError {
         /// What is wrong.
         why: &'static str,
     },
+    /// A text in which a person settles conflicts has marks of one that is neither settled nor left alone.
+    #[error("line {line} still has a mark of a conflict: {text}")]
+    HalfSettled {
+        /// Line, from 1.
+        line: usize,
+        /// What the line says.
+        text: String,
+    },
     /// What was chosen leaves no document, and the caller needs one.
     #[error("the choice removes the whole document")]
     DocumentRemoved,
@@ -164,6 +172,7 @@ impl MergeError {
             Self::ContestedTerm { .. } => "merge.contested_term",
             Self::BadChoice { .. } => "merge.bad_choice",
             Self::CannotRename { .. } => "merge.cannot_rename",
+            Self::HalfSettled { .. } => "merge.half_settled",
             Self::DocumentRemoved => "merge.document_removed",
             Self::BadGeneration { .. } => "merge.bad_generation",
             Self::Object(error) => error.code(),

@@ -40,6 +40,7 @@ mod entries;
 mod error;
 mod functions;
 pub mod layers;
+mod marked;
 mod memory;
 mod number;
 mod order;
@@ -51,12 +52,14 @@ mod rules;
 pub mod schema;
 mod slot;
 mod values;
+mod words;
 
 pub use bases::{Ancestry, BasePlan, BaseStep, best_common_ancestors, plan_base};
 pub use bindings::{Bindings, Listed};
 pub use entries::{EntryDecision, EntryMerge, EntryTerm, Place, entry_conflict, merge_entries};
 pub use error::MergeError;
 pub use functions::{Answer, Functions, MAX_FUNCTION_BYTES, Question};
+pub use marked::{Marked, SideNames};
 pub use memory::{Memory, MemoryKey};
 pub use rename::{MAX_FORMER_KEYS, rename_entry};
 pub use renames::{Change, Move, Rename, find_renames, pair_moves};
@@ -68,6 +71,7 @@ pub use values::{
     Chosen, Decision, Merged, Versioned, contest_values, group_conflict, merge_documents,
     merge_values,
 };
+pub use words::{Run, word_runs};
 
 /// Version of the merge rules, recorded in merge commits: the same inputs under the same version
 /// give the same result.

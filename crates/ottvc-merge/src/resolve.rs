@@ -142,16 +142,27 @@ fn move_to(document: &Value, at: &FieldPath, chosen: Option<&Value>) -> Result<V
     let bad = |why| MergeError::BadChoice { at: at.clone(), why };
     let holder = FieldPath(at.0.iter().take(at.0.len().saturating_sub(1)).cloned().collect());
     let mut moved = document.clone();
+    if let (Some(Value::Map(map)), Some(Value::Keyed(list))) = (chosen, document.get(&holder)) {
+        let Some(Segment::Item(parts)) = at.0.last() else { return Err(bad("it is no item")) };
+        let key = list.key_of(map).map_err(|_| bad("an item holds its key fields"))?;
+        let old = list.key_named(parts).ok_or_else(|| bad("it is no item"))?;
+        let (fields, mut items, mut order) = list.clone().into_parts();
+        items.remove(&old);
+        if items.insert(key.clone(), Value::Map(map.clone())).is_some() {
+            return Err(bad("another entry stands where it would go"));
+        }
+        // It keeps its place.
+        if let ListOrder::Known(keys) = &mut order {
+            keys.iter_mut().filter(|it| **it == old).for_each(|it| it.clone_from(&key));
+        }
+        let list = KeyedList::from_parts(fields, items, order)?;
+        moved.set(&holder, Some(Value::Keyed(list)))?;
+        return Ok(moved);
+    }
     moved.set(at, None)?;
     let Some(chosen) = chosen else { return Ok(moved) };
     let Value::Map(map) = chosen else { return Err(bad("a renamed entry is a map")) };
-    let entries: Vec<(FieldPath, Value)> = match document.get(&holder) {
-        Some(Value::Keyed(list)) => {
-            let key = list.key_of(map).map_err(|_| bad("an item holds its key fields"))?;
-            vec![(holder.join(list.segment(&key)), chosen.clone())]
-        }
-        _ => map.iter().map(|(key, entry)| (holder.key(key.as_str()), entry.clone())).collect(),
-    };
+    let entries = map.iter().map(|(key, entry)| (holder.key(key.as_str()), entry.clone()));
     for (path, entry) in entries {
         if moved.get(&path).is_some() {
             return Err(bad("another entry stands where it would go"));

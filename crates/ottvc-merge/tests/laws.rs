@@ -3,6 +3,8 @@
 
 #[path = "laws/documents.rs"]
 mod documents;
+#[path = "laws/marked.rs"]
+mod marked;
 
 use std::collections::BTreeSet;
 
@@ -256,6 +258,15 @@ proptest! {
             }
         }
         prop_assert!(conflicts(&settled).is_empty());
+    }
+
+    /// Leaving a side's lines in the text of a document is taking that side.
+    #[test]
+    fn leaving_the_lines_of_a_side_takes_it(clean in clean(3), disputed in disputed(3), odd in odd_terms(1)) {
+        let both = [three(&clean[0], &clean[1], &clean[2]), three(&disputed[0], &disputed[1], &disputed[2])];
+        for document in both.iter().chain(&odd).flatten() {
+            marked::settles_by_lines(document, None)?;
+        }
     }
 
     /// L13: the order of crossed bases is irrelevant, and no ancestor's value comes back.

@@ -172,16 +172,19 @@ fn a_disputed_key_is_settled_by_moving_the_entry() {
 
     let item = |id: &str, a: i64| json!({ "id": id, "a": a, "$from": { "$set": ["p1"] } });
     let list = |items: Vec<Json>| json!({ "l": { "$kl": { "keys": ["id"], "items": items } } });
-    let document = under(
+    let mut document = under(
         "  /l: {type: keyed, keys: [id]}\n",
         &list(vec![json!({ "id": "p1", "a": 1 })]),
         &list(vec![item("p2", 1)]),
         &list(vec![item("p3", 2)]),
     );
+    let last = Value::map([("id", Value::from("z"))]);
+    document.set(&"/l/[id=z]".parse().unwrap(), Some(last)).unwrap();
     let at: FieldPath = "/l/[id=p1]".parse().unwrap();
     let settled = |choice| value_to_json(&resolve_value(&document, &at, &choice).unwrap());
-    assert_eq!(settled(Choice::Ours), list(vec![item("p2", 2)]));
-    assert_eq!(settled(Choice::Theirs), list(vec![item("p3", 2)]));
+    // In the place where it was in conflict.
+    assert_eq!(settled(Choice::Ours), list(vec![item("p2", 2), json!({ "id": "z" })]));
+    assert_eq!(settled(Choice::Theirs), list(vec![item("p3", 2), json!({ "id": "z" })]));
     // It can be stored, and read back.
     let stored = ottvc_object::value::Document::new(document.clone()).unwrap();
     let object = ottvc_object::Storable::to_object(&stored).unwrap();

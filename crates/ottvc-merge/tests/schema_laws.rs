@@ -9,6 +9,8 @@
 mod engine;
 #[path = "schema_laws/leaves.rs"]
 mod leaves;
+#[path = "laws/marked.rs"]
+mod marked;
 #[path = "schema_laws/world.rs"]
 mod world;
 
@@ -66,6 +68,7 @@ macro_rules! laws {
 laws! {
     identity unit agreement symmetry determinism no_silent_loss no_invention locality
     disjoint_edits minimality taking_a_side absorption folding crossed_bases storage one_sided renames
+    settled_by_lines
 }
 
 /// An engine that is wrong breaks a law, and not by chance: the same one each time.
@@ -406,6 +409,17 @@ fn absorption(world: &World, engine: Engine) -> TestCaseResult {
             let again = three(engine, &terms[0], &merged.value, &terms[side]).value;
             let all = [&terms[0], &terms[1], &terms[2], &merged.value, &again];
             prop_assert!(alike(&again, &merged.value), "{}", shown(&all));
+        }
+    }
+    Ok(())
+}
+
+/// Leaving a side's lines in the text of a document is taking that side; also for groups and renames.
+fn settled_by_lines(world: &World, engine: Engine) -> TestCaseResult {
+    for terms in [world.clean.clone(), world.disputed(engine, &[])] {
+        if let Some(document) = three(engine, &terms[0], &terms[1], &terms[2]).value {
+            marked::settles_by_lines(&document, None)?;
+            marked::settles_by_lines(&document, engine.schema().as_deref())?;
         }
     }
     Ok(())

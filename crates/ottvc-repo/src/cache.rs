@@ -12,6 +12,10 @@ use ottvc_store::{StoreError, WorkspaceStore};
 
 use crate::{Repo, RepoError};
 
+mod folder;
+
+pub(crate) use folder::{FolderRow, FolderRows, folder_key, note_folder};
+
 /// What is known about a file on disk without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
@@ -156,9 +160,12 @@ pub(crate) fn note_written(
     Ok(())
 }
 
-/// Has the row of a path removed.
+/// Has the row of a path removed, and that of its folder.
 pub(crate) fn forget(rows: &mut Rows, path: &RepoPath) {
     rows.push((row_key(path), None));
+    if let Some(folder) = path.parent() {
+        rows.push((folder_key(&folder), None));
+    }
 }
 
 /// The key of the row of a path.
@@ -221,17 +228,28 @@ impl<'w> RowReader<'w> {
 
     /// The row under `key`, which is greater than every key asked for before.
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<Option<CacheRow>, StoreError> {
+        Ok(self.bytes(key)?.and_then(decode))
+    }
+
+    /// Forgets which keys were asked for.
+    fn start_over(&mut self) {
+        let workspace = self.workspace;
+        *self = Self::new(workspace);
+    }
+
+    /// The bytes of the row under `key`, which is greater than every key asked for before.
+    fn bytes(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
         loop {
             while let Some((key_end, end)) = self.ends.get(self.at).copied() {
                 let found = self.bytes.get(self.start..key_end).unwrap_or_default();
                 if found > key {
                     return Ok(None);
                 }
-                let row = (found == key).then(|| self.bytes.get(key_end..end)).flatten();
+                let is_it = found == key;
                 self.at += 1;
                 self.start = end;
-                if let Some(row) = row {
-                    return Ok(decode(row));
+                if is_it {
+                    return Ok(self.bytes.get(key_end..end));
                 }
             }
             if self.is_last {

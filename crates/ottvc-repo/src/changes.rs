@@ -9,6 +9,8 @@ use ottvc_object::{CommitId, ContentId, Entry, FileEntry, NamedEntry, RepoPath, 
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::nodes::Batch;
+use crate::scan::{Met, Scan};
 use crate::{Repo, RepoError, content};
 
 /// Everything that differs between two states.
@@ -56,6 +58,25 @@ pub struct FieldChange {
     pub absent: Option<&'static str>,
 }
 
+impl FieldChange {
+    /// Compares two documents field by field.
+    pub(crate) fn between(old: &Value, new: &Value) -> Vec<Self> {
+        diff_values(Some(old), Some(new))
+            .into_iter()
+            .map(|change| Self {
+                field: change.field.to_string(),
+                old: change.old.as_ref().map(value_to_json),
+                new: change.new.as_ref().map(value_to_json),
+                absent: match (&change.old, &change.new) {
+                    (None, _) => Some("old"),
+                    (_, None) => Some("new"),
+                    _ => None,
+                },
+            })
+            .collect()
+    }
+}
+
 /// How the bytes of a file differ.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MediaChange {
@@ -76,6 +97,17 @@ pub struct MediaChange {
     /// Why the file now is not kept by its tracks, if it has any and they were looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untracked: Option<String>,
+}
+
+/// Where what is new may be, if it is not stored yet.
+#[derive(Clone, Copy)]
+enum New<'b> {
+    /// It is stored.
+    Stored,
+    /// In the working copy.
+    OnDisk,
+    /// In a batch that is not written yet.
+    Batch(&'b Batch<'b>),
 }
 
 /// A side of a change: its path, its entry, and the document where only the working copy has it.
@@ -117,7 +149,8 @@ impl Repo {
         for (old, new) in pair_renames(changes) {
             let here = new.as_ref().or(old.as_ref()).map(|(path, _)| path.clone());
             if here.is_some_and(|path| wants(&path)) {
-                rows.push(self.describe(old.as_ref(), new.as_ref(), head.is_none())?);
+                let at = if head.is_none() { New::OnDisk } else { New::Stored };
+                rows.push(self.describe(old.as_ref(), new.as_ref(), at)?);
             }
         }
         Ok(Diff {
@@ -140,10 +173,22 @@ impl Repo {
         };
         let changes = pair_renames(self.tree_changes(base_tree, commit.tree)?)
             .into_iter()
-            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), false))
+            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), New::Stored))
             .collect::<Result<Vec<Change>, RepoError>>()?;
         let base = base.map(|id| id.to_string());
         Ok(Diff { base, head: Some(id.to_string()), changes })
+    }
+
+    /// Describes changes whose new documents may be in `batch` only.
+    pub(crate) fn describe_new(
+        &self,
+        batch: &Batch<'_>,
+        changes: Vec<PathChange>,
+    ) -> Result<Vec<Change>, RepoError> {
+        let pairs = pair_renames(changes).into_iter();
+        pairs
+            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), New::Batch(batch)))
+            .collect()
     }
 
     /// Compares two commits' trees without renames paired: for counts.
@@ -162,6 +207,11 @@ impl Repo {
 
     /// How many paths differ between two trees, a renamed one counting once.
     pub(crate) fn count_changes(&self, old: TreeId, new: TreeId) -> Result<u64, RepoError> {
+        if old == EMPTY_TREE {
+            // All of it came, and a node knows how much that is.
+            let sums = crate::nodes::totals(&self.nodes, new)?;
+            return Ok(sums.files + sums.documents + sums.conflicts);
+        }
         let (mut count, mut gone, mut came) = (0, HashSet::new(), Vec::new());
         diff_paths(&self.nodes, old, new, &mut |change| {
             count += 1;
@@ -186,7 +236,10 @@ impl Repo {
             changes.insert(change.path.key(), change);
         }
         let mut rows = Rows::new();
-        self.scan(staged, &RepoPath::root(), true, &mut |place| {
+        let path = &RepoPath::root();
+        let scan = Scan { staged, path, tracked_only: true, whole_folders: true };
+        let learnt = self.scan(&scan, &mut |met| {
+            let Met::Place(place) = met else { return Ok(()) };
             let Some(named) = place.tracked else { return Ok(()) };
             if matches!(named.entry, Entry::Conflict(_)) {
                 return Ok(());
@@ -205,6 +258,7 @@ impl Repo {
             change.new = new;
             Ok(())
         })?;
+        rows.extend(learnt);
         self.workspace.cache(&rows)?;
         let mut changes: Vec<PathChange> = changes.into_values().collect();
         changes.retain(|change| {
@@ -215,8 +269,8 @@ impl Repo {
         Ok(changes)
     }
 
-    /// Describes one change. With `working`, new content may be on disk only.
-    fn describe(&self, old: Side<'_>, new: Side<'_>, working: bool) -> Result<Change, RepoError> {
+    /// Describes one change.
+    fn describe(&self, old: Side<'_>, new: Side<'_>, at: New<'_>) -> Result<Change, RepoError> {
         let renamed = match (old, new) {
             (Some((from, _)), Some((to, _))) if from != to => Some(from.to_string()),
             _ => None,
@@ -238,13 +292,14 @@ impl Repo {
         let conflict = is_conflict(old) || is_conflict(new);
         let document = is_document(new) || (file_of(new).is_none() && is_document(old));
         let fields = if !conflict && (is_document(old) || is_document(new)) {
-            self.field_changes(old, new, working)?
+            self.field_changes(old, new, at)?
         } else {
             Vec::new()
         };
         let media = match (document || conflict, file_of(old), file_of(new)) {
             (false, a, b) if a.is_some() || b.is_some() => {
-                Some(self.media_change(a, b, new.filter(|_| working).map(|(path, _)| path))?)
+                let on_disk = new.filter(|_| matches!(at, New::OnDisk)).map(|(path, _)| path);
+                Some(self.media_change(a, b, on_disk)?)
             }
             _ => None,
         };
@@ -257,34 +312,27 @@ impl Repo {
         &self,
         old: Side<'_>,
         new: Side<'_>,
-        working: bool,
+        at: New<'_>,
     ) -> Result<Vec<FieldChange>, RepoError> {
-        let load = |side: Side<'_>, working: bool| -> Result<Value, RepoError> {
+        let load = |side: Side<'_>, at: New<'_>| -> Result<Value, RepoError> {
             match side {
                 Some((path, NamedEntry { entry: Entry::Document { id, .. }, .. })) => {
+                    if let New::Batch(batch) = at {
+                        return Ok(batch.load::<Document>(*id)?.into_value());
+                    }
                     match self.objects.get((*id).into()) {
                         Ok(object) => Ok(Document::from_object(&object)?.into_value()),
-                        Err(_) if working => Ok(self.read_document(path)?.into_value()),
+                        Err(_) if matches!(at, New::OnDisk) => {
+                            Ok(self.read_document(path)?.into_value())
+                        }
                         Err(error) => Err(error.into()),
                     }
                 }
                 _ => Ok(Document::empty().into_value()),
             }
         };
-        let (old, new) = (load(old, false)?, load(new, working)?);
-        Ok(diff_values(Some(&old), Some(&new))
-            .into_iter()
-            .map(|change| FieldChange {
-                field: change.field.to_string(),
-                old: change.old.as_ref().map(value_to_json),
-                new: change.new.as_ref().map(value_to_json),
-                absent: match (&change.old, &change.new) {
-                    (None, _) => Some("old"),
-                    (_, None) => Some("new"),
-                    _ => None,
-                },
-            })
-            .collect())
+        let (old, new) = (load(old, New::Stored)?, load(new, at)?);
+        Ok(FieldChange::between(&old, &new))
     }
 
     /// Compares two files by their chunks. `on_disk` is where the new one is, if only there.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ottvc_import::ImportError;
 use ottvc_merge::MergeError;
 use ottvc_object::ObjectError;
 use ottvc_refs::RefError;
@@ -25,6 +26,15 @@ pub enum RepoError {
     /// The merge met broken input or a limit.
     #[error(transparent)]
     Merge(#[from] MergeError),
+    /// Foreign metadata could not be read or written.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A delivery has findings that forbid taking it.
+    #[error("the delivery must not be taken: {}", whys.join("; "))]
+    Refused {
+        /// What is wrong with it.
+        whys: Vec<String>,
+    },
     /// Reading or storing a file's bytes failed.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -287,6 +297,8 @@ impl RepoError {
             Self::Refs(error) => error.code(),
             Self::Object(error) => error.code(),
             Self::Merge(error) => error.code(),
+            Self::Import(error) => error.code(),
+            Self::Refused { .. } => "import.refused",
             Self::Content(error) => error.code(),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {

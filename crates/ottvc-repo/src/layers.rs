@@ -183,7 +183,7 @@ impl Repo {
         let head = self.commit(head)?;
         let Some(old_pin) = head.pin else { return Ok(Next::default()) };
         let pin = match theirs {
-            Some(theirs) => self.merged_pin(old_pin, theirs)?,
+            Some(theirs) => self.merged_pin(batch, old_pin, theirs)?,
             None => old_pin,
         };
         let own = head.own.unwrap_or(EMPTY_TREE);
@@ -234,8 +234,8 @@ impl Repo {
 
     /// The pin of an edition after it merged a commit: moved on, if that is a newer state of what it
     /// inherits from, or of an edition that inherits from a newer state.
-    fn merged_pin(&self, pin: Pin, theirs: CommitId) -> Result<Pin, RepoError> {
-        let merged = self.commit(theirs)?;
+    fn merged_pin(&self, batch: &Batch<'_>, pin: Pin, theirs: CommitId) -> Result<Pin, RepoError> {
+        let merged: Commit = batch.load(theirs)?;
         let newer = match merged.pin {
             _ if merged.edition == pin.edition => theirs,
             Some(other) if other.edition == pin.edition => other.commit,

@@ -13,6 +13,7 @@ pub mod collect;
 pub mod content;
 pub mod error;
 pub mod history;
+pub mod import;
 pub mod ingest;
 pub mod layers;
 pub mod lineage;

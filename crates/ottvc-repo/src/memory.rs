@@ -5,6 +5,8 @@
 //! remembered lies in rows of the working copy's state, saved with it in one step; where that is lost,
 //! somebody has to decide once more. It proposes, and decides only where that is asked for.
 
+use std::collections::BTreeMap;
+
 use bincode::{Decode, Encode};
 use ottvc_merge::{Choice, Memory, MemoryKey, MergeOptions, Schema};
 use ottvc_object::codec::{decode_body, encode_body};
@@ -157,6 +159,16 @@ impl Repo {
         row.used.saturating_add(i64::from(self.memory_days) * DAY) <= self.now()
     }
 
+    /// Whether anything is remembered at all.
+    pub(crate) fn remembers_any(&self) -> Result<bool, RepoError> {
+        let mut any = false;
+        self.workspace.rows(&PREFIX, &mut |key, _| {
+            any = key.starts_with(&PREFIX);
+            Ok(false)
+        })?;
+        Ok(any)
+    }
+
     /// What a merge may settle by itself.
     pub(crate) fn memory_to_apply(&self) -> Result<Memory, RepoError> {
         let mut memory = Memory::default();
@@ -252,6 +264,7 @@ impl Repo {
         let merged = self.merge_again(&batch, state, merging, options)?;
         let suspects = State { suspects: merged.suspects, ..state.clone() };
         let now = self.now();
+        let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
         for place in self.conflict_places(&batch, merged.tree, &suspects, Some(merging.ours))? {
             let Some(field) = &place.field else { continue };
             let Some(key) = self.memory_key(&batch, merged.tree, &place)? else { continue };
@@ -272,13 +285,21 @@ impl Repo {
                 settled: now,
                 used: now,
             };
-            rows.push((row_key(&key), Some(encode_body(&row)?)));
+            // What one merge settles in two ways says nothing about the next.
+            let known = learnt.get(&row_key(&key));
+            let alike = known
+                .is_none_or(|known| known.as_ref().is_some_and(|known| known.result == row.result));
+            learnt.insert(row_key(&key), alike.then_some(row));
         }
         self.each_row(&mut |key, row, _| {
-            if self.expired(&row) && !rows.iter().any(|(known, _)| known == key) {
+            if self.expired(&row) && !learnt.contains_key(key) {
                 rows.push((key.to_vec(), None));
             }
-        })
+        })?;
+        for (key, row) in learnt {
+            rows.push((key, row.map(|row| encode_body(&row)).transpose()?));
+        }
+        Ok(())
     }
 
     /// Adds to `rows` that resolutions were used now, by the decisions of a merge.

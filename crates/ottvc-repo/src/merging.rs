@@ -6,10 +6,11 @@ use ottvc_merge::{BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule}
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Value, value_to_json};
-use ottvc_object::{CommitId, Entry, TreeId};
-use ottvc_refs::{RefName, RefValue};
+use ottvc_object::{Commit, CommitId, Entry, TreeId};
+use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
+use crate::changes::Change;
 use crate::nodes::Batch;
 use crate::record::Draft;
 use crate::resolving::ConflictRow;
@@ -33,6 +34,8 @@ pub struct MergeRequest {
     pub allow_unrelated: bool,
     /// Settle what was settled before as it was then.
     pub apply_memory: bool,
+    /// In how many paths to describe what the merge changes.
+    pub shown_paths: u64,
 }
 
 /// What a merge came to.
@@ -52,6 +55,9 @@ pub struct MergeReport {
     pub up_to_date: bool,
     /// Paths that the merge changes in ours.
     pub changed: u64,
+    /// What it changes in the first of them, as many as were asked for; for people.
+    #[serde(skip)]
+    pub changes: Vec<Change>,
     /// What nobody could decide.
     pub conflicts: Vec<ConflictRow>,
     /// What rules decided.
@@ -124,6 +130,19 @@ impl DecisionRow {
     }
 }
 
+/// A commit to be merged.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    /// What the user calls it.
+    pub(crate) name: &'a str,
+    pub(crate) id: CommitId,
+    pub(crate) commit: &'a Commit,
+    /// The command that merges it, as its operation will name it.
+    pub(crate) command: &'a str,
+    /// Refs that move with the merge.
+    pub(crate) edits: Vec<RefEdit>,
+}
+
 impl Repo {
     /// Merges `rev` into the branch the working copy is on. A clean merge is committed, always as a
     /// commit of its own: it records which edition took what, when. With conflicts, the merged state
@@ -138,13 +157,44 @@ impl Repo {
         request: &MergeRequest,
         progress: &dyn Progress,
     ) -> Result<MergeReport, RepoError> {
-        let mut state = self.state()?;
-        let ours = self.resolve("HEAD")?.id;
+        let state = self.state()?;
         let theirs = self.resolve(rev)?.id;
+        let commit = self.commit(theirs)?;
+        let batch = Batch::new(&self.nodes);
+        let incoming = Incoming {
+            name: rev,
+            id: theirs,
+            commit: &commit,
+            command: "merge",
+            edits: Vec::new(),
+        };
+        self.merge_incoming(state, &batch, incoming, request, progress).map(|(report, _)| report)
+    }
+
+    /// Merges a commit that may be in the batch only. Refs of `incoming` move in the step that makes
+    /// the merge last, whether it is committed or waits for conflicts to be settled. Returns the merged
+    /// tree too, which a dry run leaves in the batch.
+    pub(crate) fn merge_incoming(
+        &self,
+        mut state: State,
+        batch: &Batch<'_>,
+        incoming: Incoming<'_>,
+        request: &MergeRequest,
+        progress: &dyn Progress,
+    ) -> Result<(MergeReport, TreeId), RepoError> {
+        let Incoming { name: rev, id: theirs, commit: incoming, command, edits } = incoming;
+        let ours = self.resolve("HEAD")?.id;
         if let (Some(merging), false) = (&state.merging, request.dry_run) {
             return Err(RepoError::MergeInProgress { theirs: merging.theirs_name.clone() });
         }
-        let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
+        let ancestry = |id: CommitId| match id == theirs {
+            true => Ok(ottvc_merge::Ancestry {
+                parents: incoming.parents.clone(),
+                generation: incoming.generation,
+            }),
+            false => self.ancestry(id),
+        };
+        let plan = ottvc_merge::plan_base(ancestry, ours, theirs)?;
         let mut report = MergeReport {
             base: plan.bases.iter().map(ToString::to_string).collect(),
             ours: ours.to_string(),
@@ -153,12 +203,14 @@ impl Repo {
             commit: None,
             up_to_date: plan.bases == [theirs],
             changed: 0,
+            changes: Vec::new(),
             conflicts: Vec::new(),
             decisions: Vec::new(),
             notices: Vec::new(),
         };
+        let our_tree = self.commit(ours)?.tree;
         if report.up_to_date {
-            return Ok(report);
+            return Ok((report, our_tree));
         }
         if !request.dry_run {
             self.refuse_staged(&state, ours)?;
@@ -169,12 +221,10 @@ impl Repo {
                 theirs: rev.to_owned(),
             });
         }
-        let batch = Batch::new(&self.nodes);
-        let base = self.carry_out(&batch, &plan.steps)?;
-        let our_tree = self.commit(ours)?.tree;
+        let base = self.carry_out(batch, &plan.steps)?;
         let editions = Editions {
-            ours: self.edition_names(crate::record::branch_name(&state).as_deref(), ours)?,
-            theirs: self.edition_names(Some(rev), theirs)?,
+            ours: self.edition_names(batch, crate::record::branch_name(&state).as_deref(), ours)?,
+            theirs: self.edition_names(batch, Some(rev), theirs)?,
         };
         let rules = request.rules.clone();
         let memory = match request.apply_memory {
@@ -182,27 +232,32 @@ impl Repo {
             false => Memory::default(),
         };
         let options = MergeOptions { rules, editions, memory, ..MergeOptions::default() };
-        let trees = [our_tree, base, self.commit(theirs)?.tree];
-        let merged = TreeMerge::run(self, &batch, trees, &options)?;
+        let trees = [our_tree, base, incoming.tree];
+        let merged = TreeMerge::run(self, batch, trees, &options)?;
         let mut suspects = merged.suspects.clone();
-        suspects.extend(self.commit(theirs)?.conflicts.into_iter().map(|place| place.path));
+        suspects.extend(incoming.conflicts.iter().map(|place| place.path.clone()));
         self.note_suspects(&mut state, &suspects);
-        let places = self.conflict_places(&batch, merged.tree, &state, Some(ours))?;
+        let places = self.conflict_places(batch, merged.tree, &state, Some(ours))?;
         report.clean = places.is_empty();
-        report.conflicts = self.conflict_rows(&batch, merged.tree, &places)?;
+        report.conflicts = self.conflict_rows(batch, merged.tree, &places)?;
         report.decisions = merged.decisions;
         report.notices = merged.notices;
         // What the merge makes of the schemas themselves must make sense, too.
-        self.schemas(&batch, merged.tree)?;
-        ottvc_object::tree::diff_paths(&batch, our_tree, merged.tree, &mut |_| {
+        self.schemas(batch, merged.tree)?;
+        let mut first = Vec::new();
+        ottvc_object::tree::diff_paths(batch, our_tree, merged.tree, &mut |change| {
             report.changed += 1;
-            Ok(())
+            if report.changed <= request.shown_paths {
+                first.push(change);
+            }
+            Ok::<(), RepoError>(())
         })?;
+        report.changes = self.describe_new(batch, first)?;
         if request.dry_run {
-            return Ok(report);
+            return Ok((report, merged.tree));
         }
         let mut writer = self.objects.writer()?;
-        let next = self.next_layers(&batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
+        let next = self.next_layers(batch, &state, Some(ours), merged.tree, Some(theirs), None)?;
         let draft = Draft {
             layers: next.layers,
             parents: vec![ours, theirs],
@@ -217,7 +272,7 @@ impl Repo {
         };
         let commits = report.clean || request.allow_conflicts;
         let commit = match commits {
-            true => Some(self.make_commit(&batch, &state, draft)?),
+            true => Some(self.make_commit(batch, &state, draft)?),
             false => None,
         };
         batch.flush(&mut *writer)?;
@@ -229,9 +284,9 @@ impl Repo {
         self.note_used(&report.decisions, &mut updated.rows)?;
         match commit {
             Some((id, commit)) => {
-                let summary = format!("merge: {}", crate::record::first_line(&commit.message));
+                let summary = format!("{command}: {}", crate::record::first_line(&commit.message));
                 state.suspects.clear();
-                self.move_head(&mut state, &updated.rows, id, "merge", &summary)?;
+                self.move_head_with(&mut state, &updated.rows, id, command, &summary, edits)?;
                 report.commit = Some(id.to_string());
             }
             None => {
@@ -243,10 +298,16 @@ impl Repo {
                     rules: request.rules.iter().map(ToString::to_string).collect(),
                     message: request.message.clone(),
                 });
-                self.save_state(&state, &updated.rows)?;
+                if edits.is_empty() {
+                    self.save_state(&state, &updated.rows)?;
+                } else {
+                    let summary = format!("{command}: {rev}, conflicts left");
+                    let moved = self.move_of(command, &summary, edits)?;
+                    self.transact_saving(&state, &updated.rows, moved)?;
+                }
             }
         }
-        Ok(report)
+        Ok((report, merged.tree))
     }
 
     /// Makes a merge once more, as it was before anybody settled a conflict of it.
@@ -261,8 +322,8 @@ impl Repo {
         let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
         let base = self.carry_out(batch, &plan.steps)?;
         let editions = Editions {
-            ours: self.edition_names(crate::record::branch_name(state).as_deref(), ours)?,
-            theirs: self.edition_names(Some(&merging.theirs_name), theirs)?,
+            ours: self.edition_names(batch, crate::record::branch_name(state).as_deref(), ours)?,
+            theirs: self.edition_names(batch, Some(&merging.theirs_name), theirs)?,
         };
         let trees = [self.commit(ours)?.tree, base, self.commit(theirs)?.tree];
         TreeMerge::run(self, batch, trees, &MergeOptions { editions, ..options })
@@ -272,6 +333,7 @@ impl Repo {
     /// user called the commit: if that is no branch, the branch of the edition that made it counts.
     pub(crate) fn edition_names(
         &self,
+        batch: &Batch<'_>,
         rev: Option<&str>,
         id: CommitId,
     ) -> Result<Vec<String>, RepoError> {
@@ -284,7 +346,7 @@ impl Repo {
         let found = match named {
             Some(found) => Some(found),
             None => {
-                let edition = self.commit(id)?.edition;
+                let edition = batch.load::<Commit>(id)?.edition;
                 let is_it = |(_, value): &(RefName, RefValue)| {
                     value.edition.as_ref().is_some_and(|it| it.id == edition)
                 };
@@ -292,7 +354,7 @@ impl Repo {
             }
         };
         let Some((name, value)) = found else {
-            return Ok(vec![self.commit(id)?.edition.to_string()]);
+            return Ok(vec![batch.load::<Commit>(id)?.edition.to_string()]);
         };
         let mut names = vec![name.short().to_owned()];
         names.extend(value.edition.iter().map(|edition| edition.id.to_string()));
@@ -367,8 +429,9 @@ impl Repo {
         tree: TreeId,
         places: &[ConflictPlace],
     ) -> Result<Vec<ConflictRow>, RepoError> {
+        let remembers = self.remembers_any()?;
         let row = |place: &ConflictPlace| {
-            let memory = self.suggestion(batch, tree, place)?;
+            let memory = if remembers { self.suggestion(batch, tree, place)? } else { None };
             Ok(ConflictRow { memory, ..ConflictRow::read(batch, tree, place)? })
         };
         places.iter().map(row).collect()

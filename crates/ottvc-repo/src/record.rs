@@ -274,7 +274,8 @@ impl Repo {
         self.make_commit_of(batch, edition, draft)
     }
 
-    /// Completes a commit of an edition, a new one where there is none, and puts it in the batch.
+    /// Completes a commit of an edition, a new one where there is none, and puts it in the batch. Parents may be
+    /// in the batch.
     pub(crate) fn make_commit_of(
         &self,
         batch: &Batch<'_>,
@@ -320,11 +321,26 @@ impl Repo {
         command: &str,
         summary: &str,
     ) -> Result<(), RepoError> {
+        self.move_head_with(state, rows, id, command, summary, Vec::new())
+    }
+
+    /// As [`Repo::move_head`], moving other refs in the same step.
+    pub(crate) fn move_head_with(
+        &self,
+        state: &mut State,
+        rows: &Rows,
+        id: CommitId,
+        command: &str,
+        summary: &str,
+        mut edits: Vec<RefEdit>,
+    ) -> Result<(), RepoError> {
         match &state.head {
             Head::Detached(_) => {
                 state.head = Head::Detached(id);
-                // No ref moves: the state is what must last.
-                self.save_state(state, rows)
+                if edits.is_empty() {
+                    // No ref moves: the state is what must last.
+                    return self.save_state(state, rows);
+                }
             }
             Head::Branch(name) => {
                 let old = self.refs.get(name)?;
@@ -335,10 +351,10 @@ impl Repo {
                         None => Some(self.new_edition(None, None)?),
                     },
                 };
-                let edits = vec![RefEdit { name: name.clone(), old, new: Some(new) }];
-                self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
+                edits.push(RefEdit { name: name.clone(), old, new: Some(new) });
             }
         }
+        self.transact_saving(state, rows, self.move_of(command, summary, edits)?).map(drop)
     }
 
     /// A transaction in this user's name and at this time.

@@ -300,8 +300,9 @@ impl Repo {
         let state = self.state()?;
         let Some(merging) = &state.merging else { return Err(RepoError::NoMerge) };
         let branch = crate::record::branch_name(&state);
-        let ours = self.edition_names(branch.as_deref(), merging.ours)?;
-        let theirs = self.edition_names(Some(&merging.theirs_name), merging.theirs)?;
+        let batch = Batch::new(&self.nodes);
+        let ours = self.edition_names(&batch, branch.as_deref(), merging.ours)?;
+        let theirs = self.edition_names(&batch, Some(&merging.theirs_name), merging.theirs)?;
         let is_it = |names: &[String]| names.iter().any(|name| name == edition);
         let bad = |why: String| RepoError::BadArgument {
             given: edition.to_owned(),

@@ -1,5 +1,6 @@
 //! Looking at the working copy: which files are there, and whether they are as staged.
 
+mod look;
 mod places;
 mod rules;
 mod walk;
@@ -18,7 +19,7 @@ use crate::cache::FileFacts;
 use crate::nodes::Batch;
 use crate::{Repo, RepoError};
 
-pub(crate) use places::Place;
+pub(crate) use places::{Met, Place, Scan};
 
 /// Name of the repository's own folder.
 pub const REPO_FOLDER: &str = ".ottvc";

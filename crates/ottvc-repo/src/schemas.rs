@@ -72,6 +72,23 @@ pub(crate) fn convert(schema: Option<&Schema>, document: Document) -> Result<Doc
     }
 }
 
+/// A document as it may be written at `path` under its schema: converted to it, and with nothing in it
+/// that breaks a rule.
+///
+/// # Errors
+/// [`RepoError::Invalid`] with every rule that is broken.
+pub fn conform(
+    schema: Option<&Schema>,
+    path: &RepoPath,
+    document: Document,
+) -> Result<Document, RepoError> {
+    let Some(schema) = schema else { return Ok(document) };
+    let document = convert(Some(schema), document)?;
+    let found = validate(document.value(), schema);
+    refuse(found.into_iter().map(|finding| Found::of(path, schema, finding)).collect())?;
+    Ok(document)
+}
+
 /// What was read before, by the content of the files.
 #[derive(Debug, Default)]
 pub(crate) struct SchemaCache(Mutex<Remembered>);
@@ -312,11 +329,7 @@ impl Repo {
     /// # Errors
     /// [`RepoError::Invalid`] with every rule that is broken; [`RepoError::BadSchemas`].
     pub fn conform(&self, path: &RepoPath, document: Document) -> Result<Document, RepoError> {
-        let Some(schema) = self.staged_schema(path)? else { return Ok(document) };
-        let document = convert(Some(&schema), document)?;
-        let found = validate(document.value(), &schema);
-        refuse(found.into_iter().map(|finding| Found::of(path, &schema, finding)).collect())?;
-        Ok(document)
+        conform(self.staged_schema(path)?.as_deref(), path, document)
     }
 
     /// Whether the document `staged` and the one read as `here` are one under their schema.
@@ -477,5 +490,49 @@ impl Repo {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottvc_object::manifest::CutRule;
+    use ottvc_refs::FixedClock;
+    use ottvc_refs::memory::MemoryRefs;
+    use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
+
+    use super::*;
+    use crate::{Parts, Silent};
+
+    #[test]
+    fn trees_with_the_same_files_share_what_was_read_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let repo = Repo::new(Parts {
+            objects: Arc::new(MemoryStore::default()),
+            refs: Arc::new(MemoryRefs::default()),
+            workspace: Arc::new(MemoryWorkspace::default()),
+            clock: Arc::new(FixedClock(0)),
+            root: root.clone(),
+            actor: "Ada".into(),
+            rule: CutRule::default(),
+            tracks: None,
+            jobs: 1,
+        });
+        let sink = Sink::open(&root).unwrap();
+        let stage = |path: &str, text: &str| {
+            sink.put_bytes(&RepoPath::new(path).unwrap(), text.as_bytes()).unwrap();
+            repo.add(&root, &[path.to_owned()], &Silent).unwrap();
+            repo.schemas(&Batch::new(&repo.nodes), repo.state().unwrap().staged).unwrap()
+        };
+        assert!(stage("a.txt", "a").is_empty());
+        stage("house.yaml", "schema: house/1\nfields: {/x: {type: int}}\n");
+        let first =
+            stage("schemas.yaml", "documents: {'*': house/1}\nschemas: {house/1: house.yaml}");
+        assert!(Arc::ptr_eq(&first, &stage("b.txt", "b")));
+        let other = stage("house.yaml", "schema: house/1\nfields: {/x: {type: bool}}\n");
+        assert!(!Arc::ptr_eq(&first, &other));
+        assert!(Arc::ptr_eq(&first.bindings, &other.bindings), "that file is the same");
+        let path = RepoPath::new("a.meta.json").unwrap();
+        assert_ne!(first.of(&path), other.of(&path));
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::{branch_name, place_text};
+use crate::scan::{Met, Scan};
 use crate::{Progress, Repo, RepoError};
 
 /// How the working copy stands.
@@ -59,11 +60,22 @@ impl Repo {
         }
         let (mut changed, mut untracked, mut rows) = (Vec::new(), Vec::new(), Rows::new());
         let mut looked = 0_u64;
-        self.scan(state.staged, &RepoPath::root(), false, &mut |place| {
-            if looked.is_multiple_of(64) {
-                progress.report("looking", looked, place.whole.map_or(0, |(files, _)| files));
+        let scan = Scan {
+            staged: state.staged,
+            path: &RepoPath::root(),
+            tracked_only: false,
+            whole_folders: true,
+        };
+        let learnt = self.scan(&scan, &mut |met| {
+            let (files, whole) = match met {
+                Met::Same { files, whole, .. } => (files, whole),
+                Met::Place(place) => (1, place.whole),
+            };
+            if looked / 64 != (looked + files) / 64 {
+                progress.report("looking", looked, whole.map_or(0, |(files, _)| files));
             }
-            looked += 1;
+            looked += files;
+            let Met::Place(place) = met else { return Ok(()) };
             let Some(named) = place.tracked else {
                 untracked.push(place.path());
                 return Ok(());
@@ -93,6 +105,7 @@ impl Repo {
         let changed: Vec<StatusRow> = changed.into_iter().map(|(_, row)| row).collect();
         untracked.sort_by_cached_key(RepoPath::key);
         let untracked = untracked.iter().map(RepoPath::to_string).collect();
+        rows.extend(learnt);
         self.workspace.cache(&rows)?;
         let batch = Batch::new(&self.nodes);
         let conflicts: Vec<String> = self

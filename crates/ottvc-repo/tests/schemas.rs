@@ -1,5 +1,6 @@
 //! Stories of schemas in a repository: which one speaks, what it merges, what it refuses, and what it
 //! leaves as it was.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod common;
 
@@ -295,6 +296,7 @@ fn what_settles_a_conflict_is_judged() {
     lab.switch("main");
     let report = lab.merge("cut");
     assert_eq!(report.conflicts.len(), 2, "{:?}", report.conflicts);
+    assert!(lab.repo.status(&Silent).unwrap().changed.is_empty(), "conflicts read as they stand");
     let settle = |field: &str, value: serde_json::Value| {
         let value = ottvc_object::value::value_from_json(&value).unwrap();
         lab.repo.settle(&Resolution {
@@ -486,6 +488,20 @@ fn what_was_settled_before_is_applied_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_one_merge_settles_in_two_ways_is_not_remembered() {
+    let lab = Lab::new();
+    let fields = "schema: house.film/1\nfields:\n  /titles/*: {type: string}\n";
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", fields);
+    let film = |title: &str| format!(r#"{{"titles": {{"a": "{title}", "b": "{title}"}}}}"#);
+    lab.write(FILM, film("Dune")).commit("start");
+    lab.branch("cut");
+    let report = merged(&lab, (FILM, &film("Dune I")), (FILM, &film("Dune 1")));
+    assert_eq!(report.conflicts.len(), 2);
+    lab.write(FILM, r#"{"titles": {"a": "Dune I", "b": "Dune 1"}}"#).commit("settled");
+    assert!(lab.repo.memory().unwrap().is_empty());
+}
+
+#[test]
 fn what_is_forgotten_or_too_old_is_not_proposed() {
     let lab = settled_once();
     let known = lab.repo.memory().unwrap();
@@ -500,6 +516,69 @@ fn what_is_forgotten_or_too_old_is_not_proposed() {
     assert!(later.memory().unwrap().is_empty());
     assert_eq!(lab.later(89).memory().unwrap().len(), 1);
     assert!(lab.later(2).remembering(1).memory().unwrap().is_empty());
+}
+
+#[test]
+fn conflicts_of_every_shape_lie_here_as_they_are_staged() {
+    let lab = Lab::new();
+    let film = |order: [&str; 2], width: i64, rating: &str, at: &str| {
+        serde_json::json!({
+            "artwork": [{"purpose": "poster", "locale": "en", "aspect": "2:3", "width": width, "height": 2 * width}],
+            "chapters": order.map(|id| serde_json::json!({"$id": id})),
+            "ratings": [{"territory": "US", "system": "MPA", "value": rating}],
+            "synopses": {"long": {"en": format!("A storm {rating}.")}},
+            "windows": [{"$id": "w", "start": at}],
+        })
+        .to_string()
+    };
+    lab.write("schemas.yaml", "documents: {'*.meta.json': ott.edition/1}\n");
+    lab.write(FILM, film(["a", "b"], 1, "PG", "2020-01-01T00:00:00Z")).commit("start");
+    lab.branch("cut");
+    let report = merged(
+        &lab,
+        (FILM, &film(["b", "a"], 2, "R", "2021-01-01T00:00:00Z").replace("\"a\"", "\"c\"")),
+        (FILM, &film(["b", "a"], 3, "X", "2022-01-01T00:00:00Z")),
+    );
+    let fields: Vec<&str> =
+        report.conflicts.iter().filter_map(|row| row.field.as_deref()).collect();
+    assert!(fields.iter().any(|field| field.contains("width")), "{fields:?}");
+    assert!(fields.len() >= 4, "{fields:?}");
+    assert!(lab.repo.status(&Silent).unwrap().changed.is_empty());
+    // Written anew by an editor that only changes the layout, it is the same.
+    let text = lab.read(FILM).unwrap();
+    lab.write(FILM, serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string());
+    assert!(lab.repo.status(&Silent).unwrap().changed.is_empty());
+    lab.repo.add(lab.repo.root(), &[FILM.to_owned()], &Silent).unwrap();
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), fields.len());
+    for choice in [Choice::Ours, Choice::Theirs] {
+        let all = Resolution { choice: Some(choice), ..everything() };
+        lab.repo.settle_dry(&all).unwrap();
+    }
+    let all = Resolution { choice: Some(Choice::Theirs), ..everything() };
+    lab.repo.settle(&all).unwrap();
+    lab.finish();
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_commit_with_conflicts_merges_under_its_schema() {
+    let lab = house(r#"{"genres": ["a"], "title": "A"}"#);
+    lab.write(FILM, r#"{"genres": ["a", "b"], "title": "B"}"#).commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, r#"{"genres": ["a", "c"], "title": "C"}"#).commit("theirs");
+    let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    lab.repo.merge("main", &request, &Silent).unwrap();
+    assert!(changed(&lab).is_empty());
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), 1);
+    let refused = lab.repo.cat("cut", &RepoPath::new(FILM).unwrap(), None, None, &mut Vec::new());
+    assert_eq!(refused.unwrap_err().code(), "merge.conflicts");
+    lab.switch("main");
+    lab.write(FILM, r#"{"genres": ["a", "b", "d"], "title": "D"}"#).commit("more");
+    let report = lab.merge("cut");
+    assert_eq!(report.conflicts.len(), 1);
+    lab.settle(Some(FILM), Choice::Ours);
+    lab.finish();
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["a","b","c","d"]}"#);
 }
 
 #[test]

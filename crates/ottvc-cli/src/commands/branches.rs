@@ -56,17 +56,82 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
         })?;
     } else if let Some(name) = &args.name {
         let repo = context.open(Need::Write("branch"))?.repo;
+        let unusual = args.class.as_deref().and_then(unusual_class);
         let rev = args.rev.as_deref();
         let row = match args.inherit || args.class.is_some() || args.territory.is_some() {
             true => repo.make_edition(name, rev, args.class, args.territory)?,
             false => repo.make_branch(name, rev, None, None)?,
         };
         made(context, out, "branch", &row)?;
+        if let (Some(note), false) = (unusual, context.json) {
+            context.note(&note);
+        }
     } else {
         let rows = context.open(Need::Read)?.repo.list_refs(RefKind::Branch)?;
         list(context, out, "branches", &rows)?;
     }
     Ok(Exit::Ok)
+}
+
+/// What EIDR calls the classes of edits. It adds to them, and other words are fine, too.
+const EDIT_CLASSES: &[&str] = &[
+    "Original",
+    "Unrated",
+    "Censored",
+    "Sanitized",
+    "Extended",
+    "Shortened",
+    "Director's Cut",
+    "Colorized",
+    "Restored",
+    "Anniversary",
+    "Rereleased",
+    "Creative",
+    "Technical",
+    "Alternate Ending",
+    "Recap",
+    "Product Placement",
+    "Dialog",
+    "Music",
+    "Sound Effects",
+    "Credits",
+    "Dubbing Credits",
+    "Logos",
+    "Overture",
+    "Intermission",
+    "Exit",
+    "Content Break",
+    "Interactive Platform",
+    "Promotional",
+    "Regionalized",
+];
+
+/// What to say of a class that EIDR has no word for, nor a longer one that begins so.
+fn unusual_class(class: &str) -> Option<String> {
+    let plain = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let given = plain(class);
+    if EDIT_CLASSES.iter().any(|known| given.len() >= 4 && plain(known).starts_with(&given)) {
+        return None;
+    }
+    let far = |known: &str| {
+        let known = plain(known);
+        // A short form may be mistyped as well.
+        let start: String = known.chars().take(given.chars().count()).collect();
+        strsim::damerau_levenshtein(&known, &given).min(strsim::damerau_levenshtein(&start, &given))
+    };
+    let mut near: Vec<&str> = EDIT_CLASSES.to_vec();
+    near.retain(|known| far(known) <= 2.min(given.chars().count() / 3));
+    near.sort_by_key(|known| far(known));
+    let near = match near.as_slice() {
+        [] => EDIT_CLASSES.iter().take(8).copied().collect::<Vec<_>>().join(", ") + " ...",
+        near => near.iter().take(3).copied().collect::<Vec<_>>().join(", "),
+    };
+    let class = show::plain(class);
+    Some(format!(
+        "note: EIDR has no edit class `{class}`, which is kept all the same; it has {near}"
+    ))
 }
 
 /// List tags; with NAME, make one. A tag stays where it is.
@@ -199,4 +264,22 @@ pub(crate) fn switch(context: &Context, out: &mut Out, args: &Switch) -> Result<
         out.line(format!("{place}{done}"))
     })?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_that_nobody_knows_are_told_of() {
+        for known in ["director", "Director's Cut", "regional", "promo", "CENSORED"] {
+            assert_eq!(unusual_class(known), None, "{known}");
+        }
+        let near =
+            |class| unusual_class(class).unwrap().split("it has ").last().unwrap().to_owned();
+        assert_eq!(near("directr"), "Director's Cut");
+        assert_eq!(near("restord"), "Restored");
+        assert!(near("bogus").starts_with("Original, Unrated"));
+        assert!(near("x").ends_with(" ..."));
+    }
 }

@@ -127,7 +127,7 @@ fn ask_message(context: &Context, args: &Commit) -> Result<Option<String>, CliEr
     }
     let config = opened.config;
     drop(opened.repo);
-    let text = editor::edit(&config, &template(&status), ".txt")?;
+    let text = editor::edit(&config, &template(&status), ".txt")?.text;
     let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let message = kept.join("\n").trim().to_owned();
     if message.is_empty() { Err(CliError::NoMessage) } else { Ok(Some(message)) }

@@ -1,23 +1,33 @@
 //! `conflicts` and `resolve`: what waits for a decision, and the decision.
 
+use std::path::Path;
+
 use clap::{ArgGroup, Args, ValueEnum};
-use ottvc_merge::Choice;
+use ottvc_merge::{Choice, SideNames};
 use ottvc_object::RepoPath;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::value_from_json;
+use ottvc_refs::RefKind;
 use ottvc_repo::RepoError;
-use ottvc_repo::memory::Remembered;
 use ottvc_repo::resolving::{ConflictRow, Resolution};
+use ottvc_repo::workspace::Head;
 use serde_json::{Value as Json, json};
 
 use crate::commands::merge::rules;
+use crate::commands::status::quoted;
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::show::{self, DIM, GOOD, TITLE, WARN, paint};
+use crate::screen::Screen;
+use crate::show::{self, GOOD, TITLE, WARN, paint};
+use crate::sides::{self, Settling};
 
 /// List conflicts, with what base, ours and theirs have: of the working copy, or of a commit.
+///
+/// Ours is the branch merged into, theirs what was merged. Of a document or long text a side shows what it
+/// changed. With each conflict stands the command that settles it; `ottvc meta edit` settles those of one
+/// document by hand.
 ///
 /// One that was settled before says how; ottvc resolve --suggested settles it alike. With --memory,
 /// what is remembered is listed instead, or forgotten.
@@ -40,9 +50,19 @@ pub(crate) fn list(context: &Context, out: &mut Out, args: &Conflicts) -> Result
     }
     let opened = context.open(Need::Read)?;
     let rows = opened.repo.conflicts(args.rev.as_deref())?;
-    context.answer(out, &json!({ "conflicts": rows }), |out| match rows.is_empty() {
-        true => out.line("no conflicts"),
-        false => print_rows(out, &rows),
+    context.answer(out, &json!({ "conflicts": rows }), |out| {
+        if rows.is_empty() {
+            return out.line("no conflicts");
+        }
+        let names = side_names(&opened, args.rev.as_deref())?;
+        // Those of another commit are settled by no command here.
+        let here = match &args.rev {
+            None => true,
+            Some(rev) => opened.repo.resolve(rev)?.id == opened.repo.resolve("HEAD")?.id,
+        };
+        let settling = |row: &ConflictRow| here.then(|| settling(&opened, row));
+        let lines = sides::lines(&rows, &names, &settling, &Screen::of_output());
+        lines.iter().try_for_each(|line| out.line(line))
     })?;
     Ok(Exit::Ok)
 }
@@ -59,7 +79,11 @@ fn memory(context: &Context, out: &mut Out, words: &[String]) -> Result<(), CliE
                 }
                 for row in &rows {
                     let place = format!("{}#{}", row.path, row.field);
-                    out.line(format!("{}  {place}  {}", paint(TITLE, &row.id), settled(row)))?;
+                    out.line(format!(
+                        "{}  {place}  {}",
+                        paint(TITLE, &row.id),
+                        sides::settled(row)
+                    ))?;
                 }
                 Ok(())
             })
@@ -74,72 +98,73 @@ fn memory(context: &Context, out: &mut Out, words: &[String]) -> Result<(), CliE
     }
 }
 
-/// What a conflict was settled as.
-fn settled(row: &Remembered) -> String {
-    if row.absent { paint(DIM, "nothing").to_string() } else { show::value(&row.value) }
+/// What the sides of the conflicts of a revision are called, or of those that are staged: the branches
+/// that were merged, where that is known.
+pub(crate) fn side_names(opened: &Opened, rev: Option<&str>) -> Result<SideNames, CliError> {
+    let repo = &opened.repo;
+    let state = repo.state()?;
+    if let (None, Some(merging)) = (rev, &state.merging) {
+        let ours = match &state.head {
+            Head::Branch(name) => Some(name.short().to_owned()),
+            Head::Detached(id) => Some(id.short()),
+        };
+        return Ok(SideNames { ours, theirs: Some(merging.theirs_name.clone()) });
+    }
+    // Committed: by the editions of the commits that were merged.
+    let Ok(resolved) = repo.resolve(rev.unwrap_or("HEAD")) else { return Ok(SideNames::default()) };
+    let commit = repo.commit(resolved.id)?;
+    let (Some(_), [ours, theirs]) = (&commit.merge, commit.parents.as_slice()) else {
+        return Ok(SideNames::default());
+    };
+    let branches = repo.list_refs(RefKind::Branch)?;
+    let name = |id| -> Result<Option<String>, CliError> {
+        let edition = repo.commit(id)?.edition.to_string();
+        let branch = branches.iter().find(|row| row.edition.as_ref() == Some(&edition));
+        Ok(branch.map(|row| row.name.clone()))
+    };
+    let names = SideNames { ours: name(*ours)?, theirs: name(*theirs)? };
+    // One name for both would say nothing.
+    Ok(if names.ours == names.theirs { SideNames::default() } else { names })
 }
 
-/// The place of a conflict, as `resolve` takes it.
-fn place(row: &ConflictRow) -> String {
-    match &row.field {
-        Some(field) => format!("{}#{field}", row.path),
-        None => row.path.clone(),
+/// The command that settles a conflict of the working copy, from where the user is.
+pub(crate) fn settling(opened: &Opened, row: &ConflictRow) -> Settling {
+    let path = match RepoPath::new(&row.path) {
+        Ok(path) => relative(&opened.repo.disk_path(&path), &opened.from),
+        Err(_) => row.path.clone(),
+    };
+    // What begins with a slash or a dash would be read as something else.
+    let path = if path.starts_with('-') { format!("./{path}") } else { path };
+    let place = match &row.field {
+        None => quoted(&path),
+        // The first # ends the path.
+        Some(field) if path.contains('#') => format!("{} --field {}", quoted(&path), quoted(field)),
+        Some(field) => quoted(&format!("{path}#{field}")),
+    };
+    let contested = matches!(&row.base, Json::Object(base) if base.contains_key("$conflict"));
+    let mut or = match (row.field.is_some(), contested) {
+        (true, false) => "or theirs, base, --value JSON",
+        (true, true) => "or theirs, --value JSON",
+        (false, false) => "or theirs, base",
+        (false, true) => "or theirs",
     }
+    .to_owned();
+    if row.memory.is_some() {
+        or.push_str("; --suggested settles it as before");
+    }
+    Settling { command: format!("ottvc resolve {place} --take ours"), or }
 }
 
-/// Writes conflicts for people: the place, then base, ours and theirs.
-pub(crate) fn print_rows(out: &mut Out, rows: &[ConflictRow]) -> Result<(), CliError> {
-    for row in rows {
-        let kind = paint(DIM, kind_words(row.kind));
-        out.line(format!("{}  {kind}", paint(WARN, place(row))))?;
-        for (side, value) in [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)] {
-            let shown = match row.absent.contains(&side) {
-                true => paint(DIM, "nothing"),
-                false if row.field.is_none() => entry(value),
-                false => show::value(value),
-            };
-            out.line(format!("    {}  {shown}", paint(TITLE, show::pad(side, 6))))?;
-        }
-        if let Some(memory) = &row.memory {
-            let id = paint(DIM, &memory.id);
-            out.line(format!("    settled before as {}  {id}", settled(memory)))?;
-        }
-        if !row.places.is_empty() {
-            out.line(format!("    renamed to {}", row.places.join(", ")))?;
-        }
-        if !row.terms.is_empty() {
-            let terms = row.terms.len().div_ceil(2) as u64;
-            out.line(paint(DIM, format!("    {terms} sides in all; --json shows them")))?;
-        }
+/// How a path is written from another folder.
+fn relative(path: &Path, from: &Path) -> String {
+    let (mut path, mut from) = (path.components().peekable(), from.components().peekable());
+    while path.peek().is_some() && path.peek() == from.peek() {
+        path.next();
+        from.next();
     }
-    Ok(())
-}
-
-/// Why there is a conflict, for people.
-fn kind_words(kind: &str) -> &str {
-    match kind {
-        "edit_edit" => "changed on both sides",
-        "add_add" => "added on both sides",
-        "delete_edit" => "removed on one side, changed on the other",
-        "type" => "made different kinds of thing",
-        "order" => "put in different orders",
-        "contested_base" => "the common base is itself in conflict",
-        "rename_rename" => "renamed differently",
-        "collision" => "different things in one place",
-        other => other,
-    }
-}
-
-/// A side that is a whole file.
-fn entry(value: &Json) -> String {
-    let text = |member: &str| value.get(member).and_then(Json::as_str).unwrap_or_default();
-    let size = value.get("size").and_then(Json::as_u64);
-    match size {
-        Some(size) => {
-            format!("{}, {}, {}", text("kind"), show::size(size), show::short(text("id")))
-        }
-        None => show::value(value),
-    }
+    let up = from.map(|_| "..".to_owned());
+    let down = path.map(|name| name.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<String>>().join("/")
 }
 
 /// Settle conflicts in the working copy: one, those below a path, those a rule names, or all.
@@ -214,9 +239,13 @@ pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result
     }
     let (path, field) = match &args.path {
         Some(given) => {
-            let (path, field) = find_place(&opened, given)?;
             let own = args.field.as_deref().map(str::parse::<FieldPath>).transpose()?;
-            (Some(path), own.or(field))
+            let (path, field) = match own {
+                // Beside a field of its own, a path may hold a #.
+                Some(own) => (opened.repo.repo_path(&opened.from, given)?, Some(own)),
+                None => find_place(&opened, given)?,
+            };
+            (Some(path), field)
         }
         None => (None, None),
     };
@@ -298,6 +327,12 @@ fn keys(text: &str) -> Vec<String> {
 fn find_place(opened: &Opened, given: &str) -> Result<(RepoPath, Option<FieldPath>), CliError> {
     let repo = &opened.repo;
     if let Some((path, field)) = given.split_once('#') {
+        // A name may hold a #, too.
+        if let Ok(whole) = repo.repo_path(&opened.from, given)
+            && repo.conflicts(None)?.iter().any(|row| row.path == whole.to_string())
+        {
+            return Ok((whole, None));
+        }
         return Ok((repo.repo_path(&opened.from, path)?, Some(field.parse()?)));
     }
     let as_path = repo.repo_path(&opened.from, given);

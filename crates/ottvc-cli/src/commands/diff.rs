@@ -4,12 +4,14 @@
 use clap::Args;
 use ottvc_object::RepoPath;
 use ottvc_repo::RepoError;
-use ottvc_repo::changes::{Change, Diff as Changes, FieldChange, MediaChange};
+use ottvc_repo::changes::{Change, Diff as Changes, MediaChange};
 
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::fields;
 use crate::out::Out;
+use crate::screen::Screen;
 use crate::show::{self, BAD, DIM, GOOD, ID, TITLE, WARN, paint};
 use crate::tracks;
 
@@ -97,7 +99,13 @@ pub(crate) fn print(out: &mut Out, changes: &Changes, stat: bool) -> Result<(), 
     if stat {
         return print_stat(out, changes);
     }
-    for change in &changes.changes {
+    print_changes(out, &changes.changes)
+}
+
+/// Writes a block for each path: documents by field, media by bytes or tracks.
+pub(crate) fn print_changes(out: &mut Out, changes: &[Change]) -> Result<(), CliError> {
+    let screen = Screen::of_output();
+    for change in changes {
         let path = match &change.from {
             Some(from) => format!("{from} -> {}", change.path),
             None => change.path.clone(),
@@ -107,8 +115,8 @@ pub(crate) fn print(out: &mut Out, changes: &Changes, stat: bool) -> Result<(), 
         let conflict = change.conflict.then(|| format!("  {}", paint(WARN, "(conflict)")));
         let what = media.or(conflict).unwrap_or_default();
         out.line(format!("{word}  {}{what}", paint(TITLE, path)))?;
-        for field in &change.fields {
-            print_field(out, field)?;
+        for line in fields::lines(&fields::read(&change.fields), 4, &screen) {
+            out.line(line)?;
         }
         if let Some(media) = &change.media {
             print_media(out, change, media)?;
@@ -139,35 +147,6 @@ fn media_line(change: &Change, media: &MediaChange) -> String {
             show::size(media.new_bytes),
             show::percent(media.shared_bytes, media.new_bytes)
         ),
-    }
-}
-
-fn print_field(out: &mut Out, change: &FieldChange) -> Result<(), CliError> {
-    let old = change.old.as_ref().map(show::value);
-    let new = change.new.as_ref().map(show::value);
-    let plus = |value: &str| paint(GOOD, format!("+ {value}"));
-    let minus = |value: &str| paint(BAD, format!("- {value}"));
-    let field = &change.field;
-    match (old, new) {
-        (Some(old), Some(new)) if show::fits_beside(&[&old, &new]) => {
-            out.line(format!("    {field}  {} -> {}", paint(BAD, old), paint(GOOD, new)))
-        }
-        (Some(old), None) if show::fits_beside(&[&old]) => {
-            out.line(format!("    {field}  {}", minus(&old)))
-        }
-        (None, Some(new)) if show::fits_beside(&[&new]) => {
-            out.line(format!("    {field}  {}", plus(&new)))
-        }
-        (old, new) => {
-            out.line(format!("    {field}"))?;
-            if let Some(old) = old {
-                out.line(format!("      {}", minus(&old)))?;
-            }
-            match new {
-                Some(new) => out.line(format!("      {}", plus(&new))),
-                None => Ok(()),
-            }
-        }
     }
 }
 

@@ -1,20 +1,31 @@
 //! `merge`: brings a revision into the current branch.
 
 use clap::Args;
-use ottvc_merge::Rule;
+use ottvc_merge::{Rule, SideNames};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_repo::changes::{Change, FieldChange};
 use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::resolving::ConflictRow;
+use ottvc_repo::workspace::Head;
 use serde_json::json;
 
-use crate::commands::conflicts::print_rows;
-use crate::context::{Context, Need};
+use crate::commands::conflicts::settling;
+use crate::commands::diff;
+use crate::commands::status::quoted;
+use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
+use crate::screen::Screen;
 use crate::show::{self, DIM, ID, NAME, TITLE, WARN, paint};
+use crate::sides;
+
+/// How many paths people see what a merge changes in.
+const SHOWN_PATHS: u64 = 20;
 
 /// Merge a revision into the current branch. Documents merge field by field.
 ///
-/// A clean merge is committed. With conflicts, the merged state is left in the working copy and the
+/// What it changes is told by field. A clean merge is committed. With conflicts, the merged state is left in the working copy and the
 /// status is 4: settle them with `ottvc resolve`, then `ottvc commit`.
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
@@ -68,19 +79,27 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Merge) -> Result<Exit,
         allow_conflicts: args.allow_conflicts,
         allow_unrelated: args.allow_unrelated,
         apply_memory: opened.config.applies_memory()?,
+        shown_paths: if context.json || context.quiet { 0 } else { SHOWN_PATHS },
     };
     let report = {
         let progress = context.progress();
         opened.repo.merge(&rev, &request, &progress)?
     };
-    context.answer(out, &report, |out| {
-        if context.quiet && report.clean { Ok(()) } else { print(out, &rev, &report, args.dry_run) }
+    context.answer(out, &report, |out| match context.quiet && report.clean {
+        true => Ok(()),
+        false => print(out, &opened, &rev, &report, args.dry_run),
     })?;
     let settled = report.clean || (report.commit.is_some() && args.allow_conflicts);
     Ok(if settled { Exit::Ok } else { Exit::Conflicts })
 }
 
-fn print(out: &mut Out, rev: &str, report: &MergeReport, dry: bool) -> Result<(), CliError> {
+fn print(
+    out: &mut Out,
+    opened: &Opened,
+    rev: &str,
+    report: &MergeReport,
+    dry: bool,
+) -> Result<(), CliError> {
     let theirs =
         format!("{} ({})", paint(NAME, show::plain(rev)), paint(ID, show::short(&report.theirs)));
     if report.up_to_date {
@@ -113,23 +132,96 @@ fn print(out: &mut Out, rev: &str, report: &MergeReport, dry: bool) -> Result<()
         let taken = format!("took {} by {}", decision.chosen, decision.rule);
         out.line(format!("  {place}  {}", paint(DIM, taken)))?;
     }
+    let changes = without_conflicts(&report.changes);
+    if !changes.is_empty() {
+        out.line("")?;
+        diff::print_changes(out, &changes)?;
+    }
+    match report.changed.saturating_sub(SHOWN_PATHS) {
+        0 => {}
+        more => {
+            let more = show::count(more, "more path", "more paths");
+            out.line(paint(DIM, format!("and {more}; ottvc diff or ottvc show lists all")))?;
+        }
+    }
+    if !report.notices.is_empty() {
+        out.line("")?;
+    }
     for notice in &report.notices {
         let place = format!("{}#{}", notice.path, notice.field);
-        out.line(format!("  {place}  {}", paint(WARN, &notice.why)))?;
+        out.line(format!("{place}  {}", paint(WARN, &notice.why)))?;
     }
     if !report.conflicts.is_empty() {
         out.line("")?;
-        print_rows(out, &report.conflicts)?;
+        print_conflicts(out, opened, &report.conflicts, rev, dry)?;
     }
     if report.clean || dry {
         return Ok(());
     }
     out.line("")?;
-    out.line(match &report.commit {
-        None => format!(
-            "{} ottvc resolve PATH --take ours|theirs|base, then ottvc commit; or ottvc merge --abort",
-            paint(TITLE, "next:")
-        ),
-        Some(_) => format!("{} ottvc resolve, then ottvc commit", paint(TITLE, "next:")),
-    })
+    let by_hand = report
+        .conflicts
+        .iter()
+        .find(|row| row.field.is_some())
+        .map(|row| format!(" (ottvc meta edit {} does it by hand)", quoted(&row.path)));
+    let by_hand = by_hand.unwrap_or_default();
+    let end = match &report.commit {
+        None => "ottvc commit, or ottvc merge --abort",
+        Some(_) => "ottvc commit",
+    };
+    out.line(format!("{} settle each as shown{by_hand}, then {end}", paint(TITLE, "next:")))
+}
+
+/// Writes the conflicts that merging `theirs` left, or would leave.
+pub(crate) fn print_conflicts(
+    out: &mut Out,
+    opened: &Opened,
+    conflicts: &[ConflictRow],
+    theirs: &str,
+    dry: bool,
+) -> Result<(), CliError> {
+    let ours = match &opened.repo.state()?.head {
+        Head::Branch(name) => Some(name.short().to_owned()),
+        Head::Detached(id) => Some(id.short()),
+    };
+    let names = SideNames { ours, theirs: Some(theirs.to_owned()) };
+    let settling = |row: &ConflictRow| (!dry).then(|| settling(opened, row));
+    let lines = sides::lines(conflicts, &names, &settling, &Screen::of_output());
+    lines.iter().try_for_each(|line| out.line(line))
+}
+
+/// Changes without fields that are in conflict: those are told by themselves.
+fn without_conflicts(changes: &[Change]) -> Vec<Change> {
+    let settled = |change: &Change| {
+        let in_conflict = |field: &&FieldChange| {
+            field.new.as_ref().is_some_and(|new| new.get("$conflict").is_some())
+        };
+        // While fields that move together are in conflict, they stand as one beside themselves.
+        let groups: Vec<(FieldPath, String)> = change
+            .fields
+            .iter()
+            .filter(in_conflict)
+            .filter_map(|field| match field.field.parse::<FieldPath>().ok()?.0.split_last()? {
+                (Segment::Key(key), map) if key.starts_with('{') => {
+                    Some((FieldPath(map.to_vec()), key.replace(['{', '}'], ",")))
+                }
+                _ => None,
+            })
+            .collect();
+        let grouped = |field: &FieldChange| match field.field.parse::<FieldPath>() {
+            Ok(path) => groups.iter().any(|(map, names)| {
+                let name = path.0.get(map.0.len());
+                let named = |key: &String| names.contains(&format!(",{key},"));
+                path.starts_with(map) && matches!(name, Some(Segment::Key(key)) if named(key))
+            }),
+            Err(_) => false,
+        };
+        let fields = change.fields.iter().filter(|field| !in_conflict(field) && !grouped(field));
+        Change { fields: fields.cloned().collect(), ..change.clone() }
+    };
+    let says_something = |(change, settled): &(&Change, Change)| {
+        !change.conflict && (change.fields.is_empty() || !settled.fields.is_empty())
+    };
+    let both = changes.iter().map(|change| (change, settled(change))).filter(says_something);
+    both.map(|(_, settled)| settled).collect()
 }

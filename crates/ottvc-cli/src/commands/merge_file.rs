@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use ottvc_merge::schema::{Finding, validate};
-use ottvc_merge::{MergeOptions, Schema, merge_values};
+use ottvc_merge::{Decision, MergeOptions, Schema, merge_values};
 use ottvc_object::RepoPath;
-use ottvc_object::conflict::Terms;
-use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_object::conflict::{Conflict, Terms};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::{Document, RENAME, Value, value_to_json};
 use ottvc_repo::merging::DecisionRow;
 use ottvc_repo::resolving::ConflictRow;
 use serde_json::{Value as Json, json};
@@ -19,12 +19,17 @@ use crate::commands::merge::rules;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::out::Out;
+use crate::out::{Out, write_file};
+use crate::screen::Screen;
+use crate::sides;
 
 /// Merge three metadata documents given as files, without a repository.
 ///
-/// The merged document goes to standard output, conflicts in it as `$conflict` objects; the status is
-/// 4 if there are any. An empty file, such as /dev/null, stands for no document; - for standard input.
+/// The merged document goes to standard output, or with --output into a file, conflicts in it as
+/// `$conflict` objects; the status is 4 if there are any, and standard error lists them. An empty file,
+/// such as /dev/null, stands for no document; - for standard input.
+///
+/// Git merges documents by field with the driver `ottvc merge-file %O %A %B --output %A`.
 #[derive(Debug, Args)]
 pub(crate) struct MergeFile {
     /// What both sides began from
@@ -42,6 +47,9 @@ pub(crate) struct MergeFile {
     /// What the fields are and how each of them merges: ott.edition/1, or a YAML file
     #[arg(long, value_name = "SCHEMA")]
     schema: Option<String>,
+    /// Write the merged document into this file, whole or not at all; it may be one of those merged
+    #[arg(long, short = 'o', value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<Exit, CliError> {
@@ -71,15 +79,20 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         None => value_to_json(value),
     };
     let document = merged.value.as_ref().map_or(Json::Null, to_json);
+    let show = |at: &FieldPath, value: &Value| match &schema {
+        Some(schema) => schema.to_plain_at(at, value),
+        None => value_to_json(value),
+    };
     let found = match (&schema, &merged.value) {
         (Some(schema), Some(value)) => validate(value, schema),
         _ => Vec::new(),
     };
+    let rows = conflicts(merged.value.as_ref(), &file, &show);
     let mut answer = json!({
         "clean": clean,
         "merged": document,
-        "conflicts": conflicts(merged.value.as_ref(), &file),
-        "decisions": merged.decisions.iter().map(decision).collect::<Vec<Json>>(),
+        "conflicts": rows.iter().map(|row| without_path(json!(row))).collect::<Vec<Json>>(),
+        "decisions": merged.decisions.iter().map(|it| decision(it, &show)).collect::<Vec<Json>>(),
     });
     if let (Json::Object(answer), Some(_)) = (&mut answer, &schema) {
         // What the sides broke together, in different places, and what is wrong whoever wrote it.
@@ -87,17 +100,33 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         answer.insert("notices".into(), rows(&merged.notices));
         answer.insert("findings".into(), rows(&found));
     }
+    // Held to the limits of documents, as it would be where it is stored. Where both sides removed it, no
+    // document is what there is.
+    let text = match &merged.value {
+        None => String::new(),
+        Some(value) => match (Document::new(value.clone())?, &schema) {
+            (_, Some(schema)) => format!("{:#}\n", schema.to_plain(value)),
+            (document, None) => document.to_json_pretty(),
+        },
+    };
+    if let Some(path) = &args.output {
+        write_file(&context.folder.join(path), &mut |file| file.write_all(text.as_bytes()))?;
+    }
     context.answer(out, &answer, |out| {
         for Finding { path, why, value, .. } in &found {
             context.note(&format!("note: `{path}`, {value}: {why}"));
         }
-        // Where both sides removed it, no document is what there is.
-        let Some(value) = &merged.value else { return Ok(()) };
-        // Held to the limits of documents, as it would be where it is stored.
-        let document = Document::new(value.clone())?;
-        match &schema {
-            Some(schema) => out.line(format!("{:#}", schema.to_plain(value))),
-            None => out.line(document.to_json_pretty().trim_end()),
+        for line in sides::short_lines(&rows, &Screen::of_errors()) {
+            context.note(&line);
+        }
+        if !clean && schema.is_none() {
+            context.note(
+                "hint: a schema may settle more: --schema ott.edition/1, or a file of your own",
+            );
+        }
+        match text.trim_end() {
+            text if args.output.is_some() || text.is_empty() => Ok(()),
+            text => out.line(text),
         }
     })?;
     Ok(if clean { Exit::Ok } else { Exit::Conflicts })
@@ -118,7 +147,7 @@ pub(crate) fn schema_of(context: &Context, named: &str) -> Result<(Arc<Schema>, 
 }
 
 /// Reads a file as long as a document may be.
-fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliError> {
+pub(crate) fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let limit = ottvc_repo::scan::MAX_JSON_BYTES;
     let read = if path == Path::new("-") {
@@ -156,22 +185,34 @@ fn file_name(path: &Path) -> RepoPath {
     RepoPath::new(name).unwrap_or_default()
 }
 
-/// The conflicts of a merged document, with the members that `ottvc merge` gives them.
-fn conflicts(value: Option<&Value>, file: &RepoPath) -> Vec<Json> {
+/// The conflicts of a merged document, with the members that `ottvc merge` gives them, but for their ids:
+/// those are the ones they have in the document.
+fn conflicts(
+    value: Option<&Value>,
+    file: &RepoPath,
+    show: &dyn Fn(&FieldPath, &Value) -> Json,
+) -> Vec<ConflictRow> {
     let mut found = value.map(Value::conflicts).unwrap_or_default();
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let row = |(field, conflict): (FieldPath, &ottvc_object::Conflict<Value>)| {
-        let row = ConflictRow::of(file, Some(&field), conflict, &value_to_json);
-        without_path(serde_json::to_value(row).unwrap_or_default())
+    let row = |(field, conflict): (FieldPath, &Conflict<Value>)| {
+        // Each side of a rename apart stands under a key of its own, beside this one.
+        let renamed = conflict.policy == RENAME && matches!(field.0.last(), Some(Segment::Key(_)));
+        let at = field.parent().filter(|_| renamed).unwrap_or_else(|| field.clone());
+        let row = ConflictRow::of(file, Some(&field), conflict, &|value| show(&at, value));
+        ConflictRow { id: conflict.core_id().to_string(), ..row }
     };
     found.into_iter().map(row).collect()
 }
 
-fn decision(decision: &ottvc_merge::Decision) -> Json {
-    without_path(
-        serde_json::to_value(DecisionRow::of_field(&RepoPath::root(), decision))
-            .unwrap_or_default(),
-    )
+fn decision(decision: &Decision, show: &dyn Fn(&FieldPath, &Value) -> Json) -> Json {
+    let mut row = DecisionRow::of_field(&RepoPath::root(), decision);
+    let terms = decision.terms.as_slice();
+    let shown = |term: Option<&Option<Value>>| {
+        term.and_then(Option::as_ref).map_or(Json::Null, |value| show(&decision.path, value))
+    };
+    (row.ours, row.base, row.theirs) =
+        (shown(terms.first()), shown(terms.get(1)), shown(terms.last()));
+    without_path(json!(row))
 }
 
 fn finding(Finding { path, rule, value, why }: &Finding) -> Json {

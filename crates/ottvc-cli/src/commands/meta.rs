@@ -1,22 +1,24 @@
 //! `meta`: reading and changing metadata documents.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use ottvc_merge::{Schema, Side, group_conflict};
+use ottvc_merge::{Marked, MergeError, Schema, Side, group_conflict};
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, value_to_json};
+use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
 use ottvc_repo::meta::{FieldEdit, document_path};
 use ottvc_repo::resolving::document_side;
-use ottvc_repo::schemas::SCHEMAS_FILE;
+use ottvc_repo::schemas::{Found, SCHEMAS_FILE, conform};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
+use crate::commands::conflicts::side_names;
 use crate::commands::files::rev_and_path;
 use crate::commands::merge_file::schema_of;
 use crate::context::{Context, Need, Opened};
-use crate::editor;
+use crate::editor::{self, Typed};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
@@ -74,10 +76,17 @@ enum Action {
         fields: Vec<String>,
     },
     /// Open a document in an editor, and stage what it becomes
+    ///
+    /// A conflict stands there as the lines of each side between marks. Leave the lines of one and delete
+    /// the marks and the rest, and it is settled; leave all as they are, and it stays. What cannot be read
+    /// is kept in a file that --from opens again.
     Edit {
         /// The document; a new one is begun if there is none
         #[arg(value_name = "PATH")]
         path: String,
+        /// Begin with the text in this file, as an earlier try left it
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
     },
     /// Print a schema: what the fields of a document are, and how each of them merges
     ///
@@ -135,7 +144,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
             change(context, out, &path, &edits)?;
         }
         Action::Reset { path, fields } => reset(context, out, &path, &fields)?,
-        Action::Edit { path } => edit(context, out, &path)?,
+        Action::Edit { path, from } => edit(context, out, &path, from.as_deref())?,
     }
     Ok(Exit::Ok)
 }
@@ -296,70 +305,181 @@ fn report(
     context.report(out, &json!({ "path": path.to_string(), "document": json }), lines)
 }
 
+/// A document that is being edited.
+struct Edited {
+    path: RepoPath,
+    /// The file as it was when the editor was opened; `None` for a new one.
+    before: Option<String>,
+    /// With its conflicts between marks, if it has any.
+    marked: Option<Marked>,
+    /// What its fields are.
+    schema: Option<Arc<Schema>>,
+}
+
+impl Edited {
+    /// What the editor shows.
+    fn text(&self) -> &str {
+        match (&self.marked, &self.before) {
+            (Some(marked), _) => marked.text(),
+            (None, Some(before)) => before,
+            (None, None) => "{\n}\n",
+        }
+    }
+
+    /// Reads what the editor left, under the schema of the document.
+    fn read(&self, text: &str) -> Result<Document, CliError> {
+        let bad = |source| RepoError::BadDocument { path: self.path.to_string(), source };
+        let document = match &self.marked {
+            None => Document::from_json(text.as_bytes()).map_err(bad)?,
+            Some(marked) => match marked.read(text) {
+                Ok(Some(document)) => document,
+                Ok(None) => return Err(MergeError::DocumentRemoved.into()),
+                Err(MergeError::Object(source)) => return Err(bad(source).into()),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(conform(self.schema.as_deref(), &self.path, document)?)
+    }
+}
+
 /// Lets the user edit a document. The repository is not held while the editor is open.
-fn edit(context: &Context, out: &mut Out, given: &str) -> Result<(), CliError> {
-    let (path, before, is_new, config) = {
+fn edit(
+    context: &Context,
+    out: &mut Out,
+    given: &str,
+    from: Option<&Path>,
+) -> Result<(), CliError> {
+    let (edited, config) = {
         let opened = context.open(Need::Read)?;
         let path = document_path(&opened.repo.repo_path(&opened.from, given)?)?;
         let disk = opened.repo.disk_path(&path);
-        let (before, is_new) = match disk.symlink_metadata() {
+        let before = match disk.symlink_metadata() {
             // A document that is broken can be mended here too, so it is not read as one.
-            Ok(_) => (text_of(&disk)?, false),
-            Err(_) => ("{\n}\n".to_owned(), true),
+            Ok(_) => Some(text_of(&disk)?),
+            Err(_) => None,
         };
-        (path, before, is_new, opened.config)
+        let schema = opened.repo.staged_schema(&path)?;
+        // Under its schema, as those who read the marks know its fields.
+        let document = before.as_ref().and_then(|text| Document::from_json(text.as_bytes()).ok());
+        let document = match (document, &schema) {
+            (Some(document), Some(schema)) => Some(schema.convert(document.value())),
+            (document, _) => document.map(Document::into_value),
+        };
+        let marked = match document.filter(Value::has_conflict) {
+            Some(document) => {
+                Some(Marked::new(&document, schema.as_deref(), &side_names(&opened, None)?))
+            }
+            None => None,
+        };
+        (Edited { path, before, marked, schema }, opened.config)
     };
-    let document = edit_until_valid(&config, &path, &before)?;
-    if is_new && document == Document::empty() {
-        return report(context, out, &path, &document, |out| {
-            out.line(format!("{} was left empty, so none was made", paint(TITLE, &path)))
+    let begin = match from {
+        Some(from) => text_of(&context.folder.join(from))?,
+        None => edited.text().to_owned(),
+    };
+    let done = edit_until_valid(&config, &edited, begin).and_then(|(document, typed)| {
+        // Later, too, nothing that was typed is lost.
+        put(context, out, &edited, &document, &typed.text).map_err(|error| typed.kept(error))
+    });
+    done.map_err(|error| error.of_document(given))
+}
+
+/// Puts what the editor left into the working copy.
+fn put(
+    context: &Context,
+    out: &mut Out,
+    edited: &Edited,
+    document: &Document,
+    text: &str,
+) -> Result<(), CliError> {
+    let path = &edited.path;
+    if edited.before.is_none() && *document == Document::empty() {
+        return report(context, out, path, document, |out| {
+            out.line(format!("{} was left empty, so none was made", paint(TITLE, path)))
+        });
+    }
+    if edited.before.is_some() && text == edited.text() {
+        return report(context, out, path, document, |out| {
+            out.line(format!("{} unchanged", paint(TITLE, path)))
         });
     }
     let opened = context.open(Need::Write("meta"))?;
-    let document = opened.repo.conform(&path, document)?;
-    let unchanged = read(&opened.repo, &path).is_ok_and(|now| now == document);
-    let disk = opened.repo.disk_path(&path);
-    let raced = text_of(&disk).is_ok_and(|now| now != before);
-    if raced && !unchanged {
+    let raced = text_of(&opened.repo.disk_path(path)).is_ok_and(|now| Some(now) != edited.before);
+    if raced && !read(&opened.repo, path).is_ok_and(|now| now == *document) {
         return Err(RepoError::LocalChanges { paths: vec![path.to_string()] }.into());
     }
-    opened.repo.write_document(&path, &document)?;
-    report(context, out, &path, &document, |out| {
-        let word = if unchanged { "unchanged" } else { "edited and staged" };
-        out.line(format!("{} {word}", paint(TITLE, &path)))
+    opened.repo.write_document(path, document)?;
+    report(context, out, path, document, |out| {
+        out.line(format!("{} edited and staged", paint(TITLE, path)))?;
+        match (&edited.marked, document.value().conflicts().len()) {
+            (None, _) => Ok(()),
+            (Some(_), 0) => {
+                out.line(format!("no conflicts left in it; {} ottvc status", paint(TITLE, "next:")))
+            }
+            (Some(_), left) => {
+                let left = show::count(left as u64, "conflict", "conflicts");
+                out.line(format!("{} left; {} ottvc conflicts", left, paint(TITLE, "next:")))
+            }
+        }
     })
 }
 
 fn text_of(disk: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(disk)
-        .map_err(|source| CliError::Input { path: disk.to_path_buf(), source })
+    std::fs::read_to_string(disk).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => CliError::NoInput { path: disk.to_path_buf() },
+        _ => CliError::Input { path: disk.to_path_buf(), source },
+    })
 }
 
 /// Opens the editor, again while what comes back is no document and somebody is there to mend it.
 fn edit_until_valid(
     config: &crate::config::Config,
-    path: &RepoPath,
-    before: &str,
-) -> Result<Document, CliError> {
-    let mut text = before.to_owned();
+    edited: &Edited,
+    begin: String,
+) -> Result<(Document, Typed), CliError> {
+    let mut text = begin;
     loop {
-        text = editor::edit(config, &text, ".meta.json")?;
-        let source = match Document::from_json(text.as_bytes()) {
-            Ok(document) => return Ok(document),
-            Err(source) => source,
+        let typed = editor::edit(config, &text, ".meta.json")?;
+        let error = match edited.read(&typed.text) {
+            Ok(document) => return Ok((document, typed)),
+            Err(error) => error,
         };
-        if !editor::is_interactive() || !ask_again(&text, &source) {
-            return Err(RepoError::BadDocument { path: path.to_string(), source }.into());
+        if !editor::is_interactive() || !ask_again(&typed.text, &error) {
+            // What nobody typed needs not be kept.
+            return Err(if typed.text == edited.text() { error } else { typed.kept(error) });
         }
+        text.clone_from(&typed.text);
     }
 }
 
 /// Says what is wrong, shows the line, and asks whether to open the editor again.
-fn ask_again(text: &str, source: &ObjectError) -> bool {
+fn ask_again(text: &str, error: &CliError) -> bool {
     use std::io::Write;
+    let line = match error {
+        CliError::Repo(RepoError::BadDocument {
+            source: ObjectError::BadJson { line, .. },
+            ..
+        })
+        | CliError::Repo(RepoError::Merge(MergeError::HalfSettled { line, .. })) => Some(*line),
+        _ => None,
+    };
     let mut err = anstream::stderr();
-    let _ = writeln!(err, "{} {source}", paint(BAD, "error:"));
-    if let ObjectError::BadJson { line, .. } = source
+    let words = match error {
+        CliError::Repo(RepoError::BadDocument { source, .. }) => vec![source.to_string()],
+        CliError::Repo(RepoError::Invalid { findings }) => {
+            let words =
+                |it: &Found| format!("{}, {}: {}, it is {}", it.field, it.rule, it.why, it.value);
+            findings.iter().map(words).collect()
+        }
+        other => {
+            let source = std::error::Error::source(other).map(|source| format!(": {source}"));
+            vec![format!("{other}{}", source.unwrap_or_default())]
+        }
+    };
+    for words in words {
+        let _ = writeln!(err, "{} {}", paint(BAD, "error:"), show::plain(&words));
+    }
+    if let Some(line) = line
         && let Some(shown) = line.checked_sub(1).and_then(|at| text.lines().nth(at))
     {
         let _ = writeln!(err, "{line:>5} | {}", show::plain(shown));
@@ -382,7 +502,7 @@ fn bind(
     let answer = json!({ "schema": name, "patterns": patterns, "path": SCHEMAS_FILE });
     context.report(out, &answer, |out| {
         let patterns: Vec<String> = patterns.iter().map(|it| show::plain(it)).collect();
-        out.line(format!("{} has schema {name}; {SCHEMAS_FILE} is staged", patterns.join(", ")))
+        out.line(format!("{name} for {}; {SCHEMAS_FILE} is staged", patterns.join(", ")))
     })
 }
 

@@ -1,7 +1,7 @@
 //! The table of error codes, row by row.
 
 use super::Exit::{
-    Conflicts, Damage, Error, Locked, NotAllowed, NotFound, Stale, Unreachable, Usage,
+    Conflicts, Damage, Error, Findings, Locked, NotAllowed, NotFound, Stale, Unreachable, Usage,
 };
 use super::{Row, UNKNOWN, row};
 
@@ -298,6 +298,13 @@ pub(crate) const TABLE: &[Row] = &[
         "give another key",
     ),
     row(
+        "merge.half_settled",
+        Error,
+        422,
+        "A conflict is neither settled nor left alone",
+        "leave the lines of one side without marks, or all lines as they were",
+    ),
+    row(
         "merge.document_removed",
         Error,
         409,
@@ -367,6 +374,43 @@ pub(crate) const TABLE: &[Row] = &[
         400,
         "Two patterns match the same fields",
         "leave one of them out",
+    ),
+    // Foreign metadata.
+    row(
+        "import.unknown_format",
+        Usage,
+        415,
+        "No known format",
+        "--format names it, or --mapping brings one; docs/import.md lists what there is",
+    ),
+    row("import.malformed", Error, 400, "A delivery cannot be read", "mend it at that line"),
+    row(
+        "import.too_large",
+        Error,
+        413,
+        "A delivery is past a limit",
+        "docs/import.md lists the limits; deliver it in parts",
+    ),
+    row(
+        "import.bad_mapping",
+        Usage,
+        400,
+        "Not a mapping",
+        "mend it there; docs/import.md says what a mapping has",
+    ),
+    row(
+        "import.refused",
+        Findings,
+        422,
+        "A delivery must not be taken",
+        "have it delivered anew; nothing was changed",
+    ),
+    row(
+        "export.one_way",
+        Usage,
+        400,
+        "The format is read, and not written",
+        "docs/import.md lists what can be written",
     ),
     // Store.
     row(

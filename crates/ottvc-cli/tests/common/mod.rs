@@ -96,6 +96,7 @@ impl Lab {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.beside.join("home"))
+            .env("TMPDIR", self.beside.join("home"))
             .env("OTTVC_AUTHOR", "Ana <ana@example.com>")
             .env("OTTVC_LOCK_WAIT", "10s")
             .env("TZ", "UTC")
@@ -247,6 +248,7 @@ fn filters(beside: &Path) -> Settings {
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d \+00:00)?", "[time]");
     settings.add_filter(r"\d[\d.]* ([KM]i)?B on disk", "[size] on disk");
     settings.add_filter(r"process \d+", "process [number]");
+    settings.add_filter(r"ottvc-\w{6}\.meta\.json", "[kept].meta.json");
     // A rate is told of what took a second, as anything may on a slow disk.
     settings.add_filter(r" \(\d+\.\d s, [^)]*/s\)", "");
     settings

@@ -1,6 +1,6 @@
 //! Schemas from hostile text: refused, or of one spelling, and asked in finite time.
 //!
-//! The input is a schema, and behind a line `...` a document in JSON, to be converted, judged and
+//! The input is what binds documents to schemas, to which a pattern is added; or a schema, and behind a line `...` a document in JSON, to be converted, judged and
 //! merged under it.
 
 #![no_main]
@@ -9,12 +9,19 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use ottvc_merge::schema::validate;
-use ottvc_merge::{MergeOptions, Schema, merge_values, same};
+use ottvc_merge::{Bindings, MergeOptions, Schema, merge_values, same};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
 use ottvc_object::value::{Document, Value};
 
 fuzz_target!(|text: &str| {
+    if Bindings::parse(text).is_ok() {
+        let pattern = ["*.meta.json".to_owned()];
+        let added = Bindings::add(text, &pattern, "ott.edition/1", None).expect("room for one more");
+        let name = Bindings::parse(&added).expect("its own spelling");
+        let film = RepoPath::new("film.meta.json").expect("a path");
+        assert_eq!(name.name_of(&film), Some("ott.edition/1"), "the last pattern counts");
+    }
     let (schema, document) = text.split_once("\n...\n").unwrap_or((text, "{}"));
     let Ok(schema) = Schema::parse(schema) else { return };
     let again = Schema::parse(&schema.canonical()).expect("its own spelling");

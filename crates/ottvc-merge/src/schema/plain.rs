@@ -4,12 +4,13 @@
 //! gives the document back, unless a string, array or map stands where the schema names another kind:
 //! plain JSON has one word for both, so the value comes back in the kind the schema names.
 
-use ottvc_object::field_path::Segment;
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{ListOrder, Value, ValueMap, escape_key, value_from_json, value_to_json};
 use serde_json::{Map, Value as Json};
 
 use super::{Cursor, Schema, Type};
 use crate::MergeError;
+use crate::values::group_names;
 
 impl Schema {
     /// Reads plain JSON, and tags too, into the kinds this schema names.
@@ -25,6 +26,16 @@ impl Schema {
     /// Writes a document as plain JSON.
     pub fn to_plain(&self, document: &Value) -> Json {
         plain(document, &Cursor::root(Some(self)))
+    }
+
+    /// Writes what stands, or might stand, at `path` of a document as plain JSON; under the key of fields
+    /// that move together, a map of them.
+    pub fn to_plain_at(&self, path: &FieldPath, value: &Value) -> Json {
+        let map = match path.segments().split_last() {
+            Some((Segment::Key(key), map)) if group_names(key).is_some() => map,
+            _ => path.segments(),
+        };
+        plain(value, &map.iter().fold(Cursor::root(Some(self)), |at, step| at.step(step)))
     }
 }
 

@@ -1,6 +1,10 @@
 //! The engine under test, and engines that are wrong on purpose: each must break a law.
 
-use ottvc_merge::{Choice, Functions, MergeOptions, Merged, merge_values, resolve_document};
+use std::sync::Arc;
+
+use ottvc_merge::{
+    Choice, Functions, MergeOptions, Merged, Schema, merge_values, resolve_document,
+};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::{Term, Terms};
 use ottvc_object::field_path::FieldPath;
@@ -45,8 +49,13 @@ impl Engine {
         self != Self::Sound { schema: false }
     }
 
+    /// The schema it merges under.
+    pub(crate) fn schema(self) -> Option<Arc<Schema>> {
+        self.has_schema().then(|| SCHEMA.clone())
+    }
+
     fn options(self, bases: bool) -> MergeOptions {
-        let schema = self.has_schema().then(|| SCHEMA.clone());
+        let schema = self.schema();
         let functions = Functions::default().with_derived("sum", |document, _| {
             let Value::Map(map) = document else { return None };
             Some(Value::map([("fields", i64::try_from(map.len()).ok()?.into())]))

@@ -14,7 +14,7 @@ use crate::conflict::{Conflict, Term, Terms};
 use crate::error::ObjectError;
 use crate::value::{AssetRef, Decimal, KeyedList, ListOrder, Value, ValueMap};
 
-pub(super) use parse::parse;
+pub use parse::parse;
 pub use read::value_from_json;
 
 /// Keys that begin with `$` and are written as they are.

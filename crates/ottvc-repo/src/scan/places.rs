@@ -7,7 +7,7 @@ use ottvc_object::{Entry, Name, NamedEntry, RepoPath, TreeId};
 
 use super::walk::{Look, Walk};
 use super::{facts, io, lstat, read_entry};
-use crate::cache::{self, CacheRow, FileFacts, RowReader, Rows};
+use crate::cache::{self, CacheRow, FileFacts, FolderRow, RowReader, Rows};
 use crate::content::ContentError;
 use crate::nodes::Batch;
 use crate::schemas::Schemas;
@@ -47,6 +47,12 @@ impl Place<'_> {
             || self.folder != self.tracked_folder
     }
 
+    /// Whether it is a file that surely holds what is staged there, under the same name.
+    fn is_same(&self) -> bool {
+        let tracked = self.tracked.map(|named| named.entry);
+        !self.is_moved() && tracked.is_some() && self.remembered() == tracked
+    }
+
     /// What the file surely holds, if that is remembered.
     pub(crate) fn remembered(&self) -> Option<Entry> {
         let tracked = [self.tracked?.entry];
@@ -54,22 +60,39 @@ impl Place<'_> {
     }
 }
 
+/// What a scan meets.
+#[derive(Debug)]
+pub(crate) enum Met<'a> {
+    /// A place.
+    Place(&'a Place<'a>),
+    /// A folder in which nothing changed: how many files it has, how long they are together, and the whole
+    /// as [`Place::whole`] has it.
+    Same { folder: &'a RepoPath, files: u64, bytes: u64, whole: Option<(u64, u64)> },
+}
+
 /// Hears of places in the order of their cache rows: the files of a folder by key, then its folders.
-pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Place<'_>) -> Result<(), RepoError>;
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(Met<'_>) -> Result<(), RepoError>;
+
+/// What to scan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan<'a> {
+    /// What is staged.
+    pub(crate) staged: TreeId,
+    /// Where, and everything below.
+    pub(crate) path: &'a RepoPath,
+    /// Whether only what is staged is wanted.
+    pub(crate) tracked_only: bool,
+    /// Whether folders in which nothing changed may be met as one.
+    pub(crate) whole_folders: bool,
+}
 
 impl Repo {
-    /// Visits what is on disk and what is staged at and below `path`; with `tracked_only`, only what
-    /// is staged.
+    /// Visits what is on disk and what is staged; returns cache rows that were learnt of folders.
     ///
     /// Ignored files are left out, unless they are tracked or `path` itself names one; and so are those
     /// that a command was writing when it died. Memory grows with how far the visitor lags behind.
-    pub(crate) fn scan(
-        &self,
-        staged: TreeId,
-        path: &RepoPath,
-        tracked_only: bool,
-        visit: Visit<'_>,
-    ) -> Result<(), RepoError> {
+    pub(crate) fn scan(&self, scan: &Scan<'_>, visit: Visit<'_>) -> Result<Rows, RepoError> {
+        let Scan { staged, path, tracked_only, whole_folders } = *scan;
         self.refuse_leaving(path)?;
         let tracked = self.staged_at(staged, path)?;
         let tree = match &tracked {
@@ -87,7 +110,7 @@ impl Repo {
             && (leaf.is_some() || (facts.is_some() && !tracked_only))
         {
             let row = if leaf.is_some() { self.cache_row(path)? } else { None };
-            visit(&Place {
+            visit(Met::Place(&Place {
                 folder: &parent,
                 tracked_folder: &parent,
                 name: leaf.filter(|_| facts.is_none()).map_or(name, |leaf| &leaf.name),
@@ -96,22 +119,23 @@ impl Repo {
                 tracked: leaf,
                 whole: Some((1, facts.map_or(0, |facts| facts.len))),
                 schemas: &schemas,
-            })?;
+            }))?;
         }
         if tree.is_none() && (tracked_only || !is_folder) {
-            return Ok(());
+            return Ok(Rows::new());
         }
         let look = match (is_folder, tracked_only) {
             (true, false) => Look::List,
             (true, true) => Look::Stat,
             (false, _) => Look::Gone,
         };
-        let walk =
-            Walk::new(self, tracked_only, (self.disk_path(path), look), tree, path.names().len());
         let spelled = match &tracked {
             Some(named) if tree.is_some() => parent.join(&named.name),
             _ => path.clone(),
         };
+        let wanted = (tracked_only, whole_folders);
+        let place = (self.disk_path(path), look);
+        let walk = Walk::new(self, wanted, place, tree, (path, spelled == *path));
         std::thread::scope(|scope| {
             let walk = &walk;
             for _ in 0..walk.workers() {
@@ -125,17 +149,22 @@ impl Repo {
             path.names().iter().for_each(|name| cache::push_folder(&mut key, name));
             let rows = RowReader::new(&*self.workspace);
             let schemas = &*schemas;
-            let visited = Reader { walk, rows, key, schemas, visit }.folder(0, path, &spelled);
+            let mut reader = Reader { walk, rows, key, schemas, visit, learnt: Rows::new() };
+            let visited = reader.folder(0, path, &spelled);
             walk.stop();
-            visited
+            visited.map(|()| reader.learnt)
         })
     }
 
     /// The files below a folder of the working copy, tracked or not.
     pub(crate) fn files_below(&self, path: &RepoPath) -> Result<Vec<RepoPath>, RepoError> {
         let mut files = Vec::new();
-        self.scan(ottvc_object::tree::EMPTY_TREE, path, false, &mut |place| {
-            files.push(place.path());
+        let staged = ottvc_object::tree::EMPTY_TREE;
+        let scan = Scan { staged, path, tracked_only: false, whole_folders: false };
+        self.scan(&scan, &mut |met| {
+            if let Met::Place(place) = met {
+                files.push(place.path());
+            }
             Ok(())
         })?;
         Ok(files)
@@ -215,6 +244,8 @@ struct Reader<'a, 'r, 'v> {
     key: Vec<u8>,
     schemas: &'a Schemas,
     visit: Visit<'v>,
+    /// Rows of folders.
+    learnt: Rows,
 }
 
 impl Reader<'_, '_, '_> {
@@ -222,7 +253,13 @@ impl Reader<'_, '_, '_> {
         let died = || std::io::Error::other("the thread that did has died");
         let folder =
             self.walk.take(id).unwrap_or_else(|| Err(io("list", disk.to_string())(died())))?;
+        if let Some((files, bytes)) = folder.same {
+            let whole = self.walk.whole();
+            return (self.visit)(Met::Same { folder: disk, files, bytes, whole });
+        }
         let key_len = self.key.len();
+        // Whether all that is in it is as staged, as far as rows say.
+        let mut same = folder.is_spelled && folder.is_all && folder.below.is_empty();
         for spot in &folder.spots {
             let mut row = None;
             if spot.tracked.is_some() && spot.facts.is_some() {
@@ -230,7 +267,7 @@ impl Reader<'_, '_, '_> {
                 row = self.rows.find(&self.key)?;
                 self.key.truncate(key_len);
             }
-            (self.visit)(&Place {
+            let place = Place {
                 folder: disk,
                 tracked_folder: tracked,
                 name: &spot.name,
@@ -239,7 +276,15 @@ impl Reader<'_, '_, '_> {
                 tracked: spot.tracked.as_deref(),
                 whole: self.walk.whole(),
                 schemas: self.schemas,
-            })?;
+            };
+            same = same && place.is_same();
+            (self.visit)(Met::Place(&place))?;
+        }
+        if let (true, Some(tree)) = (same, folder.tree) {
+            let files = folder.spots.iter().filter_map(|it| Some((it.name.as_str(), it.facts?)));
+            if let Some(row) = FolderRow::new(tree, files.collect()) {
+                cache::note_folder(&mut self.learnt, cache::folder_key(disk), &row);
+            }
         }
         drop(folder.spots);
         for below in folder.below {

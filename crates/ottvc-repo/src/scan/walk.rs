@@ -14,11 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ottvc_object::path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
 use ottvc_object::tree::for_each;
-use ottvc_object::{Entry, Name, NamedEntry, ObjectError, TreeId};
+use ottvc_object::{Entry, Name, NamedEntry, ObjectError, RepoPath, TreeId};
 
+use super::look::Looker;
 use super::rules::Rules;
 use super::{IGNORE_FILE, REPO_FOLDER, facts, io, lstat, path_of};
-use crate::cache::FileFacts;
+use crate::cache::{FileFacts, FolderRows, RowReader, folder_key, push_folder};
 use crate::worktree::is_temporary;
 use crate::{Repo, RepoError};
 
@@ -46,6 +47,14 @@ pub(super) struct Below {
 /// A folder, read: both lists by key.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
+    /// Its files and their bytes, where a row vouches for all of it: nothing else is known of it then.
+    pub(super) same: Option<(u64, u64)>,
+    /// What is staged there.
+    pub(super) tree: Option<TreeId>,
+    /// Whether it is spelled on disk as in the tree.
+    pub(super) is_spelled: bool,
+    /// Whether the lists have all that is on disk, what is ignored among it, as far as that was looked for.
+    pub(super) is_all: bool,
     pub(super) spots: Vec<Spot>,
     pub(super) below: Vec<Below>,
 }
@@ -70,6 +79,10 @@ struct Task {
     tree: Option<TreeId>,
     rules: Option<Arc<Rules>>,
     depth: usize,
+    /// The key of its row.
+    key: Vec<u8>,
+    /// Whether it is spelled on disk as in the tree, and so is every folder it lies in.
+    is_spelled: bool,
 }
 
 /// What was met on disk under a name.
@@ -79,12 +92,20 @@ enum Met {
     Folder,
 }
 
+/// What a worker keeps from folder to folder.
+struct Memory<'w> {
+    rows: FolderRows<'w>,
+    looker: Looker,
+}
+
 /// Folders being read, from one down.
 #[derive(Debug)]
 pub(super) struct Walk<'r> {
     repo: &'r Repo,
     /// Whether files that are not tracked are passed over.
     tracked_only: bool,
+    /// Whether folders' rows are believed.
+    trusts_rows: bool,
     workers: usize,
     shared: Mutex<Shared>,
     work: Condvar,
@@ -109,16 +130,18 @@ impl<'r> Walk<'r> {
     /// The walk from the folder at `disk` and the folder `tree`, which has the id 0.
     pub(super) fn new(
         repo: &'r Repo,
-        tracked_only: bool,
+        (tracked_only, trusts_rows): (bool, bool),
         (disk, look): (PathBuf, Look),
         tree: Option<TreeId>,
-        depth: usize,
+        (path, is_spelled): (&RepoPath, bool),
     ) -> Self {
         let rules = if look == Look::List { Rules::above(&disk) } else { None };
-        let first = Task { id: 0, disk, look, tree, rules, depth };
+        let (depth, key) = (path.names().len(), folder_key(path));
+        let first = Task { id: 0, disk, look, tree, rules, depth, key, is_spelled };
         Self {
             repo,
             tracked_only,
+            trusts_rows,
             workers: repo.jobs.max(1),
             shared: Mutex::new(Shared { tasks: vec![first], ..Shared::default() }),
             work: Condvar::new(),
@@ -180,9 +203,11 @@ impl<'r> Walk<'r> {
         let _stop = Stop(self);
         let mut own: Vec<Task> = Vec::new();
         let mut read = Vec::new();
+        let rows = FolderRows::new(RowReader::new(&*self.repo.workspace));
+        let mut memory = Memory { rows, looker: Looker::default() };
         while let Some(task) = own.pop().or_else(|| self.next(&mut read)) {
             let id = task.id;
-            let folder = self.folder(task).map(|(folder, mut below)| {
+            let folder = self.folder(task, &mut memory).map(|(folder, mut below)| {
                 below.reverse();
                 own.append(&mut below);
                 folder
@@ -234,7 +259,22 @@ impl<'r> Walk<'r> {
     }
 
     /// Reads one folder; returns it, and those inside as tasks in the same order.
-    fn folder(&self, task: Task) -> Result<(Folder, Vec<Task>), RepoError> {
+    fn folder(
+        &self,
+        task: Task,
+        memory: &mut Memory<'_>,
+    ) -> Result<(Folder, Vec<Task>), RepoError> {
+        let mut listed = match task.look {
+            Look::List => Some(entries(&task.disk, task.rules.clone())?),
+            Look::Stat | Look::Gone => None,
+        };
+        if let Some(same) =
+            self.unchanged(&task, listed.as_ref().map(|(found, _)| found), memory)?
+        {
+            self.count(same);
+            return Ok((Folder { same: Some(same), ..Folder::default() }, Vec::new()));
+        }
+        let mut there = listed.as_ref().map(|(found, _)| found.len());
         let mut tracked = Vec::new();
         if let Some(tree) = task.tree {
             for_each(&self.repo.nodes, tree, &mut |entry| {
@@ -245,7 +285,7 @@ impl<'r> Walk<'r> {
         let (met, rules, listed) = match task.look {
             Look::Gone => (Vec::new(), None, false),
             Look::List => {
-                let (met, rules) = self.list(&task)?;
+                let (met, rules) = self.list(&task, listed.take().unwrap_or_default())?;
                 (met, rules, true)
             }
             Look::Stat => {
@@ -254,12 +294,14 @@ impl<'r> Walk<'r> {
                     (met, None, false)
                 } else {
                     // Something is gone, or called by a name that differs in case.
-                    (self.list(&task)?.0, None, true)
+                    let found = entries(&task.disk, task.rules.clone())?;
+                    there = Some(found.0.len());
+                    (self.list(&task, found)?.0, None, true)
                 }
             }
         };
-        let mut out =
-            Sides { walk: self, task, rules, listed, folder: Folder::default(), tasks: Vec::new() };
+        let folder = Folder { tree: task.tree, is_spelled: task.is_spelled, ..Folder::default() };
+        let mut out = Sides { walk: self, task, rules, listed, folder, tasks: Vec::new() };
         let (mut met, mut tracked) = (met.into_iter().peekable(), tracked.into_iter().peekable());
         loop {
             let order = match (met.peek(), tracked.peek()) {
@@ -272,17 +314,79 @@ impl<'r> Walk<'r> {
             let tracked = if order.is_ge() { tracked.next() } else { None };
             out.place(met, tracked)?;
         }
-        let Sides { folder, tasks, .. } = out;
+        let Sides { mut folder, tasks, .. } = out;
+        folder.is_all = there.is_none_or(|there| there == folder.spots.len());
         let facts = folder.spots.iter().filter_map(|spot| spot.facts);
-        let (files, bytes) = facts.fold((0, 0), |(files, bytes), it| (files + 1, bytes + it.len));
-        self.files.fetch_add(files, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.count(facts.fold((0, 0), |(files, bytes), it| (files + 1, bytes + it.len)));
         Ok((folder, tasks))
     }
 
-    /// Lists a folder: what is not left out, by key, and the rules that count in it.
-    fn list(&self, task: &Task) -> Result<(Vec<(Name, Met)>, Option<Arc<Rules>>), RepoError> {
-        let (entries, rules) = entries(&task.disk, task.rules.clone())?;
+    fn count(&self, (files, bytes): (u64, u64)) {
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a folder is as its row remembers it, and that is what is staged: then its files and their
+    /// bytes. `listed` is what is in it, if it was listed.
+    fn unchanged(
+        &self,
+        task: &Task,
+        listed: Option<&Entries>,
+        memory: &mut Memory<'_>,
+    ) -> Result<Option<(u64, u64)>, RepoError> {
+        let (true, Some(tree)) = (self.trusts_rows && task.is_spelled, task.tree) else {
+            return Ok(None);
+        };
+        if task.look == Look::Gone || listed.is_some_and(|listed| listed.is_empty()) {
+            return Ok(None);
+        }
+        let Some(row) = memory.rows.find(&task.key)?.filter(|row| row.tree == tree) else {
+            return Ok(None);
+        };
+        let mut all = Vec::new();
+        match listed {
+            Some(listed) => {
+                let mut sorted = Vec::with_capacity(listed.len());
+                for (entry, is_folder) in listed {
+                    if *is_folder {
+                        return Ok(None);
+                    }
+                    sorted.push((entry.file_name(), entry));
+                }
+                sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+                let mut names = row.names();
+                if !sorted.iter().all(|(name, _)| names.next().is_some_and(|is| name == is)) {
+                    return Ok(None);
+                }
+                for (_, entry) in sorted {
+                    match entry.metadata() {
+                        Ok(found) if found.is_file() || found.is_symlink() => {
+                            all.push(facts(&found));
+                        }
+                        // What is wrong here is told when it is looked at file by file.
+                        _ => return Ok(None),
+                    }
+                }
+            }
+            None => {
+                for name in row.names() {
+                    match memory.looker.facts(&task.disk, name) {
+                        Some(facts) => all.push(facts),
+                        None => return Ok(None),
+                    }
+                }
+            }
+        }
+        let whole = || (all.len() as u64, all.iter().map(|facts| facts.len).sum());
+        Ok(row.vouches(&all).then(whole))
+    }
+
+    /// Sorts what a folder has: what is not left out, by key, and the rules that count in it.
+    fn list(
+        &self,
+        task: &Task,
+        (entries, rules): (Entries, Option<Arc<Rules>>),
+    ) -> Result<(Vec<(Name, Met)>, Option<Arc<Rules>>), RepoError> {
         let mut met = Vec::with_capacity(entries.len());
         for (entry, is_folder) in entries {
             let file_name = entry.file_name();
@@ -508,7 +612,10 @@ impl Sides<'_, '_> {
         let id = self.walk.ids.fetch_add(1, Ordering::Relaxed);
         let disk = self.task.disk.join(name.as_str());
         let rules = self.rules.clone().filter(|_| look == Look::List);
-        self.tasks.push(Task { id, disk, look, tree, rules, depth: self.task.depth + 1 });
+        let mut key = self.task.key.clone();
+        push_folder(&mut key, &name);
+        let (depth, is_spelled) = (self.task.depth + 1, self.task.is_spelled && tracked.is_none());
+        self.tasks.push(Task { id, disk, look, tree, rules, depth, key, is_spelled });
         self.folder.below.push(Below { name, tracked, id });
     }
 }

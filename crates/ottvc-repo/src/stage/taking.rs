@@ -8,16 +8,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottvc_object::path::PathKey;
-use ottvc_object::tree::PathEdit;
+use ottvc_object::tree::{PathEdit, for_each, lookup_path};
 use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, TreeId};
 use ottvc_store::{StoreWriter, Written};
 
 use super::ahead::{self, Ahead, Content, Ready};
 use super::{Added, Edits};
-use crate::cache::{self, Rows};
+use crate::cache::{self, FileFacts, FolderRow, Rows};
 use crate::ingest::{DiskMedia, Ingest, IngestOptions, Ingested};
 use crate::nodes::Batch;
-use crate::scan::{Found, Place, io, link_target, lstat, mode_of};
+use crate::scan::{Found, Met, Place, Scan, io, link_target, lstat, mode_of};
 use crate::schemas::{SCHEMAS_FILE, Schemas};
 use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
@@ -84,6 +84,8 @@ impl Repo {
             named: named.into_iter().collect(),
             pending: Vec::new(),
             edits: Edits::new(),
+            fresh: Vec::new(),
+            early: Vec::new(),
             writer: self.objects.writer()?,
             taken: Taken::default(),
             done: 0,
@@ -92,10 +94,25 @@ impl Repo {
         taking.schemas(before, paths, tracked_only)?;
         for path in paths {
             let mut is_there = path.is_root();
-            self.scan(before, path, tracked_only, &mut |place| {
+            let whole_folders = taking.trusts_cache && !met_twice;
+            let scan = Scan { staged: before, path, tracked_only, whole_folders };
+            let learnt = self.scan(&scan, &mut |met| {
                 is_there = true;
-                taking.place(place)
+                match met {
+                    Met::Place(place) => taking.place(place),
+                    Met::Same { folder, files, bytes, whole } => {
+                        taking.whole = whole.map_or(0, |(_, bytes)| bytes);
+                        let early = taking.early.iter().filter(|(path, _)| {
+                            path.parent().is_some_and(|parent| parent == *folder)
+                        });
+                        let (again, twice) =
+                            early.fold((0, 0), |(files, bytes), (_, len)| (files + 1, bytes + len));
+                        taking.count(files - again, bytes - twice);
+                        Ok(())
+                    }
+                }
             })?;
+            taking.taken.rows.extend(learnt);
             if !is_there {
                 return Err(self.no_path(path, "the working copy"));
             }
@@ -129,6 +146,10 @@ struct Taking<'a> {
     schemas: Arc<Schemas>,
     pending: Vec<Pending>,
     edits: Edits,
+    /// Files with a row in `taken` whose folder's row may follow.
+    fresh: Vec<(RepoPath, FileFacts)>,
+    /// Files taken in before all others, and their lengths.
+    early: Vec<(RepoPath, u64)>,
     writer: Box<dyn StoreWriter + 'a>,
     taken: Taken,
     /// Bytes of the files before this one, and of all; 0 while that is not known.
@@ -174,7 +195,14 @@ impl Taking<'_> {
             return Ok(());
         }
         self.seen.get_or_insert_default();
-        repo.scan(before, file, tracked_only, &mut |place| self.place(place))?;
+        let scan = Scan { staged: before, path: file, tracked_only, whole_folders: false };
+        repo.scan(&scan, &mut |met| {
+            let Met::Place(place) = met else { return Ok(()) };
+            if let Some(facts) = place.facts {
+                self.early.push((place.path(), facts.len));
+            }
+            self.place(place)
+        })?;
         self.store()?;
         self.apply()?;
         self.next_writer()
@@ -216,7 +244,7 @@ impl Taking<'_> {
             _ => None,
         };
         if known.is_some() && known == staged && !place.is_moved() {
-            self.count(facts.len);
+            self.count(1, facts.len);
             return Ok(());
         }
         let file = Found { path: place.path(), facts };
@@ -228,13 +256,15 @@ impl Taking<'_> {
         self.edits.insert(path.key(), PathEdit { path, new });
     }
 
-    /// Counts a file that is stored.
-    fn count(&mut self, len: u64) {
-        self.taken.added.files += 1;
-        self.taken.added.logical_bytes += len;
-        self.done += len;
+    /// Counts files that are stored, and their bytes.
+    fn count(&mut self, files: u64, bytes: u64) {
+        let before = self.taken.added.files;
+        self.taken.added.files += files;
+        self.taken.added.logical_bytes += bytes;
+        self.done += bytes;
         // The first is told of, however few there are: how many there will be is found on the way.
-        if self.taken.added.files % 64 == 1 || self.done == self.whole {
+        let tells = before.div_ceil(64) != self.taken.added.files.div_ceil(64);
+        if tells || self.done == self.whole {
             self.progress.report("adding", self.done, self.whole);
         }
     }
@@ -259,6 +289,56 @@ impl Taking<'_> {
     fn apply(&mut self) -> Result<(), RepoError> {
         let edits = std::mem::take(&mut self.edits);
         self.state.staged = self.repo.apply(self.state.staged, &edits, self.batch)?;
+        self.note_folders()
+    }
+
+    /// The folders staged beside a folder, itself among them, by the keys of their names.
+    fn folders_in(&self, beside: &RepoPath) -> Result<Vec<(String, Entry)>, RepoError> {
+        let parent = beside.parent().unwrap_or_default();
+        let root = self.state.staged;
+        let tree = match lookup_path(self.batch, root, &parent)?.map(|named| named.entry) {
+            _ if parent.is_root() => root,
+            Some(Entry::Tree { id, .. }) => id,
+            _ => return Ok(Vec::new()),
+        };
+        let mut folders = Vec::new();
+        for_each(self.batch, tree, &mut |named| {
+            if matches!(named.entry, Entry::Tree { .. }) {
+                folders.push((named.name.folded().into_owned(), named.entry));
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        Ok(folders)
+    }
+
+    /// Notes the rows of folders all of whose files are fresh.
+    fn note_folders(&mut self) -> Result<(), RepoError> {
+        let fresh = std::mem::take(&mut self.fresh);
+        // The folders in the folder at hand, which many have in common.
+        let mut beside = (RepoPath::root(), Vec::new());
+        for files in fresh.chunk_by(|(a, _), (b, _)| a.parent() == b.parent()) {
+            let Some(folder) = files.first().and_then(|(path, _)| path.parent()) else { continue };
+            let (Some(parent), Some(name)) = (folder.parent(), folder.name()) else { continue };
+            if beside.1.is_empty() || beside.0 != parent {
+                beside = (parent, self.folders_in(&folder)?);
+            }
+            let found = beside.1.binary_search_by(|(key, _)| key.as_str().cmp(&name.folded()));
+            let Some(Entry::Tree { id, totals }) =
+                found.ok().and_then(|at| beside.1.get(at)).map(|(_, entry)| *entry)
+            else {
+                continue;
+            };
+            // Each of them is an entry of it, and no more are anywhere below.
+            let entries = totals.files + totals.documents + totals.conflicts;
+            if entries != files.len() as u64 || totals.conflicts > 0 {
+                continue;
+            }
+            let files =
+                files.iter().filter_map(|(path, facts)| Some((path.name()?.as_str(), *facts)));
+            if let Some(row) = FolderRow::new(id, files.collect()) {
+                cache::note_folder(&mut self.taken.rows, cache::folder_key(&folder), &row);
+            }
+        }
         Ok(())
     }
 
@@ -295,7 +375,7 @@ impl Taking<'_> {
                     Some(entry) => *entry,
                     None => self.file(file, old.as_ref(), &mut ahead)?,
                 };
-                self.count(file.facts.len);
+                self.count(1, file.facts.len);
                 let named = NamedEntry {
                     former: old.as_ref().map(|old| old.former.clone()).unwrap_or_default(),
                     ..crate::worktree::named(&file.path, entry)?
@@ -349,7 +429,12 @@ impl Taking<'_> {
                 (noted, self.long(file)?)
             }
         };
-        cache::note(&mut self.taken.rows, &file.path, &file.facts, (entry, true), noted)?;
+        let rows = &mut self.taken.rows;
+        let noted_before = rows.len();
+        cache::note(rows, &file.path, &file.facts, (entry, true), noted)?;
+        if rows.len() > noted_before {
+            self.fresh.push((file.path.clone(), file.facts));
+        }
         Ok(entry)
     }
 

@@ -22,8 +22,8 @@ use ottvc_repo::merging::{MergeReport, MergeRequest};
 use ottvc_repo::record::{CommitOptions, Committed};
 use ottvc_repo::resolving::Resolution;
 use ottvc_repo::{Parts, Repo, RepoError, Silent};
-use ottvc_store::ObjectStore;
 use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
+use ottvc_store::{ObjectStore, WorkspaceStore};
 use tempfile::TempDir;
 
 /// A clock that moves on by a second whenever it is asked, years after any file was written.
@@ -107,6 +107,20 @@ impl Lab {
         let repo = Repo::new(seams.parts(&dir));
         repo.make_first_branch().unwrap();
         Self { repo, store, seams, dir }
+    }
+
+    /// The same working copy, opened by a process that remembers nothing of its files.
+    pub(crate) fn forgetful(&self) -> Repo {
+        let workspace = MemoryWorkspace::default();
+        if let Some(state) = self.seams.workspace.load().unwrap() {
+            workspace.save(&state, &[]).unwrap();
+        }
+        Repo::new(Parts { workspace: Arc::new(workspace), ..self.seams.parts(&self.dir) })
+    }
+
+    /// The same working copy, opened by another process.
+    pub(crate) fn elsewhere(&self) -> Repo {
+        Repo::new(self.seams.parts(&self.dir))
     }
 
     /// The same repository, opened again: it has read nothing yet.

@@ -237,6 +237,26 @@ impl Op {
             Kind::Null => Made::new(&NULL),
         })
     }
+
+    /// Does it `count` times, where it makes packets of its own: returns the first one's sync byte and
+    /// header and brings `packets` up to date. `None` if there is no header to go on from.
+    pub(super) fn repeat(
+        &self,
+        shape: Shape,
+        count: u64,
+        packets: &mut Packets,
+    ) -> Option<[u8; 4]> {
+        let header = match self.kind {
+            Kind::Next { start, field } => {
+                let [a, b, c] = packets.advance_by(self.stream, start, field, count)?;
+                [0x47, a, b, c]
+            }
+            Kind::Null => NULL,
+            _ => return None,
+        };
+        packets.left = shape.left;
+        Some(header)
+    }
 }
 
 /// A length that a run may have.

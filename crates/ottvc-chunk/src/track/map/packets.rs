@@ -21,6 +21,11 @@ pub(super) fn flags([first, _, last]: Header) -> (bool, bool) {
     (first & START != 0, last & FIELD != 0)
 }
 
+/// The sync byte and the header after those of `packet`, its flags being the same.
+pub(super) fn following([sync, first, second, last]: [u8; 4]) -> [u8; 4] {
+    [sync, first, second, last & 0xf0 | last.wrapping_add(1) & 0x0f]
+}
+
 /// The state that headers are told from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Packets {
@@ -70,6 +75,23 @@ impl Packets {
             *of = u16::try_from(index + 1).unwrap_or_default();
         }
         true
+    }
+
+    /// Takes the next `count` headers of `stream`, all with these flags; returns the first.
+    pub(super) fn advance_by(
+        &mut self,
+        stream: u8,
+        start: bool,
+        field: bool,
+        count: u64,
+    ) -> Option<Header> {
+        let first = self.advance(stream, start, field)?;
+        let index = self.index(stream)?;
+        let [.., last] = self.headers.get_mut(index)?;
+        // The counter is modulo 16.
+        let more = u8::try_from(count.saturating_sub(1) & 0x0f).unwrap_or_default();
+        *last = *last & 0xf0 | last.wrapping_add(more) & 0x0f;
+        Some(first)
     }
 
     /// Takes the next header of `stream`.

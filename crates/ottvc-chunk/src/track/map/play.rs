@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Checkpoint;
-use super::op::Op;
+use super::op::{Kind, Op, Shape};
+use super::{Checkpoint, packets};
 use crate::ChunkError;
 use crate::track::MAX_STREAMS;
 
@@ -200,6 +200,52 @@ impl<'m> Player<'m> {
         }))
     }
 
+    /// Does the operation at hand again and again at once: as often as is left of it, and as fits before
+    /// byte `end` of the file. `None` if it makes no packet of its own, or fits once at most.
+    ///
+    /// # Errors
+    /// [`ChunkError::BadMap`] where no operation can be read; of a wrong one [`Player::play`] tells.
+    fn repeat(&mut self, end: u64) -> Result<Option<Repeated>, ChunkError> {
+        let Some((op, after)) = self.group()? else { return Ok(None) };
+        let shape = match (op.kind, op.shape(self.at.packets.left)) {
+            (Kind::Next { .. } | Kind::Null, Ok(shape)) => shape,
+            _ => return Ok(None),
+        };
+        let room = end.min(self.len).saturating_sub(self.at.out);
+        let count = (room / shape.total()).min(self.at.left);
+        let stream = usize::from(op.stream);
+        if count < 2 || (op.has_stream() && stream >= self.streams) {
+            return Ok(None);
+        }
+        let Some(header) = op.repeat(shape, count, &mut self.at.packets) else { return Ok(None) };
+        let repeated = Repeated {
+            header,
+            shape,
+            count,
+            glue: self.at.glue,
+            stream: u16::from(op.stream),
+            run: self.at.streams.get(stream).copied().unwrap_or_default(),
+        };
+        // No product overflows, as none of the file so far does.
+        let all = |each: u32| u64::from(each).saturating_mul(count);
+        self.at.glue = self.at.glue.saturating_add(all(shape.literal));
+        if shape.run > 0 {
+            if self.at.streams.len() <= stream {
+                self.at.streams.resize(stream + 1, 0);
+            }
+            if let Some(position) = self.at.streams.get_mut(stream) {
+                *position = position.saturating_add(all(shape.run));
+            }
+        }
+        self.at.out = self.at.out.saturating_add(shape.total().saturating_mul(count));
+        self.at.left -= count;
+        if self.at.left == 0 {
+            self.at.op = after;
+            self.group = None;
+        }
+        Ok(Some(repeated))
+    }
+
     /// The operation at hand, read from the map if need be.
     fn group(&mut self) -> Result<Option<(Op, u64)>, ChunkError> {
         if self.group.is_some() {
@@ -229,6 +275,44 @@ impl<'m> Player<'m> {
     }
 }
 
+/// Packets that one operation makes again and again.
+struct Repeated {
+    /// The first one's header; the others differ in the counter.
+    header: [u8; 4],
+    shape: Shape,
+    count: u64,
+    /// Where its glue begins.
+    glue: u64,
+    stream: u16,
+    /// Where its run begins in the stream.
+    run: u64,
+}
+
+impl Repeated {
+    /// Visits the runs of bytes they consist of, in order.
+    fn steps<E>(&self, visit: &mut dyn FnMut(Step) -> Result<(), E>) -> Result<(), E> {
+        let Self { mut header, shape, count, mut glue, stream, mut run } = *self;
+        let (literal, padding) = (shape.literal, u32::from(shape.padding));
+        for _ in 0..count {
+            if literal > 0 {
+                visit(Step::Glue { start: glue, len: literal })?;
+                glue = glue.saturating_add(u64::from(literal));
+            }
+            visit(Step::Made(Made::new(&header)))?;
+            if padding > 0 {
+                visit(Step::Padding { len: padding })?;
+            } else {
+                header = packets::following(header);
+            }
+            if shape.run > 0 {
+                visit(Step::Stream { stream, start: run, len: shape.run })?;
+                run = run.saturating_add(u64::from(shape.run));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Visits what the bytes in `range` of a file are: runs of its streams, of its glue, and bytes told.
 ///
 /// `from` is the checkpoint for the start of the range ([`Checkpoints::at`](super::Checkpoints::at)), `ops`
@@ -250,6 +334,14 @@ pub fn steps<E: From<ChunkError>>(
         return Err(player.bad("the range begins before the checkpoint").into());
     }
     while player.checkpoint().out < range.end {
+        let before = player.checkpoint().out < range.start;
+        // A transport stream has thousands of packets to a range, most of them alike.
+        if let Some(repeated) = player.repeat(if before { range.start } else { range.end })? {
+            if !before {
+                repeated.steps(visit)?;
+            }
+            continue;
+        }
         let Some(played) = player.play()? else {
             return Err(player.bad("it ends before the range does").into());
         };
@@ -257,7 +349,7 @@ pub fn steps<E: From<ChunkError>>(
         if end <= range.start {
             continue;
         }
-        // Nearly all lie within: a transport stream has thousands to a range.
+        // Nearly all lie within.
         if at >= range.start && end <= range.end {
             played.steps().try_for_each(&mut *visit)?;
             continue;

@@ -17,7 +17,11 @@ const MAX_JSON_DEPTH: usize = 2 * MAX_DEPTH + 4 * MAX_CONFLICT_DEPTH + 8;
 const NUMBER_TOKEN: &str = "$serde_json::private::Number";
 
 /// Reads one JSON text; a byte order mark in front is let pass.
-pub(in crate::value) fn parse(bytes: &[u8]) -> Result<Json, ObjectError> {
+///
+/// # Errors
+/// [`ObjectError::BadJson`] with line and column for bad syntax, a key that comes twice or nesting past
+/// what a value within its limits can need.
+pub fn parse(bytes: &[u8]) -> Result<Json, ObjectError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     reader.disable_recursion_limit();

@@ -1,0 +1,517 @@
+//! How conflicts look to people: what the base and each side have, by the names of the editions, and how
+//! to settle it.
+
+use ottvc_merge::SideNames;
+use ottvc_object::ConflictKind;
+use ottvc_object::value::Value;
+use ottvc_repo::memory::Remembered;
+use ottvc_repo::resolving::ConflictRow;
+use serde_json::Value as Json;
+
+use crate::fields;
+use crate::screen::{Screen, changed_text, columns, shortened};
+use crate::show::{self, DIM, TITLE, WARN, paint};
+
+/// How far below its heading something stands.
+const STEP: usize = 2;
+
+/// How many columns a value on a shared line should have.
+const LEAST_SHARE: usize = 16;
+
+/// How a conflict is settled.
+pub(crate) struct Settling {
+    /// The command.
+    pub(crate) command: String,
+    /// What else it takes.
+    pub(crate) or: String,
+}
+
+/// Returns the lines for conflicts, one block for each document or file.
+pub(crate) fn lines(
+    rows: &[ConflictRow],
+    names: &SideNames,
+    settling: &dyn Fn(&ConflictRow) -> Option<Settling>,
+    screen: &Screen,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut document: Option<&str> = None;
+    for row in rows {
+        let kind = paint(DIM, kind_words(row.kind));
+        let indent = match &row.field {
+            None => {
+                document = None;
+                lines.push(format!("{}  {kind}", paint(WARN, show::plain(&row.path))));
+                2 * STEP
+            }
+            Some(field) => {
+                if document != Some(&row.path) {
+                    document = Some(&row.path);
+                    lines.push(paint(TITLE, show::plain(&row.path)));
+                }
+                let field = show::plain(field);
+                let taken = STEP + columns(&field) + 2 + columns(kind_words(row.kind));
+                let field = format!("{:STEP$}{}", "", paint(WARN, field));
+                if taken <= screen.width {
+                    lines.push(format!("{field}  {kind}"));
+                } else {
+                    let kind = shortened(kind_words(row.kind), screen.room(2 * STEP));
+                    lines.extend([field, format!("{:1$}{2}", "", 2 * STEP, paint(DIM, kind))]);
+                }
+                2 * STEP
+            }
+        };
+        side_lines(&mut lines, row, names, indent, screen);
+        if !row.places.is_empty() {
+            lines.push(format!("{:indent$}renamed to {}", "", row.places.join(", ")));
+        }
+        if !row.terms.is_empty() {
+            let sides = row.terms.len().div_ceil(2);
+            lines
+                .push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
+        }
+        if let Some(memory) = &row.memory {
+            let told = format!("{:indent$}settled before as ", "");
+            let room = screen.room(columns(&told) + 2 + columns(&memory.id));
+            let id = paint(DIM, &memory.id);
+            lines.push(format!("{told}{}  {id}", shortened(&settled(memory), room)));
+        }
+        if let Some(Settling { command, or }) = settling(row) {
+            let (settle, taken) = (paint(TITLE, "settle:"), indent + 8 + columns(&command));
+            let or = format!("({or})");
+            if taken + 2 + columns(&or) <= screen.width {
+                lines.push(format!("{:indent$}{settle} {command}  {}", "", paint(DIM, or)));
+                continue;
+            }
+            // A command is to be copied, so it is never cut.
+            let mut indent = indent + 8;
+            if taken <= screen.width {
+                lines.push(format!("{:1$}{settle} {command}", "", indent - 8));
+            } else {
+                indent -= 8 - STEP;
+                lines.push(format!("{:1$}{settle}", "", indent - STEP));
+                lines.push(format!("{:indent$}{command}", ""));
+            }
+            let or = shortened(&or, screen.room(indent));
+            lines.push(format!("{:indent$}{}", "", paint(DIM, or)));
+        }
+    }
+    lines
+}
+
+/// One line for each conflict of one document.
+pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> {
+    let line = |row: &ConflictRow| {
+        let field = show::plain(row.field.as_deref().unwrap_or("/"));
+        let room = screen.room(10);
+        let told = |start: &str, share: usize| {
+            let side = |(name, value): (&str, &Json)| match held(row, name, value) {
+                Held::Nothing => format!("{name} nothing"),
+                Held::Dispute => format!("{name} in conflict itself"),
+                Held::Value(value) => {
+                    format!("{name} {}", shortened(&in_words(row, &value), share))
+                }
+            };
+            let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
+            format!("{start}: {}", sides.map(side).join(", "))
+        };
+        // What is left beside the start and the names of the sides is for all three alike; what they
+        // have matters more than why they differ.
+        let share = |start: &str| room.saturating_sub(columns(start) + 23) / 3;
+        let start = format!("{field}  {}", kind_words(row.kind));
+        let whole = told(&start, usize::MAX);
+        let told = match share(&start) {
+            _ if columns(&whole) <= room => whole,
+            share if share >= LEAST_SHARE => told(&start, share),
+            _ => told(&field, share(&field).max(LEAST_SHARE / 2)),
+        };
+        format!("{} {}", paint(WARN, "conflict:"), shortened(&told, room))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What a side or the base has.
+enum Held {
+    Nothing,
+    /// A conflict of its own.
+    Dispute,
+    Value(Value),
+}
+
+fn held(row: &ConflictRow, side: &str, value: &Json) -> Held {
+    match value {
+        _ if row.absent.contains(&side) => Held::Nothing,
+        Json::Object(object) if object.get("$conflict").is_some_and(Json::is_array) => {
+            Held::Dispute
+        }
+        value => Held::Value(fields::of_json(value)),
+    }
+}
+
+/// A value on one line; an order by its keys.
+fn in_words(row: &ConflictRow, value: &Value) -> String {
+    let order = if row.kind == "order" { fields::order_words(value) } else { None };
+    order.unwrap_or_else(|| fields::value(value))
+}
+
+fn side_lines(
+    lines: &mut Vec<String>,
+    row: &ConflictRow,
+    names: &SideNames,
+    indent: usize,
+    screen: &Screen,
+) {
+    let [ours, base, theirs] = names.labels(ConflictKind::from_word(row.kind));
+    let labels = [base, ours, theirs].map(|label| show::plain(&label));
+    let widest = labels.iter().map(|label| columns(label)).max().unwrap_or(0);
+    let base = held(row, "base", &row.base);
+    let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
+    for (label, (side, value)) in labels.iter().zip(sides) {
+        let name = paint(TITLE, label);
+        let mut beside = |shown: String, style| {
+            let pad = widest.saturating_sub(columns(label)) + 2;
+            let room = screen.room(indent + widest + 2);
+            if columns(&shown) <= room {
+                return lines.push(format!(
+                    "{:indent$}{name}{:pad$}{}",
+                    "",
+                    "",
+                    paint(style, shown)
+                ));
+            }
+            let shown = shortened(&shown, screen.room(indent + STEP));
+            lines.push(format!("{:indent$}{name}", ""));
+            lines.push(format!("{:1$}{2}", "", indent + STEP, paint(style, shown)));
+        };
+        let plain = anstyle::Style::new();
+        if row.field.is_none() {
+            match row.absent.contains(&side) {
+                true => beside("nothing".into(), DIM),
+                false => beside(entry(value), plain),
+            }
+            continue;
+        }
+        let value = match held(row, side, value) {
+            Held::Nothing => {
+                beside("nothing".into(), DIM);
+                continue;
+            }
+            Held::Dispute => {
+                beside("in conflict itself; --json shows it".into(), DIM);
+                continue;
+            }
+            Held::Value(value) => value,
+        };
+        let below = match &base {
+            Held::Value(base) if side != "base" && row.kind != "order" => {
+                against_base(base, &value, indent + STEP, screen)
+            }
+            _ => None,
+        };
+        match below {
+            Some(below) => {
+                lines.push(format!("{:indent$}{name}", ""));
+                lines.extend(below);
+            }
+            None => beside(in_words(row, &value), plain),
+        }
+    }
+}
+
+/// What a conflict was settled as before.
+pub(crate) fn settled(row: &Remembered) -> String {
+    let value = fields::of_json(&row.value);
+    let order = if row.kind == "order" { fields::order_words(&value) } else { None };
+    match row.absent {
+        true => "nothing".into(),
+        false => order.unwrap_or_else(|| fields::value(&value)),
+    }
+}
+
+/// What a side made of the base, where that is told better than the whole.
+fn against_base(base: &Value, side: &Value, indent: usize, screen: &Screen) -> Option<Vec<String>> {
+    if base == side {
+        return None;
+    }
+    if let Some(changes) = fields::beside_base(base, side) {
+        return Some(fields::lines(&changes, indent, screen));
+    }
+    let short = columns(&fields::value(side)) <= screen.room(indent) / 2;
+    let runs = if short { None } else { fields::runs(base, side) }?;
+    let laid = changed_text(&runs, screen.room(indent), screen);
+    Some(laid.iter().map(|line| format!("{:indent$}{line}", "")).collect())
+}
+
+/// A side that is a whole file.
+fn entry(value: &Json) -> String {
+    let text = |member: &str| value.get(member).and_then(Json::as_str).unwrap_or_default();
+    let size = value.get("size").and_then(Json::as_u64);
+    match size {
+        Some(size) => {
+            format!("{}, {}, {}", text("kind"), show::size(size), show::short(text("id")))
+        }
+        None => show::value(value),
+    }
+}
+
+/// Why there is a conflict, for people.
+pub(crate) fn kind_words(kind: &str) -> &str {
+    match kind {
+        "edit_edit" => "changed on both sides",
+        "add_add" => "added on both sides",
+        "delete_edit" => "removed on one side, changed on the other",
+        "type" => "made different kinds of thing",
+        "order" => "put in different orders",
+        "contested_base" => "the common base is itself in conflict",
+        "rename_rename" => "renamed differently",
+        "collision" => "different things in one place",
+        "invariant" => "together they break a rule among fields",
+        "invalid" => "together they break the schema",
+        "hook" => "a function of the schema failed",
+        "schema" => "under different schemas",
+        "move_cycle" => "moved into each other",
+        "shadow" => "changed by the parent, overridden by the edition",
+        "orphan_override" => "removed or replaced by the parent, changed by the edition",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottvc_merge::{MergeOptions, merge_values};
+    use ottvc_object::RepoPath;
+    use ottvc_object::conflict::Terms;
+    use ottvc_object::value::{Document, value_to_json};
+
+    use super::*;
+
+    fn rows(ours: &str, base: &str, theirs: &str) -> Vec<ConflictRow> {
+        let doc = |json: &str| Some(Document::from_json(json.as_bytes()).unwrap().into_value());
+        let terms = Terms::three(doc(ours), doc(base), doc(theirs));
+        let file = RepoPath::new("edition.meta.json").unwrap();
+        let merged = merge_values(&terms, &MergeOptions::default(), &file).unwrap();
+        let row = |(field, conflict): (_, &_)| {
+            ConflictRow::of(&file, Some(&field), conflict, &value_to_json)
+        };
+        merged.value.unwrap().conflicts().into_iter().map(row).collect()
+    }
+
+    const BASE: &str = r#"{
+        "rating": "12",
+        "synopsis": {"$text": "A young hero leaves home. She finds a map, and a friend who waited."},
+        "extra": {"a": 1, "b": 2},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p1"}, {"person": "p2"}, {"person": "p3"}]}}
+    }"#;
+    const OURS: &str = r#"{
+        "rating": "18",
+        "synopsis": {"$text": "A young pilot leaves home. She finds a map, and a friend who waited."},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p2"}, {"person": "p1"}, {"person": "p3"}]}}
+    }"#;
+    const THEIRS: &str = r#"{
+        "rating": "16",
+        "synopsis": {"$text": "A young thief leaves home. She finds a map, and a friend who waited."},
+        "extra": {"a": 1, "b": 3},
+        "cast": {"$kl": {"keys": ["person"], "items": [{"person": "p1"}, {"person": "p3"}, {"person": "p2"}]}}
+    }"#;
+
+    fn told(width: usize, color: bool) -> String {
+        let names = SideNames { ours: Some("main".into()), theirs: Some("regional/de".into()) };
+        let settling = |row: &ConflictRow| {
+            let place = format!("{}#{}", row.path, row.field.as_ref()?);
+            let command = format!("ottvc resolve {} --take ours", shell_words::quote(&place));
+            Some(Settling { command, or: "or theirs, base, --value JSON".into() })
+        };
+        let screen = Screen { width, color };
+        lines(&rows(OURS, BASE, THEIRS), &names, &settling, &screen).join("\n")
+    }
+
+    fn seen(width: usize) -> String {
+        let told = anstream::adapter::strip_str(&told(width, false)).to_string();
+        for line in told.lines() {
+            assert!(columns(line) <= width || line.contains("ottvc resolve"), "{line}");
+        }
+        told
+    }
+
+    #[test]
+    fn a_conflict_shows_base_and_sides_and_how_to_settle_it() {
+        insta::assert_snapshot!(seen(40), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle:
+              ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+              (or theirs, base, --value JSON)
+          /extra
+            removed on one side… (41 characters)
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle:
+              ottvc resolve 'edition.meta.json#/extra' --take ours
+              (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle:
+              ottvc resolve 'edition.meta.json#/rating' --take ours
+              (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base
+              "A young hero lea… (69 characters)
+            ours (main)
+              A young [-hero-]{+pilot+} leaves
+              home. …
+            theirs (regional/de)
+              A young [-hero-]{+thief+} leaves
+              home. …
+            settle:
+              ottvc resolve 'edition.meta.json#/synopsis' --take ours
+              (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(seen(80), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle: ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+                    (or theirs, base, --value JSON)
+          /extra  removed on one side, changed on the other
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle: ottvc resolve 'edition.meta.json#/extra' --take ours
+                    (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle: ottvc resolve 'edition.meta.json#/rating' --take ours
+                    (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base
+              "A young hero leaves home. She finds a map, and a friend who waited."
+            ours (main)
+              A young [-hero-]{+pilot+} leaves home. She finds a map …
+            theirs (regional/de)
+              A young [-hero-]{+thief+} leaves home. She finds a map …
+            settle: ottvc resolve 'edition.meta.json#/synopsis' --take ours
+                    (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(seen(160), @r#"
+        edition.meta.json
+          /cast/$order  put in different orders
+            base                  p1, p2, p3
+            ours (main)           p2, p1, p3
+            theirs (regional/de)  p1, p3, p2
+            settle: ottvc resolve 'edition.meta.json#/cast/$order' --take ours  (or theirs, base, --value JSON)
+          /extra  removed on one side, changed on the other
+            base                  {a: 1, b: 2}
+            ours (main)           nothing
+            theirs (regional/de)
+              /b  2 -> 3
+            settle: ottvc resolve 'edition.meta.json#/extra' --take ours  (or theirs, base, --value JSON)
+          /rating  changed on both sides
+            base                  "12"
+            ours (main)           "18"
+            theirs (regional/de)  "16"
+            settle: ottvc resolve 'edition.meta.json#/rating' --take ours  (or theirs, base, --value JSON)
+          /synopsis  changed on both sides
+            base                  "A young hero leaves home. She finds a map, and a friend who waited."
+            ours (main)           "A young pilot leaves home. She finds a map, and a friend who waited."
+            theirs (regional/de)  "A young thief leaves home. She finds a map, and a friend who waited."
+            settle: ottvc resolve 'edition.meta.json#/synopsis' --take ours  (or theirs, base, --value JSON)
+        "#);
+        insta::assert_snapshot!(told(80, true).replace('\u{1b}', "^"), @r#"
+        ^[1medition.meta.json^[0m
+          ^[1m^[33m/cast/$order^[0m  ^[2mput in different orders^[0m
+            ^[1mbase^[0m                  p1, p2, p3
+            ^[1mours (main)^[0m           p2, p1, p3
+            ^[1mtheirs (regional/de)^[0m  p1, p3, p2
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/cast/$order' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/extra^[0m  ^[2mremoved on one side, changed on the other^[0m
+            ^[1mbase^[0m                  {a: 1, b: 2}
+            ^[1mours (main)^[0m           ^[2mnothing^[0m
+            ^[1mtheirs (regional/de)^[0m
+              /b  ^[1m^[31m2^[0m -> ^[32m3^[0m
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/extra' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/rating^[0m  ^[2mchanged on both sides^[0m
+            ^[1mbase^[0m                  "12"
+            ^[1mours (main)^[0m           "18"
+            ^[1mtheirs (regional/de)^[0m  "16"
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/rating' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
+          ^[1m^[33m/synopsis^[0m  ^[2mchanged on both sides^[0m
+            ^[1mbase^[0m
+              "A young hero leaves home. She finds a map, and a friend who waited."
+            ^[1mours (main)^[0m
+              A young ^[1m^[31mhero^[0m^[32mpilot^[0m leaves home. She finds a map …
+            ^[1mtheirs (regional/de)^[0m
+              A young ^[1m^[31mhero^[0m^[32mthief^[0m leaves home. She finds a map …
+            ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/synopsis' --take ours
+                    ^[2m(or theirs, base, --value JSON)^[0m
+        "#);
+    }
+
+    #[test]
+    fn in_short_each_takes_one_line() {
+        let rows = rows(OURS, BASE, THEIRS);
+        for (width, color) in [(40, false), (80, false), (160, true)] {
+            let lines = short_lines(&rows, &Screen { width, color });
+            assert_eq!(lines.len(), rows.len());
+            for line in lines {
+                let seen = anstream::adapter::strip_str(&line).to_string();
+                assert!(columns(&seen) <= width && !seen.contains('\n'), "{seen}");
+            }
+        }
+        let all = short_lines(&rows, &Screen { width: 160, color: false }).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&all).to_string(), @r#"
+        conflict: /cast/$order  put in different orders: base p1, p2, p3, ours p2, p1, p3, theirs p1, p3, p2
+        conflict: /extra  removed on one side, changed on the other: base {a: 1, b: 2}, ours nothing, theirs {a: 1, b: 3}
+        conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
+        conflict: /synopsis  changed on both sides: base "A young hero leaves home. She…, ours "A young pilot leaves home. Sh…, theirs "A young thief leaves home. Sh…
+        "#);
+    }
+
+    #[test]
+    fn every_kind_has_words() {
+        for kind in ConflictKind::ALL {
+            assert_ne!(kind_words(kind.word()), kind.word());
+        }
+    }
+
+    #[test]
+    fn what_a_parent_changed_has_its_sides_named_so_and_what_was_settled_before_is_said() {
+        let mut row = rows(OURS, BASE, THEIRS).swap_remove(2);
+        row.kind = ConflictKind::Shadow.word();
+        row.memory = Some(Remembered {
+            id: "0123456789ab".into(),
+            path: row.path.clone(),
+            field: "/rating".into(),
+            kind: row.kind.into(),
+            value: "18".into(),
+            absent: false,
+            commit: String::new(),
+            actor: String::new(),
+            settled: 0,
+            used: 0,
+        });
+        let screen = Screen { width: 80, color: false };
+        let lines = lines(&[row], &SideNames::default(), &|_| None, &screen).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&lines).to_string(), @r#"
+        edition.meta.json
+          /rating  changed by the parent, overridden by the edition
+            base (its parent before)  "12"
+            ours (the edition)        "18"
+            theirs (its parent)       "16"
+            settled before as "18"  0123456789ab
+        "#);
+    }
+}

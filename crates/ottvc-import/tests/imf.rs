@@ -1,0 +1,108 @@
+//! IMF packages: what a composition says, and bytes that are not what the packing list says.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use common::{bytes, delivery_json, golden};
+use ottvc_import::{Delivery, Package, Severity, read_package};
+
+/// A package in memory.
+struct Files(BTreeMap<String, Vec<u8>>);
+
+impl Package for Files {
+    fn open(&mut self, path: &str) -> std::io::Result<Option<Box<dyn Read + '_>>> {
+        Ok(self.0.get(path).map(|bytes| Box::new(bytes.as_slice()) as Box<dyn Read>))
+    }
+}
+
+fn files() -> Files {
+    let names = ["ASSETMAP.xml", "PKL.xml", "CPL.xml", "video.mxf", "audio.mxf"];
+    let read = |name: &str| (name.to_owned(), bytes(&format!("imf/northern-light/{name}")));
+    Files(names.into_iter().map(read).collect())
+}
+
+/// Reads the package after a change to it.
+fn changed(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<Delivery> {
+    let mut package = files();
+    change(&mut package.0);
+    read_package(&mut package).unwrap()
+}
+
+fn errors(deliveries: &[Delivery]) -> Vec<&'static str> {
+    let found = deliveries.iter().flat_map(|delivery| &delivery.findings);
+    found.filter(|it| it.severity == Severity::Error).map(|it| it.code).collect()
+}
+
+fn edit(files: &mut BTreeMap<String, Vec<u8>>, name: &str, from: &str, to: &str) {
+    let text = String::from_utf8(files[name].clone()).unwrap();
+    assert!(text.contains(from), "{name} has no {from}");
+    files.insert(name.to_owned(), text.replacen(from, to, 1).into_bytes());
+}
+
+#[test]
+fn a_package_gives_its_composition() {
+    let deliveries = changed(|_| {});
+    assert_eq!(deliveries.len(), 1);
+    assert_eq!(errors(&deliveries), [""; 0]);
+    golden("imf/northern-light", &delivery_json(&deliveries[0]));
+}
+
+#[test]
+fn bytes_that_are_not_what_the_packing_list_says_refuse() {
+    let other = |files: &mut BTreeMap<String, Vec<u8>>| {
+        files.get_mut("video.mxf").unwrap()[0] ^= 1;
+    };
+    assert_eq!(errors(&changed(other)), ["hash"]);
+    let longer = |files: &mut BTreeMap<String, Vec<u8>>| {
+        files.get_mut("video.mxf").unwrap().push(0);
+    };
+    assert_eq!(errors(&changed(longer)), ["size"]);
+    let gone = |files: &mut BTreeMap<String, Vec<u8>>| {
+        files.remove("audio.mxf");
+    };
+    assert_eq!(errors(&changed(gone)), ["missing"]);
+    // A playlist that was changed is not read at all.
+    let retitled = changed(|files| edit(files, "CPL.xml", "Northern Light<", "Northern Lights<"));
+    assert_eq!(errors(&retitled), ["size"]);
+    assert_eq!(retitled[0].document, ottvc_object::Document::empty().into_value());
+    let no_list = |files: &mut BTreeMap<String, Vec<u8>>| {
+        files.remove("PKL.xml");
+    };
+    assert_eq!(errors(&changed(no_list)), ["missing"]);
+    let sha256 =
+        changed(|files| edit(files, "PKL.xml", "2000/09/xmldsig#sha1", "2001/04/xmlenc#sha256"));
+    assert_eq!(errors(&sha256), ["algorithm"]);
+}
+
+/// The lists and the playlist of a published package, without its essence.
+#[test]
+fn a_published_playlist_has_the_bytes_its_packing_list_says() {
+    let names = ["ASSETMAP.xml", "PKL_test.xml", "CPL_test.xml"];
+    let read = |name: &str| (name.to_owned(), bytes(&format!("imf/photon/{name}")));
+    let mut package = Files(names.into_iter().map(read).collect());
+    let deliveries = read_package(&mut package).unwrap();
+    // What is missing are the two track files; the playlist was read, so its hash is right.
+    assert_eq!(errors(&deliveries), ["missing", "missing"]);
+    let duration: ottvc_object::field_path::FieldPath =
+        "/tracks/[track=3e304882-bbd6-4574-a1c1-afc3cd727f6f]/duration".parse().unwrap();
+    assert_eq!(deliveries[0].document.get(&duration), Some(&24.into()));
+}
+
+#[test]
+fn a_package_reads_no_file_outside_it() {
+    let out = changed(|files| edit(files, "ASSETMAP.xml", ">video.mxf<", ">../../video.mxf<"));
+    assert_eq!(errors(&out), ["outside", "missing"]);
+}
+
+#[test]
+fn what_is_no_package_is_said_to_be_none() {
+    for (name, text) in [("other", "<x/>"), ("ASSETMAP.xml", "<x/>")] {
+        let mut package = Files([(name.to_owned(), text.into())].into());
+        assert_eq!(read_package(&mut package).unwrap_err().code(), "import.unknown_format");
+    }
+    let mut package = Files([("ASSETMAP.xml".to_owned(), b"<x".to_vec())].into());
+    assert_eq!(read_package(&mut package).unwrap_err().code(), "import.malformed");
+}
