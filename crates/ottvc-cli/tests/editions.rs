@@ -22,16 +22,16 @@ fn branches_are_editions() {
     $ ottvc branch regional/de main --class regional --territory DE
     branch regional/de at [short id]
     $ ottvc branch
-      directors-cut  [short id]  director      Theatrical master
+      directors-cut  [short id]  director      Begin directors-cut, which inherits from main
     * main           [short id]                Theatrical master
-      regional/de    [short id]  regional, DE  Theatrical master
+      regional/de    [short id]  regional, DE  Begin regional/de, which inherits from main
     $ ottvc branch -m regional/de regional/de-AT
     branch regional/de is now regional/de-AT
     $ ottvc branch -d directors-cut
     deleted branch directors-cut (was [short id]); ottvc undo brings it back
     $ ottvc branch
     * main            [short id]                Theatrical master
-      regional/de-AT  [short id]  regional, DE  Theatrical master
+      regional/de-AT  [short id]  regional, DE  Begin regional/de, which inherits from main
     ");
     insta::assert_snapshot!(lab.shape("branch"), @"{branches: [{class: null, commit: text, current: bool, edition: text, message: text, name: text, territory: null, time: text, time_ms: number}]}");
     insta::assert_snapshot!(lab.shape("branch airline --class airline"), @"{class: text, commit: text, current: bool, edition: text, message: text, name: text, territory: null, time: text, time_ms: number}");

@@ -34,7 +34,55 @@ fn a_change_of_the_master_reaches_every_edition() {
         "propagate main --to regional/fr",
         "propagate main --to regional/fr",
     ]);
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc meta set edition.meta.json '/title/en="Northern Lights"' '/rating="14"'
+    edition.meta.json#/title/en = "Northern Lights"
+    edition.meta.json#/rating = "14"
+    $ ottvc commit -m 'New title'
+    [main [short id]] New title
+     1 path changed; 1 file, 1 document, 97.7 KiB in all
+    $ ottvc lineage
+    * main              
+        regional/de       regional, DE, from main at [short id], 1 override
+          lacks 2 changes of main: edition.meta.json#/rating, edition.meta.json#/title/en
+          regional/de-at  AT, from regional/de at [short id], 0 overrides
+            lacks 1 change of regional/de: edition.meta.json#/rating
+        regional/fr       regional, FR, from main at [short id], 0 overrides
+          lacks 2 changes of main: edition.meta.json#/rating, edition.meta.json#/title/en
+    $ ottvc propagate main --to 'regional/*' --dry-run
+    main ([short id]): 3 editions would change
+      regional/de     1 shadowed, 1 flowed
+        edition.meta.json#/rating  keeps "16"; was "12", is "14"
+      regional/fr     2 flowed
+      regional/de-at  2 flowed
+
+    plan [id]
+    $ ottvc propagate main --to 'regional/*'
+    main ([short id]): 3 editions changed; ottvc undo takes it back
+      regional/de     1 shadowed, 1 flowed
+        edition.meta.json#/rating  keeps "16"; was "12", is "14"
+      regional/fr     2 flowed
+      regional/de-at  2 flowed
+    $ ottvc lineage --long
+    * main              
+        regional/de       regional, DE, from main at [short id], 1 override
+          edition.meta.json#/rating
+          regional/de-at  AT, from regional/de at [short id], 0 overrides
+        regional/fr       regional, FR, from main at [short id], 0 overrides
+    $ ottvc meta get regional/de-at /rating
+    "16"
+    $ ottvc undo
+    took back operation 8: propagate: [short id] into 3 editions
+      branch regional/de is at [short id] again
+      branch regional/fr is at [short id] again
+      branch regional/de-at is at [short id] again
+    $ ottvc propagate main --to regional/fr
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      regional/fr  2 flowed
+    $ ottvc propagate main --to regional/fr
+    main ([short id]): no edition changes
+      regional/fr  as it is
+    "#);
 }
 
 #[test]
@@ -42,20 +90,23 @@ fn propagate_and_lineage_answer_programs() {
     let lab = editions();
     lab.ok("meta set edition.meta.json '/rating=\"14\"'");
     lab.ok("commit -m Rating");
-    insta::assert_snapshot!(lab.shape("lineage --long"), @"");
-    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"");
+    insta::assert_snapshot!(lab.shape("lineage --long"), @"{editions: [{branch: text, class: null, commit: text, current: bool, depth: number, edition: text, inherits: null, lacks: null, overrides: number, territory: null}]}");
+    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
     let (_, planned) = lab.json("propagate main --to 'regional/*' --dry-run");
     let plan = planned["plan"].as_str().unwrap();
     // What was looked at is what is done; or nothing, if it would be something else by now.
     lab.ok("switch regional/fr");
     lab.ok("commit --allow-empty -m 'In between'");
     let line = format!("propagate main --to 'regional/*' --plan {plan}");
-    insta::assert_snapshot!(lab.refused(6, "plan.stale", &line), @"");
+    insta::assert_snapshot!(lab.refused(6, "plan.stale", &line), @"
+    error: what would be done now is not the plan `[id]`
+    hint: look again with --dry-run, and carry out what that says
+    ");
     let (_, planned) = lab.json("propagate main --to 'regional/*' --dry-run");
     let plan = planned["plan"].as_str().unwrap();
     let (status, done) = lab.json(&format!("propagate main --to 'regional/*' --plan {plan}"));
     assert_eq!((status, &done["moved"], &done["plan"]), (0, &json!(true), &planned["plan"]));
-    assert_eq!(done["totals"], json!({ "flowed": 1, "shadowed": 1 }));
+    assert_eq!(done["totals"], json!({ "flowed": 2, "shadowed": 1 }));
     insta::assert_snapshot!(lab.refused(3, "revision.unknown", "propagate main --to regoinal/de"), @"");
 }
 
@@ -69,11 +120,34 @@ fn an_edition_follows_again_after_reset() {
         "commit -m 'As everywhere'",
         "lineage regional/de --long",
     ]);
-    insta::assert_snapshot!(told, @"");
-    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"");
-    insta::assert_snapshot!(lab.refused(3, "layer.not_overridden", "meta reset edition.meta.json /title"), @"");
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc meta reset edition.meta.json /rating
+    edition.meta.json#/rating is inherited: "12"
+    $ ottvc status
+    On branch regional/de at [short id] (Northern Light)
+
+    Staged
+      modified  edition.meta.json
+
+    next: ottvc commit -m MESSAGE
+    $ ottvc commit -m 'As everywhere'
+    [regional/de [short id]] As everywhere
+     1 path changed; 1 file, 1 document, 97.7 KiB in all
+    $ ottvc lineage regional/de --long
+    * regional/de       regional, DE, from main at [short id], 0 overrides
+        regional/de-at  AT, from regional/de at [short id], 0 overrides
+    "#);
+    lab.ok("meta set edition.meta.json '/rating=\"18\"'");
+    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{code: text, detail: text, exit: number, hint: text, status: number, title: text, type: text} [status 3]");
+    insta::assert_snapshot!(lab.refused(3, "layer.not_overridden", "meta reset edition.meta.json /title"), @"
+    error: /title in edition.meta.json is inherited as it is
+    hint: `ottvc lineage --long` lists what is
+    ");
     lab.ok("switch main");
-    insta::assert_snapshot!(lab.refused(6, "layer.no_parent", "meta reset edition.meta.json /title"), @"");
+    insta::assert_snapshot!(lab.refused(6, "layer.no_parent", "meta reset edition.meta.json /title"), @"
+    error: `main` inherits from no other edition
+    hint: `ottvc lineage` shows which do; `ottvc branch NAME --inherit` makes one that does
+    ");
 }
 
 #[test]
@@ -92,7 +166,37 @@ fn conflicts_stop_all_unless_told_otherwise() {
         "conflicts regional/de",
         "propagate regional/de --to regional/de-at",
     ]);
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc propagate main --to 'regional/*'
+    main ([short id]): nothing was changed, 1 edition would be in conflict
+      regional/de     conflicts: 1 orphaned
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+      regional/fr     1 flowed
+      regional/de-at  stays: what it inherits from does not change
+
+    next: --partial changes the others, --allow-conflicts leaves conflicts to be settled
+    [status 4]
+    $ ottvc propagate main --to 'regional/*' --partial
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      regional/de     conflicts: 1 orphaned
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+      regional/fr     1 flowed
+      regional/de-at  stays: what it inherits from does not change
+    [status 4]
+    $ ottvc propagate main --to regional/de --allow-conflicts
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      regional/de  conflicts: 1 orphaned
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+    $ ottvc conflicts regional/de
+    edition.meta.json#/title  orphan_override
+        base    {"en":"Northern Light"}
+        ours    {"en":"Aurora"}
+        theirs  nothing
+    $ ottvc propagate regional/de --to regional/de-at
+    error: conflicts are left in `edition.meta.json#/title`
+    hint: `ottvc conflicts` lists them, `ottvc resolve` settles them
+    [status 4]
+    "#);
 }
 
 #[test]
@@ -108,8 +212,50 @@ fn a_fix_is_applied_field_by_field() {
         "apply main --to regional/de --diverged force --reason 'The studio insists'",
         "log regional/de -n 1",
     ]);
-    insta::assert_snapshot!(told, @"");
-    insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --diverged force"), @"");
-    insta::assert_snapshot!(lab.refused(2, "merge.bad_pattern", "apply main --to work --fields '/**/x'"), @"");
-    insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --fields /year"), @"");
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc apply main --fields /rating --to 'regional/*' work --dry-run
+    main ([short id]): 2 editions would change
+      work            1 applied
+      regional/de     as it is: 1 diverged
+        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
+      regional/fr     1 applied
+      regional/de-at  as it is: 1 via parent
+        edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
+
+    plan [id]
+    $ ottvc apply main --fields /rating --to 'regional/*' work
+    main ([short id]): 2 editions changed; ottvc undo takes it back
+      work            1 applied
+      regional/de     as it is: 1 diverged
+        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
+      regional/fr     1 applied
+      regional/de-at  as it is: 1 via parent
+        edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
+    $ ottvc apply main --to regional/de --diverged conflict
+    main ([short id]): nothing was changed, 1 edition would be in conflict
+      regional/de  conflicts: 1 diverged, 1 applied
+        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14", conflict edit_edit
+
+    next: --partial changes the others, --allow-conflicts leaves conflicts to be settled
+    [status 4]
+    $ ottvc apply main --to regional/de --diverged force --reason 'The studio insists'
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      regional/de  1 diverged, 1 applied
+        edition.meta.json#/rating  overruled: had "16", has "14"
+    $ ottvc log regional/de -n 1
+    [short id]  [time]  Ana  (regional/de)
+        Apply [short id]: Rating and title
+    "#);
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --diverged force"), @"
+    error: `force` is no way to go on: say with a reason why editions are overruled
+    hint: `ottvc help apply` says what it takes
+    ");
+    insta::assert_snapshot!(lab.refused(2, "merge.bad_pattern", "apply main --to work --fields '/**/x'"), @"
+    error: `/**/x` is no pattern of fields: `**` may only come last
+    hint: write a field path, with * for a step and ** for any rest: '/synopses/*'
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --fields /year"), @"
+    error: `/year` is no change to push: [short id] changes no document there
+    hint: `ottvc help apply` says what it takes
+    ");
 }

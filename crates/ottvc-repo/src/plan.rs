@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 
 use bincode::Encode;
 use ottvc_merge::Schema;
+use ottvc_merge::layers::Unit;
 use ottvc_merge::schema::validate;
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{ConflictPlace, Pin};
-use ottvc_object::value::Value;
+use ottvc_object::value::{Value, value_to_json};
 use ottvc_object::{Commit, CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::{RefEdit, RefKind, RefName, RefValue};
 use serde::Serialize;
@@ -64,12 +65,40 @@ pub struct OutcomeRow {
     pub new: Json,
     /// What the target has; null for nothing.
     pub own: Json,
+    /// Which of `old`, `new`, `own` have nothing there, so that a null value is no riddle.
+    pub absent: Vec<&'static str>,
     /// Whether the target overrides then what it inherited.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pins_override: bool,
     /// Whether it is changed though it had diverged.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
+}
+
+impl OutcomeRow {
+    /// A row about a field, with what the source had and has, and what the target has.
+    pub(crate) fn new(
+        path: &RepoPath,
+        unit: &Unit,
+        own: Option<&Value>,
+        outcome: &'static str,
+    ) -> Self {
+        let sides = [("old", unit.old.as_ref()), ("new", unit.new.as_ref()), ("own", own)];
+        let absent = sides.iter().filter(|(_, value)| value.is_none()).map(|(side, _)| *side);
+        let [old, new, own] = sides.map(|(_, value)| value.map_or(Json::Null, value_to_json));
+        Self {
+            path: path.to_string(),
+            field: unit.path.to_string(),
+            outcome,
+            conflict: None,
+            old,
+            new,
+            own,
+            absent: absent.collect(),
+            pins_override: false,
+            forced: false,
+        }
+    }
 }
 
 /// One target of a plan, as lists show it.

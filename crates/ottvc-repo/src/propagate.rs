@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use ottvc_merge::layers::{self, Layer, UnitOutcome};
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::tree::{EMPTY_TREE, lookup_path};
-use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_object::value::{Document, Value};
 use ottvc_object::{CommitId, EditionId, Entry, RepoPath, TreeId};
 use ottvc_refs::RefKind;
-use serde_json::Value as Json;
 
 use crate::layers::{
     changed_documents, document_at, document_edit, explained, layer_at, layer_edit,
@@ -256,21 +255,8 @@ pub(crate) fn note_conflicts(
     }
 }
 
-/// A value as reports show it; null for nothing.
-pub(crate) fn shown(value: Option<&Value>) -> Json {
-    value.map_or(Json::Null, value_to_json)
-}
-
 fn row(path: &RepoPath, it: &UnitOutcome) -> OutcomeRow {
-    OutcomeRow {
-        path: path.to_string(),
-        field: it.unit.path.to_string(),
-        outcome: it.outcome.word(),
-        conflict: it.conflict.map(|kind| kind.word()),
-        old: shown(it.unit.old.as_ref()),
-        new: shown(it.unit.new.as_ref()),
-        own: shown(it.own.as_ref()),
-        pins_override: false,
-        forced: false,
-    }
+    let conflict = it.conflict.map(|kind| kind.word());
+    let row = OutcomeRow::new(path, &it.unit, it.own.as_ref(), it.outcome.word());
+    OutcomeRow { conflict, ..row }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_merge::Pattern;
-use ottvc_merge::layers::{self, ApplyTo, Diverged, PushOutcome, PushedUnit, Unit};
+use ottvc_merge::layers::{self, ApplyTo, Diverged, PushedUnit, Unit};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{EditionId, RepoPath, TreeId};
@@ -13,7 +13,7 @@ use crate::layers::{
 };
 use crate::nodes::Batch;
 use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
-use crate::propagate::{inherits_from, note_conflicts, parents_first, shown};
+use crate::propagate::{inherits_from, note_conflicts, parents_first};
 use crate::record::first_line;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
@@ -133,7 +133,7 @@ impl Repo {
             let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
             applied.document = applied.document.map(sorted);
             target.rows.extend(applied.units.iter().map(|it| row(path, it)));
-            clean &= applied.units.iter().all(|it| !it.conflict);
+            clean &= applied.units.iter().all(|it| it.conflict.is_none());
             if applied.document == document {
                 continue;
             }
@@ -177,16 +177,11 @@ fn covered(fields: &[Pattern], path: &RepoPath, unit: &Unit) -> bool {
 }
 
 fn row(path: &RepoPath, it: &PushedUnit) -> OutcomeRow {
-    let disputed = it.conflict && it.outcome == PushOutcome::Diverged;
+    let row = OutcomeRow::new(path, &it.unit, it.target.as_ref(), it.outcome.word());
     OutcomeRow {
-        path: path.to_string(),
-        field: it.unit.path.to_string(),
-        outcome: it.outcome.word(),
-        conflict: disputed.then_some("edit_edit"),
-        old: shown(it.unit.old.as_ref()),
-        new: shown(it.unit.new.as_ref()),
-        own: shown(it.target.as_ref()),
+        conflict: it.conflict.map(|kind| kind.word()),
         pins_override: it.pins_override,
         forced: it.forced,
+        ..row
     }
 }

@@ -247,7 +247,11 @@ fn state_of(row: &TargetRow, moved: bool) -> String {
 
 /// What becomes of a field, for people.
 fn outcome(it: &OutcomeRow) -> String {
-    let [old, new, own] = [&it.old, &it.new, &it.own].map(show::value);
+    let side = |side: &str, value| match it.absent.contains(&side) {
+        true => "nothing".to_owned(),
+        false => show::value(value),
+    };
+    let [old, new, own] = [side("old", &it.old), side("new", &it.new), side("own", &it.own)];
     let conflict = it.conflict.map(|kind| format!(", conflict {kind}")).unwrap_or_default();
     match it.outcome {
         "shadowed" => format!("keeps {own}; was {old}, is {new}{conflict}"),
@@ -279,7 +283,8 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
         let name = |row: &EditionRow| format!("{}{}", indent(row), row.branch);
         let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(0);
         for row in &rows {
-            let shown = show::pad(&name(row), width);
+            let alone = row.class.is_none() && row.territory.is_none() && row.inherits.is_none();
+            let shown = show::pad(&name(row), if alone { 0 } else { width });
             let (mark, shown) = match row.current {
                 true => (paint(GOOD, "*"), paint(GOOD, shown)),
                 false => (" ".to_owned(), shown),

@@ -72,8 +72,8 @@ pub struct PushedUnit {
     pub pins_override: bool,
     /// Whether it was changed though it had diverged.
     pub forced: bool,
-    /// Whether it is in conflict.
-    pub conflict: bool,
+    /// The kind of the conflict it is in now, if any.
+    pub conflict: Option<ConflictKind>,
 }
 
 /// A document after a change was pushed to it.
@@ -98,7 +98,7 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
             outcome: PushOutcome::Diverged,
             pins_override: false,
             forced: false,
-            conflict: false,
+            conflict: None,
         };
         let mut changed = false;
         if pushed.target == unit.new {
@@ -117,8 +117,8 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
                     pushed.forced = changed;
                 }
                 Diverged::Conflict => {
-                    changed = disagree(&mut document, unit, pushed.target.as_ref());
-                    pushed.conflict = changed;
+                    pushed.conflict = disagree(&mut document, unit, pushed.target.as_ref());
+                    changed = pushed.conflict.is_some();
                 }
             }
         }
@@ -157,45 +157,42 @@ fn set(document: &mut Option<Value>, unit: &Unit, new: Option<&Value>) -> bool {
     true
 }
 
-/// Puts the target's value and the new one in conflict.
-fn disagree(document: &mut Option<Value>, unit: &Unit, target: Option<&Value>) -> bool {
+/// Puts the target's value and the new one in conflict; `None`, and nothing changed, if there is no place
+/// for it.
+fn disagree(
+    document: &mut Option<Value>,
+    unit: &Unit,
+    target: Option<&Value>,
+) -> Option<ConflictKind> {
     // One that is in conflict already stays as it is, to be settled.
     if matches!(target, Some(Value::Conflict(_))) {
-        return false;
+        return None;
     }
     let term = |value: Option<&Value>| -> Term<Value> { Slot::from(value).to_term() };
     let terms = Terms::three(term(target), term(unit.old.as_ref()), term(unit.new.as_ref()));
     let grouped = !unit.members.is_empty();
-    let kind = match (target, &unit.old, &unit.new) {
-        (None, _, _) | (_, _, None) => ConflictKind::DeleteEdit,
-        (_, None, _) => ConflictKind::AddAdd,
-        _ => ConflictKind::EditEdit,
+    let (kind, policy) = match (target, &unit.old, &unit.new) {
+        _ if unit.is_order() => (ConflictKind::Order, "order"),
+        (None, _, _) | (_, _, None) => (ConflictKind::DeleteEdit, "atomic"),
+        (_, None, _) => (ConflictKind::AddAdd, "atomic"),
+        _ => (ConflictKind::EditEdit, "atomic"),
     };
-    let policy = if grouped { GROUP } else { "atomic" };
-    let policy = if unit.is_order() { "order" } else { policy };
-    let conflict = Value::Conflict(Box::new(Conflict {
-        kind: if unit.is_order() { ConflictKind::Order } else { kind },
-        path: unit.path.clone(),
-        policy: policy.to_owned(),
-        terms,
-    }));
+    let policy = if grouped { GROUP } else { policy }.to_owned();
+    let path = unit.path.clone();
+    let conflict = Value::Conflict(Box::new(Conflict { kind, path, policy, terms }));
     if unit.path.is_root() {
         *document = Some(conflict);
-        return true;
+        return Some(kind);
     }
-    let Some(whole) = document else { return false };
+    let whole = document.as_mut()?;
     let mut changed = whole.clone();
     if grouped {
-        let Some(parent) = unit.path.parent() else { return false };
+        let parent = unit.path.parent()?;
         for name in &unit.members {
-            if changed.set(&parent.key(name), None).is_err() {
-                return false;
-            }
+            changed.set(&parent.key(name), None).ok()?;
         }
     }
-    let placed = changed.set(&unit.path, Some(conflict)).is_ok();
-    if placed {
-        *whole = changed;
-    }
-    placed
+    changed.set(&unit.path, Some(conflict)).ok()?;
+    *whole = changed;
+    Some(kind)
 }
