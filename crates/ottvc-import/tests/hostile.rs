@@ -81,7 +81,7 @@ fn limits_are_held_and_what_is_at_them_can_be_stored() {
     // Mixed content to the bottom: taken once, not once for each level.
     let mixed = nested(MAX_DEPTH).replacen("x", &"x<b/>".repeat(2000), 1);
     Document::new(read(mixed.as_bytes(), None).unwrap().remove(0).document).unwrap();
-    let many = format!("<dc>{}</dc>", "<a/>".repeat(MAX_PARTS as usize));
+    let many = format!("<dc>{}</dc>", "<a/>".repeat(usize::try_from(MAX_PARTS).unwrap()));
     assert_eq!(refused(&many).0, "import.too_large");
     let attributes: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}=''")).collect();
     assert_eq!(refused(&format!("<dc{attributes}/>")).0, "import.too_large");
