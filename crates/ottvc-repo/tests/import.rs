@@ -1,5 +1,5 @@
 //! Stories of sources: what a delivery changes, what it takes back, and what it leaves alone.
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod common;
 
