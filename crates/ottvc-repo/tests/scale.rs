@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use common::Lab;
 use ottvc_refs::Clock;
 use ottvc_refs::memory::MemoryRefs;
+use ottvc_repo::merging::MergeRequest;
 use ottvc_repo::record::CommitOptions;
 use ottvc_repo::{Parts, Repo, Silent, StoreNodes};
 use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
@@ -73,6 +74,37 @@ fn a_commit_of_one_document_writes_a_handful_of_nodes_whatever_the_tree() {
     let (few, many) = (reads_of_ten_changes(&small, 1_000), reads_of_ten_changes(&large, 100_000));
     assert!(few <= 2 * 10 * 5 && many <= 2 * 10 * 5, "{few} and {many} nodes read");
     assert!(many <= 2 * few, "{few} and {many} nodes read");
+}
+
+/// Merges two branches of a library of `count`, each of which changed `each` documents of its own and five that
+/// the other changed too; returns how many nodes that reads.
+fn reads_of_a_merge(count: usize, each: usize) -> u64 {
+    let lab = library(count);
+    lab.branch("theirs");
+    for (branch, first) in [("main", 0), ("theirs", count / 2)] {
+        lab.switch(branch);
+        for number in 0..each {
+            let index = first + number * (count / 2 / each);
+            lab.write(&path(index), format!(r#"{{"title": "{branch}", "year": 1}}"#));
+        }
+        for index in 0..5 {
+            lab.write(&path(index * 7 + 1), format!(r#"{{"title": "{branch}", "year": 1}}"#));
+        }
+        lab.commit(branch);
+    }
+    let repo = lab.elsewhere();
+    let request = MergeRequest { dry_run: true, ..MergeRequest::default() };
+    let report = repo.merge("main", &request, &Silent).unwrap();
+    assert_eq!((report.changed, report.conflicts.len()), (each as u64 + 5, 5));
+    repo.nodes().reads()
+}
+
+#[test]
+fn a_merge_reads_what_changed_whatever_the_tree() {
+    // Nodes on the paths of changes, in three trees and the merged one, at most five a path.
+    let (few, many) = (reads_of_a_merge(1_000, 40), reads_of_a_merge(40_000, 40));
+    assert!(many <= 4 * 2 * 45 * 5, "{few} and {many} nodes read");
+    assert!(many <= 3 * few, "{few} and {many} nodes read");
 }
 
 /// Taken in by one command, the tree is edited several times on the way.
