@@ -107,7 +107,10 @@ fn propagate_and_lineage_answer_programs() {
     let (status, done) = lab.json(&format!("propagate main --to 'regional/*' --plan {plan}"));
     assert_eq!((status, &done["moved"], &done["plan"]), (0, &json!(true), &planned["plan"]));
     assert_eq!(done["totals"], json!({ "flowed": 2, "shadowed": 1 }));
-    insta::assert_snapshot!(lab.refused(3, "revision.unknown", "propagate main --to regoinal/de"), @"");
+    insta::assert_snapshot!(lab.refused(3, "revision.unknown", "propagate main --to regoinal/de"), @"
+    error: no revision is called `regoinal/de`
+    hint: did you mean `regional/de` or `regional/fr`?
+    ");
 }
 
 #[test]
