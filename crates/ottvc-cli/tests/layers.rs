@@ -42,7 +42,7 @@ fn a_change_of_the_master_reaches_every_edition() {
     [main [short id]] New title
      1 path changed; 1 file, 1 document, 97.7 KiB in all
     $ ottvc lineage
-    * main              
+    * main
         regional/de       regional, DE, from main at [short id], 1 override
           lacks 2 changes of main: edition.meta.json#/rating, edition.meta.json#/title/en
           regional/de-at  AT, from regional/de at [short id], 0 overrides
@@ -64,7 +64,7 @@ fn a_change_of_the_master_reaches_every_edition() {
       regional/fr     2 flowed
       regional/de-at  2 flowed
     $ ottvc lineage --long
-    * main              
+    * main
         regional/de       regional, DE, from main at [short id], 1 override
           edition.meta.json#/rating
           regional/de-at  AT, from regional/de at [short id], 0 overrides
@@ -91,7 +91,7 @@ fn propagate_and_lineage_answer_programs() {
     lab.ok("meta set edition.meta.json '/rating=\"14\"'");
     lab.ok("commit -m Rating");
     insta::assert_snapshot!(lab.shape("lineage --long"), @"{editions: [{branch: text, class: null, commit: text, current: bool, depth: number, edition: text, inherits: null, lacks: null, overrides: number, territory: null}]}");
-    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
+    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{absent: [], field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
     let (_, planned) = lab.json("propagate main --to 'regional/*' --dry-run");
     let plan = planned["plan"].as_str().unwrap();
     // What was looked at is what is done; or nothing, if it would be something else by now.
@@ -107,7 +107,10 @@ fn propagate_and_lineage_answer_programs() {
     let (status, done) = lab.json(&format!("propagate main --to 'regional/*' --plan {plan}"));
     assert_eq!((status, &done["moved"], &done["plan"]), (0, &json!(true), &planned["plan"]));
     assert_eq!(done["totals"], json!({ "flowed": 2, "shadowed": 1 }));
-    insta::assert_snapshot!(lab.refused(3, "revision.unknown", "propagate main --to regoinal/de"), @"");
+    insta::assert_snapshot!(lab.refused(3, "revision.unknown", "propagate main --to regoinal/de"), @"
+    error: no revision is called `regoinal/de`
+    hint: did you mean `regional/de` or `regional/fr`?
+    ");
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn an_edition_follows_again_after_reset() {
         regional/de-at  AT, from regional/de at [short id], 0 overrides
     "#);
     lab.ok("meta set edition.meta.json '/rating=\"18\"'");
-    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{code: text, detail: text, exit: number, hint: text, status: number, title: text, type: text} [status 3]");
+    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{document: {rating: text, title: {en: text}}, path: text}");
     insta::assert_snapshot!(lab.refused(3, "layer.not_overridden", "meta reset edition.meta.json /title"), @"
     error: /title in edition.meta.json is inherited as it is
     hint: `ottvc lineage --long` lists what is
@@ -170,7 +173,7 @@ fn conflicts_stop_all_unless_told_otherwise() {
     $ ottvc propagate main --to 'regional/*'
     main ([short id]): nothing was changed, 1 edition would be in conflict
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
 
@@ -179,14 +182,14 @@ fn conflicts_stop_all_unless_told_otherwise() {
     $ ottvc propagate main --to 'regional/*' --partial
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
     [status 4]
     $ ottvc propagate main --to regional/de --allow-conflicts
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de  conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is null, conflict orphan_override
+        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
     $ ottvc conflicts regional/de
     edition.meta.json#/title  orphan_override
         base    {"en":"Northern Light"}
