@@ -149,7 +149,7 @@ mod tests {
             .iter()
             .map(|row| format!("{} {} {} {}", row.code, row.exit.code(), row.http, row.title))
             .collect();
-        insta::assert_snapshot!(rows.join("\n"), @"
+        insta::assert_snapshot!(rows.join("\n"), @r"
         argument.usage 2 400 The command line cannot be understood
         argument.bad 2 400 An argument makes no sense
         argument.no_message 2 400 No message was given
@@ -214,6 +214,12 @@ mod tests {
         schema.bad_binding 2 400 What binds documents to schemas makes no sense
         schema.bad_field 2 400 A schema that makes no sense
         schema.same_field 2 400 Two patterns match the same fields
+        import.unknown_format 2 415 No known format
+        import.malformed 1 400 A delivery cannot be read
+        import.too_large 1 413 A delivery is past a limit
+        import.bad_mapping 2 400 Not a mapping
+        import.refused 7 422 A delivery must not be taken
+        export.one_way 2 400 The format is read, and not written
         store.none_here 3 404 No repository here
         store.too_new 6 501 A newer release wrote this repository
         store.bad_version 10 500 The format version cannot be read

@@ -191,10 +191,12 @@ fn conflicts_stop_all_unless_told_otherwise() {
       regional/de  conflicts: 1 orphaned
         edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
     $ ottvc conflicts regional/de
-    edition.meta.json#/title  orphan_override
-        base    {"en":"Northern Light"}
-        ours    {"en":"Aurora"}
-        theirs  nothing
+    edition.meta.json
+      /title  removed or replaced by the parent, changed by the edition
+        base (its parent before)  {en: "Northern Light"}
+        ours (the edition)
+          /en  "Northern Light" -> "Aurora"
+        theirs (its parent)       nothing
     $ ottvc propagate regional/de --to regional/de-at
     error: conflicts are left in `edition.meta.json#/title`
     hint: `ottvc conflicts` lists them, `ottvc resolve` settles them

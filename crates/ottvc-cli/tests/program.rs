@@ -165,7 +165,7 @@ fn help_of_every_command_fits_the_screen() {
             assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         }
     }
-    insta::assert_snapshot!(lab.ok("-h"), @"
+    insta::assert_snapshot!(lab.ok("-h"), @r"
     Version control for media: masters, editions, and what is known about them
 
     Usage: ottvc [OPTIONS] <COMMAND>
@@ -191,6 +191,11 @@ fn help_of_every_command_fits_the_screen() {
       resolve      Settle conflicts
       merge-file   Merge three metadata documents given as files
       meta         Read and change metadata documents
+      propagate    Move editions on to a newer state of what they inherit from
+      apply        Push the change of one commit to other editions, field by field
+      lineage      Show editions as a tree, what is each one's own, and who lags behind
+      import       Take in what a source delivers: Dublin Core, EBUCore, PBCore, MEC, OMC, IMF, tables
+      export       Write a metadata document in a foreign format
       audit        Show who holds which bytes; list hashes and make proofs for others
       gc           Remove what nothing reaches any more, in two steps
       rechunk      Keep stored files as new ones would be kept

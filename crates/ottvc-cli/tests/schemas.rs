@@ -133,16 +133,20 @@ fn documents_merge_by_their_schema() {
     lab.ok("switch main");
     lab.ok(r#"meta set edition.meta.json '/genres=["drama","western"]' /plays=4"#);
     lab.ok("commit -m Western");
-    insta::assert_snapshot!(lab.tell(["merge de", "meta get edition.meta.json /plays", "status"]), @"
+    insta::assert_snapshot!(lab.tell(["merge de", "meta get edition.meta.json /plays", "status"]), @r#"
     $ ottvc merge de
     merged de ([short id]) as [short id]: 1 path changed
+
+    modified  edition.meta.json
+        /genres  + "heimat"
+        /plays  4 -> 7
     $ ottvc meta get edition.meta.json /plays
     7
     $ ottvc status
     On branch main at [short id] (Northern Light)
 
     Nothing to commit, nothing changed
-    ");
+    "#);
     insta::assert_snapshot!(lab.read("edition.meta.json"), @r#"
     {
       "genres": [
@@ -208,11 +212,14 @@ fn what_was_settled_before_is_said_and_settled_alike() {
         "meta get edition.meta.json /titles/@en",
     ]), @r#"
     $ ottvc conflicts
-    edition.meta.json#/titles/@en  changed on both sides
-        base    "Northern Light"
-        ours    "Northern Lights"
-        theirs  "Nordlicht"
+    edition.meta.json
+      /titles/@en  changed on both sides
+        base         "Northern Light"
+        ours (main)  "Northern Lights"
+        theirs (de)  "Nordlicht"
         settled before as "Nordlicht"  [short id]
+        settle: ottvc resolve 'edition.meta.json#/titles/@en' --take ours
+                (or theirs, base, --value JSON; --suggested settles it as before)
     $ ottvc resolve --suggested
     resolved edition.meta.json#/titles/@en  memory
     no conflicts left; next: ottvc commit
