@@ -120,6 +120,36 @@ fn a_package_is_taken_only_with_its_bytes() {
 }
 
 #[test]
+fn a_package_leads_nowhere_else_and_waits_for_nothing() {
+    use std::os::unix::fs::symlink;
+    let lab = Lab::film();
+    let package = sample(&lab, "imf/northern-light");
+    let before = lab.history();
+    let playlist = std::path::Path::new(&package).join("CPL.xml");
+    let outside = lab.beside.join("outside.xml");
+    std::fs::rename(&playlist, &outside).unwrap();
+    symlink(&outside, &playlist).unwrap();
+    let refused = lab.refused(7, "import.refused", &format!("import {package}"));
+    assert!(refused.contains("`CPL.xml` cannot be read"), "{refused}");
+    // A link that stays inside is one.
+    let inside = playlist.with_file_name("renamed.xml");
+    std::fs::rename(&outside, &inside).unwrap();
+    std::fs::remove_file(&playlist).unwrap();
+    symlink("renamed.xml", &playlist).unwrap();
+    lab.ok(&format!("import {package} --dry-run"));
+
+    std::fs::remove_file(&playlist).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&playlist).status().unwrap();
+    assert!(made.success());
+    let refused = lab.refused(7, "import.refused", &format!("import {package}"));
+    assert!(refused.contains("it is no file of bytes"), "{refused}");
+    let map = playlist.with_file_name("ASSETMAP.xml");
+    std::fs::rename(&playlist, &map).unwrap();
+    lab.refused(1, "import.malformed", &format!("import {package}"));
+    assert_eq!(lab.history(), before);
+}
+
+#[test]
 fn a_document_goes_out_and_what_cannot_be_said_is_named() {
     let lab = Lab::film();
     lab.ok(&format!("import {} --source studio", sample(&lab, "mec/northern-light.xml")));

@@ -6,27 +6,34 @@ use ottvc_object::value::{KeyedList, Value, ValueMap, canonical_tag};
 use crate::leftover;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
 use crate::selector::{Hit, Part};
-use crate::tree::Element;
+use crate::tree::{Element, Steps};
 use crate::{Delivery, Finding, ImportError, Severity};
 
 /// The code of the finding that a part is nothing a rule can read.
 const UNREAD: &str = "unread";
+/// The steps that one of several values in a text costs.
+const WORD: usize = 8;
 
-/// Makes a document of what `root` says.
-pub(crate) fn apply(mapping: &Mapping, root: &Element) -> Result<Delivery, ImportError> {
+/// Makes a document of what `root` says, in the steps there are for its file.
+pub(crate) fn apply(
+    mapping: &Mapping,
+    root: &Element,
+    steps: &Steps,
+) -> Result<Delivery, ImportError> {
     let mut work = Work {
         mapping,
+        steps,
         document: Value::Map(ValueMap::new()),
         findings: Vec::new(),
         doubts: Vec::new(),
     };
     for selector in &mapping.ignore {
-        for hit in selector.find(&[root]) {
+        for hit in selector.find(&[root], steps)? {
             hit.part.ignore();
         }
     }
     for rule in &mapping.rules {
-        for hit in rule.from.find(&[root]) {
+        for hit in rule.from.find(&[root], steps)? {
             if !hit.part.is_taken() {
                 work.rule(rule, &hit)?;
             }
@@ -56,6 +63,7 @@ pub(crate) fn apply(mapping: &Mapping, root: &Element) -> Result<Delivery, Impor
 
 struct Work<'m, 't> {
     mapping: &'m Mapping,
+    steps: &'m Steps,
     document: Value,
     findings: Vec<Finding>,
     /// What a rule could not read; another rule may.
@@ -70,7 +78,7 @@ impl<'t> Work<'_, 't> {
         match &rule.holds {
             Holds::Items { keys, fields } => return self.item(rule, keys, fields, hit),
             Holds::Set => {
-                if let Some((elements, parts)) = self.elements(&rule.shape, hit) {
+                if let Some((elements, parts)) = self.elements(&rule.shape, hit)? {
                     for element in elements {
                         let at = rule.to.join(Segment::Element(element));
                         self.document.set(&at, Some(Value::Bool(true)))?;
@@ -81,11 +89,11 @@ impl<'t> Work<'_, 't> {
             }
             Holds::Localized | Holds::Value => {}
         }
-        let Some(text) = plain_text(hit.part) else { return Ok(()) };
+        let Some(text) = self.plain_text(hit.part)? else { return Ok(()) };
         let Some(value) = self.value(&rule.shape, &text, hit.part) else { return Ok(()) };
-        let hit = &self.spoken(rule, hit);
+        let hit = &self.spoken(rule, hit)?;
         let at = match rule.holds {
-            Holds::Localized => match self.locale(hit) {
+            Holds::Localized => match self.locale(hit)? {
                 Some(tag) => rule.to.join(Segment::Locale(tag)),
                 None => return Ok(()),
             },
@@ -138,14 +146,15 @@ impl<'t> Work<'_, 't> {
         let at = rule.to.join(list.segment(&list.key_of(&item)?));
         let item = match self.document.get(&at) {
             None => Value::Map(item),
-            Some(before) => match joined(before, &Value::Map(item)) {
-                Some(both) => both,
-                None => {
+            Some(before) => {
+                self.steps.take(entries_of(before), hit.part.line())?;
+                let Some(both) = joined(before, &Value::Map(item)) else {
                     let why = format!("`{at}` was given before, and differs; this is kept aside");
                     self.find(hit.part, Severity::Warning, "repeated", why);
                     return Ok(());
-                }
-            },
+                };
+                both
+            }
         };
         self.document.set(&at, Some(item))?;
         take(&parts);
@@ -166,13 +175,13 @@ impl<'t> Work<'_, 't> {
             }
             From::Selector(selector, default) => (selector, default),
         };
-        let hits = selector.find(&hit.stack);
+        let hits = selector.find(&hit.stack, self.steps)?;
         let mut parts = Vec::new();
         let value = match member.holds {
             Holds::Set => {
                 let mut elements = Vec::new();
                 for hit in &hits {
-                    if let Some((more, read)) = self.elements(&member.shape, hit) {
+                    if let Some((more, read)) = self.elements(&member.shape, hit)? {
                         elements.extend(more);
                         parts.extend(read);
                     }
@@ -184,9 +193,9 @@ impl<'t> Work<'_, 't> {
             Holds::Localized => {
                 let mut map = ValueMap::new();
                 for found in &hits {
-                    let Some(text) = plain_text(found.part) else { continue };
+                    let Some(text) = self.plain_text(found.part)? else { continue };
                     let value = self.value(&member.shape, &text, found.part);
-                    let (Some(value), Some(tag)) = (value, self.locale(found)) else { continue };
+                    let (Some(value), Some(tag)) = (value, self.locale(found)?) else { continue };
                     if map.contains_key(&tag) {
                         continue;
                     }
@@ -197,7 +206,13 @@ impl<'t> Work<'_, 't> {
                 (!map.is_empty()).then_some(Value::Localized(map))
             }
             Holds::Value | Holds::Items { .. } => {
-                let said = hits.iter().find_map(|hit| Some((hit, plain_text(hit.part)?)));
+                let mut said = None;
+                for hit in &hits {
+                    if let Some(text) = self.plain_text(hit.part)? {
+                        said = Some((hit, text));
+                        break;
+                    }
+                }
                 match said {
                     Some((found, text)) => {
                         let value = self.value(&member.shape, &text, found.part);
@@ -215,8 +230,12 @@ impl<'t> Work<'_, 't> {
     }
 
     /// Reads the elements of a set that one part names.
-    fn elements(&mut self, shape: &Shape, hit: &Hit<'t>) -> Read<'t, Vec<Value>> {
-        let text = plain_text(hit.part)?;
+    fn elements(
+        &mut self,
+        shape: &Shape,
+        hit: &Hit<'t>,
+    ) -> Result<Read<'t, Vec<Value>>, ImportError> {
+        let Some(text) = self.plain_text(hit.part)? else { return Ok(None) };
         let words: Vec<&str> = match &shape.split {
             Some(by) => {
                 text.split(by.as_str()).map(str::trim).filter(|it| !it.is_empty()).collect()
@@ -224,11 +243,15 @@ impl<'t> Work<'_, 't> {
             None => vec![text.as_str()],
         };
         let mut elements = Vec::new();
+        self.steps.take(words.len().saturating_mul(WORD), hit.part.line())?;
         for word in words {
-            elements.push(self.value(shape, word, hit.part)?);
+            match self.value(shape, word, hit.part) {
+                Some(value) => elements.push(value),
+                None => return Ok(None),
+            }
         }
         let parts = hit.tested.iter().copied().chain([hit.part]).collect();
-        Some((elements, parts))
+        Ok(Some((elements, parts)))
     }
 
     fn value(&mut self, shape: &Shape, text: &str, part: Part<'t>) -> Option<Value> {
@@ -247,33 +270,43 @@ impl<'t> Work<'_, 't> {
         }
     }
 
+    /// What a part says; nothing for one that says nothing, or whose words stand among elements.
+    fn plain_text(&self, part: Part<'_>) -> Result<Option<String>, ImportError> {
+        if matches!(part, Part::Text(element) if !element.is_leaf()) {
+            return Ok(None);
+        }
+        Ok(Some(part.text(self.steps)?).filter(|text| !text.is_empty()))
+    }
+
     /// The hit with the language its rule says it has.
-    fn spoken(&self, rule: &Rule, hit: &Hit<'t>) -> Hit<'t> {
+    fn spoken(&self, rule: &Rule, hit: &Hit<'t>) -> Result<Hit<'t>, ImportError> {
         let mut hit = hit.clone();
         match &rule.locale {
             Locale::Tested => {}
-            Locale::Fixed(tag) => hit.locale = Some(tag.clone()),
+            Locale::Fixed(tag) => hit.locale = Some(tag.as_str().into()),
             Locale::At(selector) => {
-                if let Some(found) = selector.find(&hit.stack).into_iter().next() {
-                    hit.locale = Some(found.part.text());
+                if let Some(found) = selector.find(&hit.stack, self.steps)?.into_iter().next() {
+                    hit.locale = Some(found.part.text(self.steps)?.into());
                     hit.tested.push(found.part);
                 }
             }
         }
-        hit
+        Ok(hit)
     }
 
-    fn locale(&mut self, hit: &Hit<'t>) -> Option<String> {
+    fn locale(&mut self, hit: &Hit<'t>) -> Result<Option<String>, ImportError> {
         let Some(tag) = hit.locale.as_deref().filter(|tag| !tag.is_empty()) else {
-            return Some(self.mapping.default_locale.clone());
+            return Ok(Some(self.mapping.default_locale.clone()));
         };
+        // One language may be that of many parts.
+        self.steps.take_text(tag.len(), hit.part.line())?;
         let canonical = canonical_tag(tag);
         if canonical.is_none() {
             let why =
                 format!("`{}` is no language tag; it is kept aside", crate::kind::shorten(tag));
             self.doubts.push((hit.part, finding(hit.part, Severity::Warning, UNREAD, why)));
         }
-        canonical
+        Ok(canonical)
     }
 
     fn find(&mut self, part: Part<'t>, severity: Severity, code: &'static str, why: String) {
@@ -292,12 +325,14 @@ fn finding(part: Part<'_>, severity: Severity, code: &'static str, why: String) 
     Finding { severity, code, line, element, why }
 }
 
-/// What a part says; nothing for one that says nothing, or whose words stand among elements.
-fn plain_text(part: Part<'_>) -> Option<String> {
-    if matches!(part, Part::Text(element) if !element.is_leaf()) {
-        return None;
+/// How many entries a value has, which joining it with another copies.
+fn entries_of(value: &Value) -> usize {
+    match value {
+        Value::Map(map) => map.values().map(entries_of).sum(),
+        Value::Localized(map) => map.len(),
+        Value::Set(set) => set.len(),
+        _ => 1,
     }
-    Some(part.text()).filter(|text| !text.is_empty())
 }
 
 fn take(parts: &[Part<'_>]) {

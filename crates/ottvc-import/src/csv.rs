@@ -1,5 +1,7 @@
 //! CSV into a source tree: the header names the cells, each row is an element, an empty cell is none.
 
+use std::collections::BTreeSet;
+
 use crate::ImportError;
 use crate::tree::{Budget, Content, Element, MAX_DEPTH, MAX_NAME, check_size};
 
@@ -31,10 +33,11 @@ pub(crate) fn parse(bytes: &[u8], delimiter: u8) -> Result<Element, ImportError>
         })?;
         let line = record.position().map_or(0, csv::Position::line);
         let Some(names) = &header else {
+            budget.take(record.len(), 1, line)?;
             let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
-            let twice = names.iter().enumerate().find(|(at, name)| {
-                name.is_empty() || names.iter().take(*at).any(|other| other == *name)
-            });
+            let mut seen = BTreeSet::new();
+            let mut numbered = names.iter().enumerate();
+            let twice = numbered.find(|(_, name)| name.is_empty() || !seen.insert(name.as_str()));
             if let Some((at, name)) = twice {
                 let why = match name.as_str() {
                     "" => format!("column {} has no name", at + 1),
@@ -45,7 +48,6 @@ pub(crate) fn parse(bytes: &[u8], delimiter: u8) -> Result<Element, ImportError>
             if names.iter().any(|name| name.len() > MAX_NAME) {
                 return Err(malformed(line, format!("a name has over {MAX_NAME} bytes")));
             }
-            budget.take(names.len(), 1, line)?;
             header = Some(names);
             continue;
         };

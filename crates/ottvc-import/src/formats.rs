@@ -9,7 +9,7 @@ use ottvc_object::value::Value;
 use crate::apply::apply;
 use crate::mapping::CUSTOM;
 use crate::scope::gather;
-use crate::tree::Element;
+use crate::tree::{Element, Steps};
 use crate::{Delivery, Finding, ImportError, Mapping, Severity, Syntax, csv, imf, json, xml};
 
 /// The built-in mappings: format and text.
@@ -73,18 +73,19 @@ pub fn read(bytes: &[u8], mapping: Option<&Mapping>) -> Result<Vec<Delivery>, Im
         return Err(ImportError::Malformed { syntax: "XML", line: root.line, why });
     }
     root.bind(&|space| mapping.prefix(space));
+    let steps = Steps::default();
     match (&mapping.documents, mapping.syntax) {
-        (Some(template), Syntax::Csv) => rows(mapping, template, &root),
+        (Some(template), Syntax::Csv) => rows(mapping, template, &root, &steps),
         (Some(_), _) => Err(ImportError::mapping("`documents`", "only a table has several")),
         (None, Syntax::Csv) => {
             let mut whole = Whole::default();
             for row in root.children() {
-                whole.add(mapping, row)?;
+                whole.add(mapping, row, &steps)?;
             }
             Ok(whole.delivery(mapping, None)?.into_iter().collect())
         }
         (None, _) => {
-            let mut delivery = apply(mapping, &root)?;
+            let mut delivery = apply(mapping, &root, &steps)?;
             imf::compute(&mut delivery, &root)?;
             Ok(vec![delivery])
         }
@@ -166,7 +167,12 @@ fn begins(mapping: &Mapping, root: &Element) -> bool {
 }
 
 /// Makes one document of the rows that name one path.
-fn rows(mapping: &Mapping, template: &str, root: &Element) -> Result<Vec<Delivery>, ImportError> {
+fn rows(
+    mapping: &Mapping,
+    template: &str,
+    root: &Element,
+    steps: &Steps,
+) -> Result<Vec<Delivery>, ImportError> {
     let mut paths: Vec<String> = Vec::new();
     let mut documents: BTreeMap<String, Whole> = BTreeMap::new();
     for row in root.children() {
@@ -174,7 +180,7 @@ fn rows(mapping: &Mapping, template: &str, root: &Element) -> Result<Vec<Deliver
         if !documents.contains_key(&path) {
             paths.push(path.clone());
         }
-        documents.entry(path).or_default().add(mapping, row)?;
+        documents.entry(path).or_default().add(mapping, row, steps)?;
     }
     let mut deliveries = Vec::new();
     for path in paths {
@@ -228,13 +234,13 @@ struct Whole {
 }
 
 impl Whole {
-    fn add(&mut self, mapping: &Mapping, row: &Element) -> Result<(), ImportError> {
+    fn add(&mut self, mapping: &Mapping, row: &Element, steps: &Steps) -> Result<(), ImportError> {
         self.rows += 1;
         if self.rows > MAX_ROWS {
             let (what, line, limit) = ("too many rows of one document", row.line, MAX_ROWS);
             return Err(ImportError::TooLarge { what, line, limit });
         }
-        let mut more = apply(mapping, row)?;
+        let mut more = apply(mapping, row, steps)?;
         if let Some(left) = more.document.get(&mapping.custom()).cloned() {
             self.left.push(left);
             more.document.set(&FieldPath::root().key(CUSTOM), None)?;

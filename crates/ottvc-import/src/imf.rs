@@ -20,6 +20,16 @@ use crate::{Delivery, Finding, ImportError, Severity, built_in, xml};
 
 /// The names of an asset map, in its folder.
 pub const ASSET_MAPS: [&str; 2] = ["ASSETMAP.xml", "ASSETMAP"];
+/// The most packing lists of a package.
+pub const MAX_PACKING_LISTS: usize = 16;
+/// The most composition playlists of a package, over all its packing lists.
+pub const MAX_PLAYLISTS: usize = 256;
+/// The most bytes of them together.
+const MAX_PLAYLIST_BYTES: u64 = 2 * MAX_BYTES;
+/// The most bytes by which the files of a package are written down, over all playlists.
+const MAX_FILES_BYTES: usize = 64 << 20;
+/// What one file costs there beside its texts.
+const FILE_BYTES: usize = 256;
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 /// How much of a file is hashed at a time.
 const BLOCK: usize = 1 << 16;
@@ -64,6 +74,7 @@ pub fn read_package(package: &mut dyn Package) -> Result<Vec<Delivery>, ImportEr
     }
     let mut findings = Vec::new();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
     let mut lists = Vec::new();
     for asset in below(&map, &["AssetList", "Asset"]) {
         let id = uuid(&text_of(asset, "Id"));
@@ -81,17 +92,30 @@ pub fn read_package(package: &mut dyn Package) -> Result<Vec<Delivery>, ImportEr
             findings.push(error("outside", asset, format!("`{path}` leaves the package")));
             continue;
         }
+        if places.contains_key(&id) {
+            findings.push(error("repeated", asset, format!("{id} is listed twice")));
+            continue;
+        }
+        if let Some(other) = owners.get(&path) {
+            let why = format!("`{path}` is both {other} and {id}");
+            findings.push(error("repeated", asset, why));
+            continue;
+        }
         if child(asset, "PackingList").is_some_and(|it| it.text() != "false") {
+            if lists.len() >= MAX_PACKING_LISTS {
+                let (what, limit) = ("too many packing lists", MAX_PACKING_LISTS as u64);
+                return Err(ImportError::TooLarge { what, line: asset.line, limit });
+            }
             lists.push((asset.line, path.clone()));
         }
-        if places.insert(id.clone(), path).is_some() {
-            findings.push(error("repeated", asset, format!("{id} is listed twice")));
-        }
+        owners.insert(path.clone(), id.clone());
+        places.insert(id, path);
     }
     if lists.is_empty() {
         return Err(unknown("its asset map names no packing list"));
     }
     let mut deliveries = Vec::new();
+    let mut taken = Taken::default();
     for (line, path) in lists {
         let Some(bytes) = whole(package, &path)? else {
             let why = format!("the packing list `{path}` is not there");
@@ -103,7 +127,7 @@ pub fn read_package(package: &mut dyn Package) -> Result<Vec<Delivery>, ImportEr
             findings.push(found("unread", "Asset", line, format!("`{path}` is no packing list")));
             continue;
         }
-        deliveries.extend(packed(package, &list, &places, &mut findings)?);
+        deliveries.extend(packed(package, &list, &places, &mut findings, &mut taken)?);
     }
     if deliveries.is_empty() && findings.is_empty() {
         return Err(unknown("no packing list names a composition playlist"));
@@ -133,17 +157,67 @@ pub fn read_package(package: &mut dyn Package) -> Result<Vec<Delivery>, ImportEr
     Ok(deliveries)
 }
 
+/// What the playlists of a package took so far.
+#[derive(Default)]
+struct Taken {
+    playlists: usize,
+    bytes: u64,
+    /// Bytes of the files written down.
+    files: usize,
+}
+
+impl Taken {
+    /// Takes one more playlist of a packing list's, of so many bytes.
+    fn playlist(&mut self, bytes: &[u8], line: u64) -> Result<(), ImportError> {
+        self.playlists += 1;
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        let past = |what, limit| Err(ImportError::TooLarge { what, line, limit });
+        if self.playlists > MAX_PLAYLISTS {
+            return past("too many composition playlists", MAX_PLAYLISTS as u64);
+        }
+        if self.bytes > MAX_PLAYLIST_BYTES {
+            return past("too many bytes of composition playlists", MAX_PLAYLIST_BYTES);
+        }
+        Ok(())
+    }
+
+    /// Takes the files that one playlist is written down with.
+    fn files(&mut self, assets: &[Asset]) -> Result<(), ImportError> {
+        let texts = |asset: &Asset| {
+            let path = asset.path.as_ref().map_or(0, String::len);
+            FILE_BYTES + asset.id.len() + asset.hash.len() + asset.kind.len() + path
+        };
+        self.files = self.files.saturating_add(assets.iter().map(texts).sum());
+        match self.files > MAX_FILES_BYTES {
+            true => Err(ImportError::TooLarge {
+                what: "too many files in too many playlists",
+                line: assets.first().map_or(0, |asset| asset.line),
+                limit: MAX_FILES_BYTES as u64,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Checks the files of one packing list and reads its compositions.
 fn packed(
     package: &mut dyn Package,
     list: &Element,
     places: &BTreeMap<String, String>,
     findings: &mut Vec<Finding>,
+    taken: &mut Taken,
 ) -> Result<Vec<Delivery>, ImportError> {
+    let mapping = built_in("imf")?;
     let mut assets = Vec::new();
+    let mut ids = BTreeSet::new();
     let mut compositions = Vec::new();
     for element in below(list, &["AssetList", "Asset"]) {
         let id = uuid(&text_of(element, "Id"));
+        // Read once, however often it is listed.
+        if !ids.insert(id.clone()) {
+            findings.push(error("repeated", element, format!("{id} is packed twice")));
+            continue;
+        }
         let asset = Asset {
             path: places.get(&id).cloned(),
             hash: text_of(element, "Hash"),
@@ -158,30 +232,30 @@ fn packed(
         if let Some(bytes) = check(package, &asset, findings)
             && local_root(&bytes) == Some("CompositionPlaylist".to_owned())
         {
-            compositions.push((asset.clone(), bytes));
+            taken.playlist(&bytes, asset.line)?;
+            let place = asset.path.clone().unwrap_or_default();
+            compositions.push((place, crate::read(&bytes, Some(&mapping))?));
         }
         assets.push(asset);
     }
-    let known: BTreeSet<&str> = assets.iter().map(|asset| asset.id.as_str()).collect();
-    let mapping = built_in("imf")?;
     let mut deliveries = Vec::new();
-    for (asset, bytes) in compositions {
-        for mut delivery in crate::read(&bytes, Some(&mapping))? {
+    for (place, read) in compositions {
+        for mut delivery in read {
             // The packing list spoke for its bytes.
             delivery.findings.retain(|finding| finding.code != UNCHECKED);
             for file in files_of(&delivery.document) {
-                if !known.contains(file.as_str()) {
+                if !ids.contains(&file) {
                     let why = format!("{file} is not in this package; it must be there already");
-                    let place = asset.path.clone().unwrap_or_default();
                     delivery.findings.push(Finding {
                         severity: Severity::Warning,
                         code: "elsewhere",
                         line: 0,
-                        element: place,
+                        element: place.clone(),
                         why,
                     });
                 }
             }
+            taken.files(&assets)?;
             describe(&mut delivery, list, &assets)?;
             deliveries.push(delivery);
         }

@@ -24,10 +24,10 @@ mod xml;
 pub use error::ImportError;
 pub use export::{Written, write};
 pub use formats::{BUILT_IN, MAX_ROWS, built_in, gather_files, read};
-pub use imf::{ASSET_MAPS, Package, read_package};
+pub use imf::{ASSET_MAPS, MAX_PACKING_LISTS, MAX_PLAYLISTS, Package, read_package};
 pub use mapping::{MAX_MAPPING_BYTES, Mapping, Syntax};
 pub use scope::{Scope, deliver, overlay};
-pub use tree::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PARTS};
+pub use tree::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PARTS, MAX_STEPS};
 
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::Value;

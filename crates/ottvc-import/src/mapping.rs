@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::ImportError;
-use crate::kind::Kind;
+use crate::kind::{Kind, shorten};
 use crate::selector::{Selector, Want};
 use crate::tree::{Content, Element, split};
 
@@ -127,7 +127,7 @@ impl Vocabulary {
         match self.words.0.iter().find(|(word, _)| word == theirs) {
             Some((_, ours)) => Ok(ours.clone()),
             None if self.open => Ok(theirs.to_owned()),
-            None => Err(format!("`{theirs}` is no word of this vocabulary")),
+            None => Err(format!("`{}` is no word of this vocabulary", shorten(theirs))),
         }
     }
     /// Their word for ours: the first of several.

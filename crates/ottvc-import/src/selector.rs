@@ -4,9 +4,11 @@
 //! perhaps an attribute at the end; `..` steps up first, `.` stays. A test on one value also says what
 //! to write on the way back.
 
+use std::rc::Rc;
 use std::str::FromStr;
 
-use crate::tree::Element;
+use crate::ImportError;
+use crate::tree::{Element, Steps};
 
 /// Steps to elements, or to an attribute of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +82,23 @@ impl Part<'_> {
             }
         }
     }
-    /// What it says, without space around it.
-    pub(crate) fn text(self) -> String {
+    /// The line of its element.
+    pub(crate) fn line(self) -> u64 {
         match self {
+            Self::Text(element) | Self::Attribute(element, _) => element.line,
+        }
+    }
+    /// What it says, without space around it; many may ask, so that it is paid for by its length.
+    pub(crate) fn text(self, steps: &Steps) -> Result<String, ImportError> {
+        let text = match self {
             Self::Text(element) => element.text(),
             Self::Attribute(element, at) => {
                 let value = element.attributes.get(at).map(|attribute| attribute.value.trim());
                 value.unwrap_or_default().to_owned()
             }
-        }
+        };
+        steps.take_text(text.len(), self.line())?;
+        Ok(text)
     }
 }
 
@@ -98,88 +108,116 @@ pub(crate) struct Hit<'t> {
     /// The elements from the root to it, itself last.
     pub(crate) stack: Vec<&'t Element>,
     pub(crate) part: Part<'t>,
-    pub(crate) locale: Option<String>,
+    pub(crate) locale: Option<Rc<str>>,
     /// What tests looked at, and thereby took.
     pub(crate) tested: Vec<Part<'t>>,
 }
 
 impl Selector {
     /// Finds what it is about, from the last element of `stack`.
-    pub(crate) fn find<'t>(&self, stack: &[&'t Element]) -> Vec<Hit<'t>> {
+    pub(crate) fn find<'t>(
+        &self,
+        stack: &[&'t Element],
+        steps: &Steps,
+    ) -> Result<Vec<Hit<'t>>, ImportError> {
         let Some(len) = stack.len().checked_sub(self.up).filter(|len| *len > 0) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let stack = stack.get(..len).unwrap_or_default().to_vec();
-        let Some(here) = stack.last().copied() else { return Vec::new() };
+        let Some(here) = stack.last().copied() else { return Ok(Vec::new()) };
         let start = Hit { stack, part: Part::Text(here), locale: None, tested: Vec::new() };
         let mut hits = vec![start];
         for step in &self.steps {
-            hits = hits.iter().flat_map(|hit| step.from(hit)).collect();
+            let mut below = Vec::new();
+            for hit in &hits {
+                step.from(hit, steps, &mut below)?;
+            }
+            hits = below;
         }
-        let Some(name) = &self.attribute else { return hits };
-        hits.into_iter()
-            .filter_map(|hit| {
-                let element = *hit.stack.last()?;
-                let (at, _) = element.attribute(name)?;
-                Some(Hit { part: Part::Attribute(element, at), ..hit })
-            })
-            .collect()
+        let Some(name) = &self.attribute else { return Ok(hits) };
+        let mut found = Vec::new();
+        for hit in hits {
+            let Some(element) = hit.stack.last().copied() else { continue };
+            steps.take(element.attributes.len(), element.line)?;
+            if let Some((at, _)) = element.attribute(name) {
+                found.push(Hit { part: Part::Attribute(element, at), ..hit });
+            }
+        }
+        Ok(found)
     }
 }
 
 impl Step {
-    fn from<'t>(&self, hit: &Hit<'t>) -> Vec<Hit<'t>> {
-        let Some(here) = hit.stack.last().copied() else { return Vec::new() };
+    fn from<'t>(
+        &self,
+        hit: &Hit<'t>,
+        steps: &Steps,
+        found: &mut Vec<Hit<'t>>,
+    ) -> Result<(), ImportError> {
+        let Some(here) = hit.stack.last().copied() else { return Ok(()) };
+        steps.take(here.content.len(), here.line)?;
         let named = here.children().filter(|child| self.name == "*" || child.name == self.name);
-        named
-            .filter_map(|child| {
-                let mut hit = hit.clone();
-                hit.stack.push(child);
-                hit.part = Part::Text(child);
-                self.tests.iter().all(|test| test.passes(&mut hit)).then_some(hit)
-            })
-            .collect()
+        'children: for child in named {
+            let mut hit = hit.clone();
+            hit.stack.push(child);
+            hit.part = Part::Text(child);
+            for test in &self.tests {
+                if !test.passes(&mut hit, steps)? {
+                    continue 'children;
+                }
+            }
+            found.push(hit);
+        }
+        Ok(())
     }
 }
 
 impl Test {
-    fn passes(&self, hit: &mut Hit<'_>) -> bool {
-        let found = self.look(hit);
-        match &self.want {
+    fn passes(&self, hit: &mut Hit<'_>, steps: &Steps) -> Result<bool, ImportError> {
+        let found = self.look(hit, steps)?;
+        Ok(match &self.want {
             Want::There => !found.is_empty(),
             Want::Missing => found.is_empty(),
             Want::Is(words) => {
-                let is = |part: &&Part<'_>| words.contains(&part.text());
-                let Some(part) = found.iter().find(is).copied() else { return false };
-                hit.tested.push(part);
-                true
+                for part in found {
+                    if words.contains(&part.text(steps)?) {
+                        hit.tested.push(part);
+                        return Ok(true);
+                    }
+                }
+                false
             }
             Want::Locale => {
                 if let Some(part) = found.first().copied() {
-                    hit.locale = Some(part.text());
+                    hit.locale = Some(part.text(steps)?.into());
                     hit.tested.push(part);
                 }
                 true
             }
-        }
+        })
     }
 
-    fn look<'t>(&self, hit: &Hit<'t>) -> Vec<Part<'t>> {
-        let Some(here) = hit.stack.last().copied() else { return Vec::new() };
+    fn look<'t>(&self, hit: &Hit<'t>, steps: &Steps) -> Result<Vec<Part<'t>>, ImportError> {
+        let Some(here) = hit.stack.last().copied() else { return Ok(Vec::new()) };
         let mut at = vec![here];
         for name in &self.path {
+            steps.take(at.iter().map(|element| element.content.len()).sum(), here.line)?;
             at = at.iter().flat_map(|it| it.children().filter(|it| it.name == *name)).collect();
         }
-        let Some(name) = &self.attribute else { return at.into_iter().map(Part::Text).collect() };
+        let Some(name) = &self.attribute else {
+            return Ok(at.into_iter().map(Part::Text).collect());
+        };
+        steps.take(at.iter().map(|element| element.attributes.len()).sum(), here.line)?;
         let own = |element: &'t Element| {
             element.attribute(name).map(|(at, _)| Part::Attribute(element, at))
         };
         let found: Vec<Part<'t>> = at.into_iter().filter_map(own).collect();
         if found.is_empty() && name == "xml:lang" && self.path.is_empty() {
             // What XML says of a language holds for everything inside.
-            return hit.stack.iter().rev().find_map(|it| own(it)).into_iter().collect();
+            steps.take(hit.stack.iter().map(|it| it.attributes.len()).sum(), here.line)?;
+            return Ok(hit.stack.iter().rev().find_map(|it| own(it)).into_iter().collect());
         }
-        found
+        Ok(found)
     }
 }
 

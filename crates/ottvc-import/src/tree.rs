@@ -14,6 +14,8 @@ use crate::ImportError;
 pub const MAX_BYTES: u64 = 16 << 20;
 /// The most elements and attributes of one delivered file.
 pub const MAX_PARTS: u64 = 1 << 17;
+/// The most steps of reading by a mapping: a step is an element looked at, or 64 bytes of a text.
+pub const MAX_STEPS: u64 = 1 << 24;
 /// The deepest nesting of elements: what is left over of it still fits into a document.
 pub const MAX_DEPTH: usize = 20;
 /// The deepest nesting of JSON, arrays counted too.
@@ -150,6 +152,29 @@ impl Budget {
             return too_large("nested too deep", self.deepest as u64);
         }
         Ok(())
+    }
+}
+
+/// Counts the steps of reading a tree by a mapping.
+#[derive(Debug, Default)]
+pub(crate) struct Steps(Cell<u64>);
+
+impl Steps {
+    /// Takes `steps` more, at this line.
+    pub(crate) fn take(&self, steps: usize, line: u64) -> Result<(), ImportError> {
+        self.0.set(self.0.get().saturating_add(steps as u64));
+        match self.0.get() > MAX_STEPS {
+            true => {
+                let what = "too many steps of its mapping";
+                Err(ImportError::TooLarge { what, line, limit: MAX_STEPS })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Takes the steps of reading a text.
+    pub(crate) fn take_text(&self, bytes: usize, line: u64) -> Result<(), ImportError> {
+        self.take(bytes / 64, line)
     }
 }
 

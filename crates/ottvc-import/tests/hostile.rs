@@ -3,13 +3,20 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use common::bytes;
 use ottvc_import::{
-    MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PARTS, Mapping, Scope, built_in, deliver,
-    read, write,
+    ImportError, MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEVELS, MAX_NAME, MAX_PACKING_LISTS, MAX_PARTS,
+    MAX_PLAYLISTS, MAX_STEPS, Mapping, Package, Scope, built_in, deliver, read, read_package,
+    write,
 };
 use ottvc_object::value::Document;
 use proptest::prelude::*;
+use sha1::{Digest, Sha1};
 
 const SAMPLES: &[&str] = &[
     "dc/northern-light.xml",
@@ -142,4 +149,187 @@ proptest! {
             }
         }
     }
+}
+
+/// A package in memory, that counts how often each file is opened.
+#[derive(Default)]
+struct Files {
+    bytes: BTreeMap<String, Vec<u8>>,
+    opened: BTreeMap<String, usize>,
+}
+
+impl Package for Files {
+    fn open(&mut self, path: &str) -> std::io::Result<Option<Box<dyn Read + '_>>> {
+        *self.opened.entry(path.to_owned()).or_default() += 1;
+        Ok(self.bytes.get(path).map(|bytes| Box::new(bytes.as_slice()) as Box<dyn Read>))
+    }
+}
+
+impl Files {
+    /// Puts a file in; returns how a packing list names it.
+    fn packed(&mut self, id: &str, path: &str, text: &str) -> String {
+        let hash = STANDARD.encode(Sha1::digest(text));
+        self.bytes.insert(path.to_owned(), text.into());
+        format!(
+            "<Asset><Id>{id}</Id><Hash>{hash}</Hash><Size>{}</Size><Type>text/xml</Type></Asset>",
+            text.len()
+        )
+    }
+
+    fn list(&mut self, path: &str, assets: &str) {
+        let text = format!("<PackingList><AssetList>{assets}</AssetList></PackingList>");
+        self.bytes.insert(path.to_owned(), text.into());
+    }
+
+    /// Maps ids to paths; those of packing lists begin with `pkl`.
+    fn map<'t>(&mut self, places: impl IntoIterator<Item = (String, &'t str)>) {
+        let asset = |(id, path): (String, &str)| {
+            let list = if id.starts_with("pkl") { "<PackingList/>" } else { "" };
+            format!(
+                "<Asset><Id>{id}</Id>{list}<ChunkList><Chunk><Path>{path}</Path></Chunk></ChunkList>\
+                 </Asset>"
+            )
+        };
+        let assets: String = places.into_iter().map(asset).collect();
+        let text = format!("<AssetMap><AssetList>{assets}</AssetList></AssetMap>");
+        self.bytes.insert("ASSETMAP.xml".to_owned(), text.into());
+    }
+}
+
+fn playlist(id: usize) -> String {
+    let space = "http://www.smpte-ra.org/schemas/2067-3/2016";
+    format!("<CompositionPlaylist xmlns='{space}'><Id>urn:uuid:{id}</Id></CompositionPlaylist>")
+}
+
+fn codes(package: &mut Files) -> Vec<&'static str> {
+    let deliveries = read_package(package).unwrap();
+    deliveries.iter().flat_map(|it| &it.findings).map(|finding| finding.code).collect()
+}
+
+fn too_large(result: Result<Vec<ottvc_import::Delivery>, ImportError>, most: u64) {
+    match result {
+        Err(ImportError::TooLarge { limit, .. }) => assert_eq!(limit, most),
+        other => panic!("{:?}", other.map(|them| them.len())),
+    }
+}
+
+#[test]
+fn a_file_of_a_package_is_read_once_whatever_lists_it() {
+    // Many ids for one path.
+    let mut package = Files::default();
+    let assets: String =
+        (0..40).map(|n| package.packed(&n.to_string(), "CPL.xml", &playlist(1))).collect();
+    package.list("PKL.xml", &assets);
+    let ids = (0..40).map(|n| (n.to_string(), "CPL.xml"));
+    package.map([("pkl".to_owned(), "PKL.xml")].into_iter().chain(ids));
+    let found = codes(&mut package);
+    assert_eq!(found.iter().filter(|code| **code == "repeated").count(), 39, "{found:?}");
+    assert_eq!(package.opened["CPL.xml"], 1);
+
+    // One id packed many times, and one packing list mapped many times.
+    let mut package = Files::default();
+    let asset = package.packed("1", "CPL.xml", &playlist(1));
+    package.list("PKL.xml", &asset.repeat(40));
+    let lists = (0..40).map(|_| ("pkl".to_owned(), "PKL.xml"));
+    package.map(lists.chain([("1".to_owned(), "CPL.xml")]));
+    let found = codes(&mut package);
+    assert_eq!(found.iter().filter(|code| **code == "repeated").count(), 78, "{found:?}");
+    assert_eq!((package.opened["PKL.xml"], package.opened["CPL.xml"]), (1, 1));
+}
+
+#[test]
+fn a_package_has_so_many_lists_and_playlists() {
+    let names: Vec<String> = (0..=MAX_PACKING_LISTS).map(|n| format!("pkl{n}")).collect();
+    let mut package = Files::default();
+    package.map(names.iter().map(|name| (name.clone(), name.as_str())));
+    too_large(read_package(&mut package), MAX_PACKING_LISTS as u64);
+
+    let of = |count: usize, comment: &str| {
+        let mut package = Files::default();
+        let names: Vec<String> = (0..count).map(|n| format!("cpl{n}.xml")).collect();
+        let numbered = names.iter().enumerate();
+        let assets: String = numbered
+            .map(|(n, name)| package.packed(name, name, &(playlist(n) + comment)))
+            .collect();
+        package.list("PKL.xml", &assets);
+        let files = names.iter().map(|name| (name.clone(), name.as_str()));
+        package.map([("pkl".to_owned(), "PKL.xml")].into_iter().chain(files));
+        package
+    };
+    assert_eq!(read_package(&mut of(MAX_PLAYLISTS, "")).unwrap().len(), MAX_PLAYLISTS);
+    too_large(read_package(&mut of(MAX_PLAYLISTS + 1, "")), MAX_PLAYLISTS as u64);
+    let big = format!("<!--{}-->", " ".repeat(15 << 20));
+    too_large(read_package(&mut of(3, &big)), 32 << 20);
+}
+
+#[test]
+fn many_playlists_of_many_files_are_not_written_down() {
+    let mut package = Files::default();
+    let names: Vec<String> = (0..MAX_PLAYLISTS).map(|n| format!("cpl{n}")).collect();
+    let mut assets = String::new();
+    for (n, name) in names.iter().enumerate() {
+        assets += &package.packed(name, name, &playlist(n));
+    }
+    let hash = "x".repeat(1 << 20);
+    assets += &format!("<Asset><Id>long</Id><Hash>{hash}</Hash></Asset>");
+    package.list("PKL.xml", &assets);
+    let files = names.iter().map(|name| (name.clone(), name.as_str()));
+    package.map([("pkl".to_owned(), "PKL.xml")].into_iter().chain(files));
+    too_large(read_package(&mut package), 64 << 20);
+}
+
+#[test]
+fn what_each_part_looks_up_in_all_others_ends() {
+    let mec = |basic: &str| {
+        let space = |name: &str| format!("http://www.movielabs.com/schema/{name}");
+        let (mdmec, md) = (space("mdmec/v2.6"), space("md/v2.6/md"));
+        format!(
+            "<mdmec:CoreMetadata xmlns:mdmec='{mdmec}' xmlns:md='{md}'><mdmec:Basic>{basic}\
+             </mdmec:Basic></mdmec:CoreMetadata>"
+        )
+    };
+    let people = |count: usize| {
+        let job = "<md:Job><md:JobFunction>Actor</md:JobFunction></md:Job>".repeat(count);
+        let name = "<md:Name><md:DisplayName>x</md:DisplayName></md:Name>".repeat(count);
+        mec(&format!("<md:People>{job}{name}</md:People>"))
+    };
+    read(people(100).as_bytes(), None).unwrap();
+    too_large(read(people(4000).as_bytes(), None), MAX_STEPS);
+
+    // Many parts that share one long text: a language that is none, or is none that is known.
+    let shared = |item: &str| {
+        let (tag, items) = ("x".repeat(4 << 20), item.repeat(10_000));
+        mec(&format!("<md:LocalizedInfo language='{tag}'>{items}</md:LocalizedInfo>"))
+    };
+    too_large(read(shared("<md:ArtReference>a</md:ArtReference>").as_bytes(), None), MAX_STEPS);
+    too_large(read(shared("<md:Summary190>a</md:Summary190>").as_bytes(), None), MAX_STEPS);
+
+    // One item said again and again, each time with one more character.
+    let job = |n: usize| {
+        let character = format!("<md:Character>{n}</md:Character>");
+        format!("<md:Job><md:JobFunction>Actor</md:JobFunction>{character}</md:Job>")
+    };
+    let jobs: String = (0..20_000).map(job).collect();
+    let name = "<md:Name><md:DisplayName>x</md:DisplayName></md:Name>";
+    let many = mec(&format!("<md:People>{name}{jobs}</md:People>"));
+    too_large(read(many.as_bytes(), None), MAX_STEPS);
+
+    // As many as a file may have, each by itself, is no fault.
+    let dc: String =
+        (0..40_000).map(|n| format!("<dc:contributor>P{n}</dc:contributor>")).collect();
+    let dc = format!("<metadata xmlns:dc='http://purl.org/dc/elements/1.1/'>{dc}</metadata>");
+    assert_eq!(read(dc.as_bytes(), None).unwrap()[0].unmapped, 0);
+}
+
+#[test]
+fn a_header_is_counted_before_its_names_are_compared() {
+    let table = bytes("csv/mapping.json");
+    let table = Mapping::parse(std::str::from_utf8(&table).unwrap()).unwrap();
+    let header = |count: u64| (0..count).map(|n| n.to_string()).collect::<Vec<String>>().join(",");
+    too_large(read((header(MAX_PARTS + 1) + ",1").as_bytes(), Some(&table)), MAX_PARTS);
+    let start = std::time::Instant::now();
+    let twice = read((header(MAX_PARTS - 1) + ",0").as_bytes(), Some(&table)).unwrap_err();
+    assert!(twice.to_string().contains("two columns are called `0`"), "{twice}");
+    // Each name compared with all before it takes a minute and more.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use clap::Args;
 use ottvc_import::{ASSET_MAPS, BUILT_IN, Delivery, Mapping, Package, Scope, built_in};
 use ottvc_repo::import::{ImportReport, ImportRequest, ImportedDocument};
@@ -90,7 +91,7 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
     let mut files = Vec::new();
     for path in &args.files {
         let read = match folder_of(&context.folder.join(path)) {
-            Some(folder) => ottvc_import::read_package(&mut Folder(folder)),
+            Some(folder) => ottvc_import::read_package(&mut Folder::open(folder)?),
             None => ottvc_import::read(&bytes_of(context, path)?, mapping.as_ref()),
         };
         files.push(read.map_err(|source| CliError::Delivery { path: path.clone(), source })?);
@@ -126,16 +127,42 @@ fn folder_of(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// An IMF package in a folder.
-struct Folder(PathBuf);
+/// An IMF package in a folder; no symbolic link leads out of it.
+struct Folder(Dir);
+
+impl Folder {
+    fn open(folder: PathBuf) -> Result<Self, CliError> {
+        match Dir::open_ambient_dir(&folder, cap_std::ambient_authority()) {
+            Ok(dir) => Ok(Self(dir)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(CliError::NoInput { path: folder })
+            }
+            Err(source) => Err(CliError::Input { path: folder, source }),
+        }
+    }
+}
 
 impl Package for Folder {
     fn open(&mut self, path: &str) -> std::io::Result<Option<Box<dyn Read + '_>>> {
-        match std::fs::File::open(self.0.join(path)) {
-            Ok(file) if file.metadata()?.is_file() => Ok(Some(Box::new(file))),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let no_file = || {
+            let why = "it is no file of bytes";
+            Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, why))
+        };
+        // Its kind first: to open a pipe or a device may wait, or do something.
+        match self.0.metadata(path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return no_file(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let mut options = OpenOptions::new();
+        options.read(true);
+        // It may have become another since.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let file = self.0.open_with(path, &options)?;
+        match file.metadata()?.is_file() {
+            true => Ok(Some(Box::new(file))),
+            false => no_file(),
         }
     }
 }
