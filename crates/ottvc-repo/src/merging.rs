@@ -233,7 +233,8 @@ impl Repo {
         };
         let options = MergeOptions { rules, editions, memory, ..MergeOptions::default() };
         let trees = [our_tree, base, incoming.tree];
-        let merged = TreeMerge::run(self, batch, trees, &options)?;
+        let apart = self.are_apart(batch, ours, theirs, &plan.bases)?;
+        let merged = TreeMerge::run(self, batch, trees, apart, &options)?;
         let mut suspects = merged.suspects.clone();
         suspects.extend(incoming.conflicts.iter().map(|place| place.path.clone()));
         self.note_suspects(&mut state, &suspects);
@@ -326,7 +327,27 @@ impl Repo {
             theirs: self.edition_names(batch, Some(&merging.theirs_name), theirs)?,
         };
         let trees = [self.commit(ours)?.tree, base, self.commit(theirs)?.tree];
-        TreeMerge::run(self, batch, trees, &MergeOptions { editions, ..options })
+        let apart = self.are_apart(batch, ours, theirs, &plan.bases)?;
+        TreeMerge::run(self, batch, trees, apart, &MergeOptions { editions, ..options })
+    }
+
+    /// Whether a merge is between editions of which one inherits from the other, or both from a third; and
+    /// not of two lines of work on one edition, nor of what a source delivers.
+    fn are_apart(
+        &self,
+        batch: &Batch<'_>,
+        ours: CommitId,
+        theirs: CommitId,
+        bases: &[CommitId],
+    ) -> Result<bool, RepoError> {
+        let (ours, theirs) = (batch.load::<Commit>(ours)?, batch.load::<Commit>(theirs)?);
+        let parent = |commit: &Commit| commit.pin.map(|pin| pin.edition);
+        let inherits = parent(&theirs).is_some() || parent(&ours) == Some(theirs.edition);
+        let mut one = parent(&ours) == parent(&theirs);
+        for base in bases {
+            one &= parent(&self.commit(*base)?) == parent(&ours);
+        }
+        Ok(inherits && ours.edition != theirs.edition && !one)
     }
 
     /// What a schema may call an edition: its id, its branch's name and its class. `rev` is what the
@@ -385,7 +406,7 @@ impl Repo {
                 BaseStep::Commit(id) => self.commit(*id)?.tree,
                 BaseStep::Merge { ours, base, theirs } => {
                     let sides = [done(*ours), done(*base), done(*theirs)];
-                    TreeMerge::run(self, batch, sides, &MergeOptions::for_bases())?.tree
+                    TreeMerge::run(self, batch, sides, false, &MergeOptions::for_bases())?.tree
                 }
                 BaseStep::Contested(commits) => {
                     let mut sides = Vec::new();

@@ -746,3 +746,42 @@ fn what_is_pushed_stands_where_the_schema_sorts_it() {
     assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
     lab.check_layers_under(Some(&schema));
 }
+
+/// What is not inherited is each edition's own in a merge, too, whichever way it goes.
+#[test]
+fn a_merge_of_editions_leaves_each_what_is_its_own() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main").edition("fr", "main");
+    lab.change("de", &["/note=\"de\"", "/slug=\"dune-de\""]);
+    lab.change("fr", &["/eidr=\"F\"", "/advisories=[\"f\"]"]);
+    // Into the parent, which changed nothing.
+    lab.switch("main");
+    assert!(lab.merge("de").clean);
+    for (path, value) in [("/eidr", "\"A\""), ("/slug", "\"dune\""), ("/note", "\"de\"")] {
+        assert_eq!(field(&lab, "main", path).unwrap(), value, "{path}");
+    }
+    // Between children, and from the parent, which has changed what they do not inherit.
+    lab.change("main", &["/eidr=\"M\"", "/slug=\"m\"", "/genres=[\"epic\", \"war\"]"]);
+    lab.switch("de");
+    assert!(lab.merge("fr").clean);
+    assert!(lab.merge("main").clean);
+    assert_eq!(field(&lab, "de", "/eidr"), None);
+    for (path, value) in [
+        ("/slug", "\"dune-de\""),
+        ("/advisories", r#"{"$set":["f"]}"#),
+        ("/genres", r#"{"$set":["war","epic"]}"#),
+    ] {
+        assert_eq!(field(&lab, "de", path).unwrap(), value, "{path}");
+    }
+    lab.check_layers_under(Some(&schema));
+    // Lines of work on one edition share all of it.
+    lab.repo.switch("work", true, false, &Silent).unwrap();
+    lab.set(&["/eidr=\"D\""]);
+    lab.finish_with("an id");
+    lab.switch("de");
+    assert!(lab.merge("work").clean);
+    assert_eq!(field(&lab, "de", "/eidr").unwrap(), "\"D\"");
+}

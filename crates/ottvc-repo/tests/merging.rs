@@ -314,6 +314,18 @@ fn plain_json_merges_by_structure_when_both_sides_changed_it() {
 }
 
 #[test]
+fn numbers_that_json_readers_write_stay_numbers() {
+    let text = |a: i32, b: i32| format!(r#"{{"fps": 23.976023976023978, "a": {a}, "b": {b}}}"#);
+    let lab = forked(&[("probe.json", &text(1, 1))]);
+    lab.write("probe.json", text(2, 1)).commit("a");
+    lab.switch("cut");
+    lab.write("probe.json", text(1, 2)).commit("b");
+    let report = lab.merge("main");
+    assert_eq!(report.conflicts.len(), 1, "the file as a whole");
+    assert_eq!(lab.read("probe.json").unwrap(), text(1, 2));
+}
+
+#[test]
 fn rules_decide_and_are_reported() {
     let lab = forked(&[("edition.meta.json", r#"{"rating": "PG", "title": "A"}"#)]);
     lab.write("edition.meta.json", r#"{"rating": "R", "title": "B"}"#).commit("main");

@@ -1,11 +1,12 @@
 //! Merging three trees: only what differs from the base is looked at.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottvc_merge::{
     Change, EntryDecision, EntryMerge, EntryTerm, MergeOptions, Move, Place, Schema, Versioned,
-    merge_documents, merge_entries, merge_values, pair_moves,
+    layers, merge_documents, merge_entries, merge_values, pair_moves,
 };
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::path::PathKey;
@@ -44,6 +45,8 @@ pub(super) struct TreeMerge<'r> {
     repo: &'r Repo,
     batch: &'r Batch<'r>,
     options: &'r MergeOptions,
+    /// Whether the sides are editions of which one inherits from the other, or both from a third.
+    apart: bool,
     /// Ours, base, theirs.
     trees: [TreeId; 3],
     /// Those of ours, base, theirs.
@@ -113,11 +116,13 @@ fn held(conflict: &Conflict<Entry>) -> Vec<Entry> {
 }
 
 impl<'r> TreeMerge<'r> {
-    /// Merges `[ours, base, theirs]`; new objects go to the batch.
+    /// Merges `[ours, base, theirs]`; new objects go to the batch. With `apart`, what a schema says is not
+    /// inherited stays as it is in ours.
     pub(super) fn run(
         repo: &'r Repo,
         batch: &'r Batch<'r>,
         trees: [TreeId; 3],
+        apart: bool,
         options: &'r MergeOptions,
     ) -> Result<Outcome, RepoError> {
         let [ours, base, theirs] = trees;
@@ -131,6 +136,7 @@ impl<'r> TreeMerge<'r> {
             repo,
             batch,
             options,
+            apart,
             trees,
             schemas,
             results: BTreeMap::new(),
@@ -161,6 +167,17 @@ impl<'r> TreeMerge<'r> {
         let keys: BTreeSet<&PathKey> = ours.by_key.keys().chain(theirs.by_key.keys()).collect();
         for key in keys.into_iter().filter(|key| !done.contains(key)) {
             match (ours.get(key), theirs.get(key)) {
+                (None, Some(one)) if self.apart => {
+                    let [our_tree, base_tree, their_tree] = self.trees;
+                    let sides = [
+                        self.look(our_tree, &one.path)?,
+                        self.look(base_tree, &one.path)?,
+                        self.look(their_tree, &one.path)?,
+                    ];
+                    if !self.merge_kept(&one.path, &sides)? {
+                        self.put(one.path.clone(), one.new.clone());
+                    }
+                }
                 (Some(one), None) | (None, Some(one)) => {
                     self.put(one.path.clone(), one.new.clone());
                 }
@@ -320,6 +337,9 @@ impl<'r> TreeMerge<'r> {
 
     /// Merges one place and notes the result.
     fn merge_place(&mut self, path: &RepoPath, sides: Sides) -> Result<(), RepoError> {
+        if self.apart && self.merge_kept(path, &sides)? {
+            return Ok(());
+        }
         let [our_schemas, base_schemas, their_schemas] = &self.schemas;
         let spoken = |schemas: &Schemas, side: &Option<(RepoPath, NamedEntry)>| {
             schemas.of(side.as_ref().map_or(path, |(path, _)| path)).cloned()
@@ -464,6 +484,63 @@ impl<'r> TreeMerge<'r> {
         }
     }
 
+    /// Merges a document that two editions have, of which one inherits: what its schema says is `inherit:
+    /// never` or `at_create` stays as it is in ours. `false` where it says so of nothing, or the sides are
+    /// not one document under one schema; nothing is merged then.
+    fn merge_kept(&mut self, path: &RepoPath, sides: &Sides) -> Result<bool, RepoError> {
+        let [Some((at, ours)), base, Some((other, theirs))] = sides else { return Ok(false) };
+        let [our_schemas, _, their_schemas] = &self.schemas;
+        let Some(schema) = our_schemas.of(at).cloned() else { return Ok(false) };
+        let one = at == other
+            && ours.former == theirs.former
+            && their_schemas.of(other).is_some_and(|it| it.id() == schema.id());
+        let id = |entry: &Entry| match entry {
+            Entry::Document { id, .. } => Some(*id),
+            _ => None,
+        };
+        let (true, Some(our_id), Some(their_id)) = (one, id(&ours.entry), id(&theirs.entry)) else {
+            return Ok(false);
+        };
+        let load = |id| -> Result<Value, RepoError> {
+            Ok(schema.convert(self.batch.load::<Document>(id)?.value()))
+        };
+        let base = match base.as_ref().map(|(_, named)| id(&named.entry)) {
+            None => None,
+            Some(None) => return Ok(false),
+            Some(Some(id)) => Some(load(id)?),
+        };
+        let (mine, other) = (load(our_id)?, load(their_id)?);
+        let flows = match layers::inherited(Some(&schema), Some(&mine)) {
+            // The schema holds nothing back.
+            Some(Cow::Borrowed(_)) => return Ok(false),
+            flows => flows.map(Cow::into_owned),
+        };
+        let flowing = |it: &Value| layers::inherited(Some(&schema), Some(it)).map(Cow::into_owned);
+        let terms = Terms::three(flows.clone(), base.as_ref().and_then(flowing), flowing(&other));
+        let options = MergeOptions { schema: Some(Arc::clone(&schema)), ..self.options.clone() };
+        let merged = merge_values(&terms, &options, path)?;
+        let own = layers::record(Some(&schema), None, flows.as_ref(), Some(&mine), flows.as_ref());
+        let value = layers::overlay(Some(&schema), merged.value.as_ref(), own.as_ref());
+        // What is ours alone must not cover a disagreement.
+        let Some(value) = value.filter(|it| it.conflicts().len() == merged.conflicts.len()) else {
+            return Ok(false);
+        };
+        let name = Some(schema.full_name());
+        let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
+        self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
+        let notices = merged.notices.into_iter().map(|it| NoticeRow::of(path, &schema, it));
+        self.notices.extend(notices);
+        let mut named = ours.clone();
+        if value != mine {
+            let object = Document::new(value)?.to_object()?;
+            let len = object.bytes().len() as u64;
+            named.entry = Entry::Document { id: object.id().into(), len };
+            self.batch.put(object);
+        }
+        self.put(path.clone(), Some(named));
+        Ok(true)
+    }
+
     /// Merges JSON files by structure; `None` if one is no JSON, or the sides disagree in it.
     fn merge_structured(
         &self,
@@ -483,7 +560,12 @@ impl<'r> TreeMerge<'r> {
         let Some(value) = merged.value.filter(|_| merged.conflicts.is_empty()) else {
             return Ok(None);
         };
-        let mut text = serde_json::to_string_pretty(&value_to_json(&value)).unwrap_or_default();
+        let json = value_to_json(&value);
+        if has_tags(&json) {
+            // A number with more digits than a double has: whoever reads the file knows no tags.
+            return Ok(None);
+        }
+        let mut text = serde_json::to_string_pretty(&json).unwrap_or_default();
         text.push('\n');
         let mut writer = self.repo.objects.writer()?;
         let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
@@ -533,6 +615,17 @@ impl<'r> TreeMerge<'r> {
             self.put_conflict(&path, ConflictKind::Type, &terms, None)?;
         }
         Ok(())
+    }
+}
+
+/// Whether JSON has tagged values in it: keys of the file itself that begin so are doubled.
+fn has_tags(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::Object(members) => members.iter().any(|(key, value)| {
+            (key.starts_with('$') && !key.starts_with("$$")) || has_tags(value)
+        }),
+        serde_json::Value::Array(elements) => elements.iter().any(has_tags),
+        _ => false,
     }
 }
 
