@@ -404,6 +404,9 @@ impl Repo {
     /// Writes these documents with their tags, which are read right under either schema: whatever
     /// happens until the state is saved, none changes its kinds.
     pub(crate) fn loosen(&self, reforms: &[Reform]) -> Result<(), RepoError> {
+        if reforms.is_empty() {
+            return Ok(());
+        }
         let mut rows = Rows::new();
         let sink = Sink::open(&self.root)?;
         for reform in reforms {
@@ -426,14 +429,18 @@ impl Repo {
 
     /// Writes these documents in the form they have under their new schemas, which are saved by now.
     pub(crate) fn tighten(&self, reforms: &[Reform]) -> Result<(), RepoError> {
+        if reforms.is_empty() {
+            return Ok(());
+        }
         let mut rows = Rows::new();
         let sink = Sink::open(&self.root)?;
         for reform in reforms {
             let Some((document, clean)) = self.reformed(reform)? else { continue };
             let [before, after] = reform.texts(&document);
-            if before != after && after != document.to_json_pretty() {
-                sink.put_bytes(&reform.path, after.as_bytes())?;
+            if before == after || after == document.to_json_pretty() {
+                continue;
             }
+            sink.put_bytes(&reform.path, after.as_bytes())?;
             if let Some(found) = lstat(&self.disk_path(&reform.path))?.filter(|_| clean) {
                 let held = (reform.entry, true);
                 cache::note_written(&mut rows, &reform.path, &facts(&found), held)?;

@@ -285,7 +285,7 @@ impl Repo {
         let mut edits = Edits::new();
         let mut rows = Rows::new();
         let mut renamed = Vec::new();
-        let mut reforms = Vec::new();
+        let (mut leaving, mut reforms) = (Vec::new(), Vec::new());
         let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), state.staged)?;
         for (path, named) in moved {
             let mut target = new.clone();
@@ -304,6 +304,7 @@ impl Repo {
             let entry = NamedEntry { former, ..crate::worktree::named(&target, named.entry)? };
             renamed.push((path.to_string(), target.to_string()));
             let (from, to) = (schemas.of(&path), schemas.of(&target));
+            leaving.extend(Reform::new(&path, named.entry, from, to));
             reforms.extend(Reform::new(&target, named.entry, from, to));
             edits.insert(target.key(), PathEdit { path: target, new: Some(entry) });
         }
@@ -313,11 +314,13 @@ impl Repo {
         if let Some(parent) = to_disk.parent() {
             std::fs::create_dir_all(parent).map_err(io("make folder", parent))?;
         }
-        if lstat(&from_disk)?.is_some() {
-            std::fs::rename(&from_disk, &to_disk).map_err(io("rename", &from_disk))?;
-        }
         // Where another schema speaks, it has that one's form once the rename is saved.
-        self.loosen(&reforms)?;
+        if lstat(&from_disk)?.is_some() {
+            self.loosen(&leaving)?;
+            std::fs::rename(&from_disk, &to_disk).map_err(io("rename", &from_disk))?;
+        } else {
+            self.loosen(&reforms)?;
+        }
         self.save_edits(&mut state, &edits, &rows)?;
         self.tighten(&reforms)?;
         Ok(renamed)
