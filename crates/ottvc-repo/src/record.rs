@@ -395,6 +395,8 @@ impl Repo {
         transaction: RefTransaction,
     ) -> Result<Operation, RepoError> {
         let before = self.workspace.load()?;
+        let reforms = self.reforms(state.staged)?;
+        self.loosen(&reforms)?;
         self.stage_state(state, rows, &transaction)?;
         let moved = self.refs.transact(&transaction);
         if let (Err(_), Some(before)) = (&moved, before) {
@@ -402,7 +404,9 @@ impl Repo {
             // too, the error in hand is the one that matters.
             let _ = self.workspace.save(&before, &Rows::new());
         }
-        Ok(moved?)
+        let moved = moved?;
+        self.tighten(&reforms)?;
+        Ok(moved)
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use crate::cache::{self, Rows};
 use crate::memory::Remembered;
 use crate::nodes::Batch;
-use crate::schemas::{Found, Schemas, convert, refuse};
+use crate::schemas::{Found, Schemas, convert, differ, refuse};
 use crate::stage::Edits;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
@@ -373,8 +373,7 @@ impl Repo {
             let mut writer = self.objects.writer()?;
             batch.flush(&mut *writer)?;
             writer.finish()?;
-            let rows = self.write_settled(&after, &edits)?;
-            self.reform(state.staged, (&before, &after), &|key| edits.contains_key(key))?;
+            let rows = self.write_settled((&before, &after), &edits)?;
             self.save_state(&state, &rows)?;
         }
         let left = self.conflict_places(&batch, state.staged, &state, head)?;
@@ -517,28 +516,37 @@ impl Repo {
         }
     }
 
-    /// Writes what was settled into the working copy.
-    fn write_settled(&self, schemas: &Arc<Schemas>, edits: &Edits) -> Result<Rows, RepoError> {
-        let sink = Sink::open(&self.root)?.under(schemas);
+    /// Writes what was settled into the working copy, as [`Repo::move_to`] writes documents.
+    fn write_settled(
+        &self,
+        (before, after): (&Schemas, &Arc<Schemas>),
+        edits: &Edits,
+    ) -> Result<Rows, RepoError> {
+        let plain = Sink::open(&self.root)?.under(after);
+        let tagged = Sink::open(&self.root)?;
+        let sink_for = |path: &RepoPath| match differ(before.of(path), after.of(path)) {
+            true => &tagged,
+            false => &plain,
+        };
         let mut rows = Rows::new();
         for edit in edits.values() {
             match edit.new.as_ref().map(|named| named.entry) {
                 None => {
-                    sink.remove(&edit.path)?;
+                    plain.remove(&edit.path)?;
                     cache::forget(&mut rows, &edit.path);
                 }
                 Some(Entry::Tree { id, .. }) => {
-                    sink.remove(&edit.path)?;
+                    plain.remove(&edit.path)?;
                     ottvc_object::tree::walk(&self.nodes, id, &edit.path, &mut |path, named| {
                         if !matches!(named.entry, Entry::Tree { .. } | Entry::Conflict(_)) {
-                            let facts = sink.put(&*self.objects, path, &named.entry)?;
+                            let facts = sink_for(path).put(&*self.objects, path, &named.entry)?;
                             cache::note_written(&mut rows, path, &facts, (named.entry, true))?;
                         }
                         Ok::<bool, RepoError>(true)
                     })?;
                 }
                 Some(entry) => {
-                    let facts = sink.put(&*self.objects, &edit.path, &entry)?;
+                    let facts = sink_for(&edit.path).put(&*self.objects, &edit.path, &entry)?;
                     cache::note_written(&mut rows, &edit.path, &facts, (entry, true))?;
                 }
             }

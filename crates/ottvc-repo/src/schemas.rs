@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate, validate_change};
 use ottvc_merge::{Bindings, MergeError, Schema};
 use ottvc_object::conflict::{Conflict, Term};
-use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::Document;
 use ottvc_object::{
@@ -57,10 +56,7 @@ impl Schemas {
 
     /// A document as the working copy has it: plain JSON under its schema.
     pub(crate) fn text(&self, path: &RepoPath, document: &Document) -> String {
-        match self.of(path) {
-            Some(schema) => format!("{:#}\n", schema.to_plain(document.value())),
-            None => document.to_json_pretty(),
-        }
+        text(self.of(path).map(|schema| &**schema), document)
     }
 }
 
@@ -131,6 +127,53 @@ impl Found {
         let Finding { path: field, rule, value, why } = finding;
         let (path, field, schema) = (path.to_string(), field.to_string(), schema.full_name());
         Self { path, field, schema, rule, value, why }
+    }
+}
+
+/// A document of the working copy whose schema changes.
+#[derive(Debug)]
+pub(crate) struct Reform {
+    /// Where it lies.
+    path: RepoPath,
+    /// What is staged there.
+    entry: Entry,
+    from: Option<Arc<Schema>>,
+    to: Option<Arc<Schema>>,
+}
+
+impl Reform {
+    /// One for what lies at `path`, if it is a document and the schemas differ.
+    pub(crate) fn new(
+        path: &RepoPath,
+        entry: Entry,
+        from: Option<&Arc<Schema>>,
+        to: Option<&Arc<Schema>>,
+    ) -> Option<Self> {
+        let is_document = path.name().is_some_and(ottvc_object::Name::is_document);
+        (is_document && differ(from, to)).then(|| Self {
+            path: path.clone(),
+            entry,
+            from: from.cloned(),
+            to: to.cloned(),
+        })
+    }
+
+    /// A document in its old form and in its new one.
+    fn texts(&self, document: &Document) -> [String; 2] {
+        [&self.from, &self.to].map(|schema| text(schema.as_deref(), document))
+    }
+}
+
+/// Whether these are two schemas.
+pub(crate) fn differ(a: Option<&Arc<Schema>>, b: Option<&Arc<Schema>>) -> bool {
+    a.map(|schema| schema.id()) != b.map(|schema| schema.id())
+}
+
+/// A document as the working copy has it: plain JSON under its schema.
+fn text(schema: Option<&Schema>, document: &Document) -> String {
+    match schema {
+        Some(schema) => format!("{:#}\n", schema.to_plain(document.value())),
+        None => document.to_json_pretty(),
     }
 }
 
@@ -342,68 +385,95 @@ impl Repo {
         converted().is_ok_and(|converted| converted == here)
     }
 
-    /// Brings documents of the working copy into the form they have under the schemas `to`, where that
-    /// is not the one they have under `from`: what is staged, and what was changed by hand since. Those
-    /// in `except` are left to the caller.
-    ///
-    /// What was learnt of them is written at once: it would vouch for what they were under `from`.
-    pub(crate) fn reform(
-        &self,
-        staged: TreeId,
-        (from, to): (&Schemas, &Arc<Schemas>),
-        except: &dyn Fn(&PathKey) -> bool,
-    ) -> Result<(), RepoError> {
+    /// The documents that have another form under the schemas of the tree `staged` than under those of
+    /// the state that is saved.
+    pub(crate) fn reforms(&self, staged: TreeId) -> Result<Vec<Reform>, RepoError> {
+        let batch = Batch::new(&self.nodes);
+        let from = self.schemas_for_reading(&batch, self.saved_stage()?)?;
+        let to = self.schemas_for_reading(&batch, staged)?;
+        let mut reforms = Vec::new();
         if from.files == to.files {
+            return Ok(reforms);
+        }
+        self.tracked_below(staged, &RepoPath::root(), &mut |path, named| {
+            reforms.extend(Reform::new(path, named.entry, from.of(path), to.of(path)));
+        })?;
+        Ok(reforms)
+    }
+
+    /// Writes these documents with their tags, which are read right under either schema: whatever
+    /// happens until the state is saved, none changes its kinds.
+    pub(crate) fn loosen(&self, reforms: &[Reform]) -> Result<(), RepoError> {
+        if reforms.is_empty() {
             return Ok(());
         }
-        let id = |schemas: &Schemas, path: &RepoPath| schemas.of(path).map(|schema| schema.id());
-        let mut touched: Vec<(RepoPath, Entry)> = Vec::new();
-        self.tracked_below(staged, &RepoPath::root(), &mut |path, named| {
-            if path.name().is_some_and(ottvc_object::Name::is_document)
-                && id(from, path) != id(to, path)
-                && !except(&path.key())
-            {
-                touched.push((path.clone(), named.entry));
-            }
-        })?;
-        let sink = Sink::open(&self.root)?;
         let mut rows = Rows::new();
-        for (path, entry) in touched {
-            let here = match self.look(&path, &[entry], from, &mut Rows::new()) {
-                Ok(Some(here)) => here,
-                Ok(None) | Err(RepoError::InTheWay { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let clean = here == entry;
-            let document = match here {
-                Entry::Document { id, .. } if clean => {
-                    Document::from_object(&self.objects.get(id.into())?)?
-                }
-                Entry::Document { .. } => {
-                    read_json(&self.disk_path(&path), from.of(&path).map(|schema| &**schema))?
-                }
-                // Broken: whoever mends it is told what is wrong.
-                _ => {
-                    cache::forget(&mut rows, &path);
-                    continue;
-                }
-            };
-            let text = to.text(&path, &document);
-            if text == from.text(&path, &document) {
-                if !clean {
-                    cache::forget(&mut rows, &path);
-                }
+        let sink = Sink::open(&self.root)?;
+        for reform in reforms {
+            let Some((document, clean)) = self.reformed(reform)? else {
+                cache::forget(&mut rows, &reform.path);
                 continue;
+            };
+            if !clean {
+                // What was learnt of it counts under the old schema alone.
+                cache::forget(&mut rows, &reform.path);
             }
-            sink.put_bytes(&path, text.as_bytes())?;
-            match lstat(&self.disk_path(&path))?.filter(|_| clean) {
-                Some(found) => {
-                    cache::note_written(&mut rows, &path, &facts(&found), (entry, true))?
-                }
-                None => cache::forget(&mut rows, &path),
+            let [before, after] = reform.texts(&document);
+            let tagged = document.to_json_pretty();
+            if before != after && before != tagged {
+                sink.put_bytes(&reform.path, tagged.as_bytes())?;
             }
         }
         Ok(self.workspace.cache(&rows)?)
+    }
+
+    /// Writes these documents in the form they have under their new schemas, which are saved by now.
+    pub(crate) fn tighten(&self, reforms: &[Reform]) -> Result<(), RepoError> {
+        if reforms.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Rows::new();
+        let sink = Sink::open(&self.root)?;
+        for reform in reforms {
+            let Some((document, clean)) = self.reformed(reform)? else { continue };
+            let [before, after] = reform.texts(&document);
+            if before == after || after == document.to_json_pretty() {
+                continue;
+            }
+            sink.put_bytes(&reform.path, after.as_bytes())?;
+            if let Some(found) = lstat(&self.disk_path(&reform.path))?.filter(|_| clean) {
+                let held = (reform.entry, true);
+                cache::note_written(&mut rows, &reform.path, &facts(&found), held)?;
+            }
+        }
+        Ok(self.workspace.cache(&rows)?)
+    }
+
+    /// What the document says under its old schema, and whether that is what is staged; `None` where
+    /// there is none, or one that cannot be read: whoever mends it is told what is wrong.
+    fn reformed(&self, reform: &Reform) -> Result<Option<(Document, bool)>, RepoError> {
+        let Reform { path, entry, from, .. } = reform;
+        match self.refuse_links_above(path) {
+            Ok(()) => {}
+            Err(RepoError::InTheWay { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let disk = self.disk_path(path);
+        if lstat(&disk)?.is_none_or(|found| !found.is_file()) {
+            return Ok(None);
+        }
+        let from = from.as_deref();
+        let here = match read_json(&disk, from) {
+            Ok(document) => document,
+            Err(error @ RepoError::Io { .. }) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let Entry::Document { id, .. } = entry else { return Ok(Some((here, false))) };
+        let read = here.to_object()?.id().into();
+        if *id != read && !from.is_some_and(|schema| self.same_under(schema, *id, read)) {
+            return Ok(Some((here, false)));
+        }
+        Ok(Some((Document::from_object(&self.objects.get((*id).into())?)?, true)))
     }
 
     /// What a commit of `tree` must change in it, so that each document it changes has the kinds of

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::scan::{io, lstat};
+use crate::schemas::Reform;
 use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
 
@@ -224,13 +225,10 @@ impl Repo {
         rows: &Rows,
     ) -> Result<(), RepoError> {
         let batch = Batch::new(&self.nodes);
-        let before = self.schemas_for_reading(&batch, state.staged)?;
         state.staged = self.apply(state.staged, edits, &batch)?;
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         writer.finish()?;
-        let after = self.schemas_for_reading(&batch, state.staged)?;
-        self.reform(state.staged, (&before, &after), &|key| edits.contains_key(key))?;
         self.save_state(state, rows)
     }
 
@@ -287,6 +285,8 @@ impl Repo {
         let mut edits = Edits::new();
         let mut rows = Rows::new();
         let mut renamed = Vec::new();
+        let (mut leaving, mut reforms) = (Vec::new(), Vec::new());
+        let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), state.staged)?;
         for (path, named) in moved {
             let mut target = new.clone();
             for name in path.names().iter().skip(old.names().len()) {
@@ -303,6 +303,9 @@ impl Repo {
             former.drain(..excess);
             let entry = NamedEntry { former, ..crate::worktree::named(&target, named.entry)? };
             renamed.push((path.to_string(), target.to_string()));
+            let (from, to) = (schemas.of(&path), schemas.of(&target));
+            leaving.extend(Reform::new(&path, named.entry, from, to));
+            reforms.extend(Reform::new(&target, named.entry, from, to));
             edits.insert(target.key(), PathEdit { path: target, new: Some(entry) });
         }
         self.refuse_leaving(&old)?;
@@ -311,10 +314,15 @@ impl Repo {
         if let Some(parent) = to_disk.parent() {
             std::fs::create_dir_all(parent).map_err(io("make folder", parent))?;
         }
+        // Where another schema speaks, it has that one's form once the rename is saved.
         if lstat(&from_disk)?.is_some() {
+            self.loosen(&leaving)?;
             std::fs::rename(&from_disk, &to_disk).map_err(io("rename", &from_disk))?;
+        } else {
+            self.loosen(&reforms)?;
         }
         self.save_edits(&mut state, &edits, &rows)?;
+        self.tighten(&reforms)?;
         Ok(renamed)
     }
 }

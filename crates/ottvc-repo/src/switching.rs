@@ -14,7 +14,7 @@ use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::entry_conflict;
 use crate::scan::lstat;
-use crate::schemas::Schemas;
+use crate::schemas::{Schemas, differ};
 use crate::stage::Edits;
 use crate::workspace::{Head, State};
 use crate::worktree::Sink;
@@ -150,7 +150,6 @@ impl Repo {
         }
         let after = self.schemas_for_reading(&batch, staged)?;
         let updated = self.write_changes(&changes, (&before, &after), rows, progress)?;
-        self.reform(staged, (&before, &after), &|key| changes.contains_key(key))?;
         Ok((staged, updated))
     }
 
@@ -238,7 +237,8 @@ impl Repo {
         }))
     }
 
-    /// Removes and writes files as the changes say, documents as plain as the schemas `after` allow.
+    /// Removes and writes files as the changes say, documents as plain as the schemas `after` allow; with
+    /// their tags where those of `before` do not: they are read under these until the state is saved.
     fn write_changes(
         &self,
         changes: &BTreeMap<PathKey, PathChange>,
@@ -248,6 +248,7 @@ impl Repo {
     ) -> Result<Updated, RepoError> {
         let mut updated = Updated { rows, ..Updated::default() };
         let sink = Sink::open(&self.root)?.under(after);
+        let tagged = Sink::open(&self.root)?;
         sink.sweep(
             changes.values().filter_map(|change| change.new.as_ref()).map(|(path, _)| path),
         )?;
@@ -280,10 +281,11 @@ impl Repo {
             };
             let expected: Vec<Entry> = entry_of(&change.old).into_iter().chain([entry]).collect();
             let here = self.look_unless_blocked(path, &expected, before, &mut Rows::new())?;
-            let same_form = before.of(path) == after.of(path);
+            let same_form = !differ(before.of(path), after.of(path));
             if here.is_some_and(|here| here == entry) && same_form {
                 continue;
             }
+            let sink = if same_form { &sink } else { &tagged };
             let facts = sink.put(&*self.objects, path, &entry)?;
             let staged = entry == named.entry;
             cache::note_written(&mut updated.rows, path, &facts, (entry, staged))?;

@@ -145,13 +145,25 @@ impl Repo {
         }
     }
 
-    /// Saves the state with cache rows; everything finished before is durable first.
+    /// The tree that is staged in the state that is saved.
+    pub(crate) fn saved_stage(&self) -> Result<TreeId, RepoError> {
+        match self.workspace.load()? {
+            Some(bytes) => Ok(State::from_bytes(&bytes)?.staged),
+            None => Ok(EMPTY_TREE),
+        }
+    }
+
+    /// Saves the state with cache rows; everything finished before is durable first. Documents whose
+    /// schema changes with it are written in their new form afterwards.
     pub(crate) fn save_state(&self, state: &State, rows: &Rows) -> Result<(), RepoError> {
         let branch = match &state.head {
             Head::Branch(name) => self.refs.get(name)?,
             Head::Detached(_) => None,
         };
-        Ok(self.workspace.save(&encoded(state, branch)?, rows)?)
+        let reforms = self.reforms(state.staged)?;
+        self.loosen(&reforms)?;
+        self.workspace.save(&encoded(state, branch)?, rows)?;
+        self.tighten(&reforms)
     }
 
     /// Has the state and cache rows saved by a ref transaction that is about to be made.

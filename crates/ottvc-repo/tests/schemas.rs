@@ -637,3 +637,76 @@ fn a_rule_says_in_a_dry_run_what_it_would_settle() {
     assert_eq!(lab.read(FILM), before);
     assert_eq!(lab.repo.conflicts(None).unwrap().len(), 2);
 }
+
+/// A document whose tags are a set, with no schema, and what would make them one by a schema.
+const TAGS: &str = "schema: house.film/1\nfields: {/tags: {type: set, of: string}}\n";
+
+fn add(lab: &Lab, path: &str) -> Result<(), RepoError> {
+    lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent).map(drop)
+}
+
+#[test]
+fn an_add_that_is_refused_leaves_documents_in_their_form() {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"n": 1, "tags": {"$set": ["x", "y"]}}"#).commit("start");
+    let before = lab.read(FILM);
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", TAGS).write("z.meta.json", "{");
+    add(&lab, ".").unwrap_err();
+    assert_eq!(lab.read(FILM), before);
+    lab.delete("z.meta.json").delete("schemas.yaml");
+    lab.write(FILM, before.unwrap().replace('1', "2"));
+    add(&lab, FILM).unwrap();
+    lab.finish_with("n");
+    assert_eq!(lab.field("main", FILM, "/tags").unwrap(), r#"{"$set":["x","y"]}"#);
+}
+
+#[test]
+fn a_commit_that_is_refused_leaves_documents_in_their_form() {
+    let lab = Lab::new();
+    let narrow = HOUSE.replace("*.meta.json", "bound/**");
+    lab.write("schemas.yaml", &narrow)
+        .write("house.yaml", TAGS.replace("}}\n", "}, /n: {type: int, enum: [1, 2]}}\n"));
+    lab.write(FILM, r#"{"n": 1, "tags": {"$set": ["x", "y"]}}"#);
+    lab.write("bound/b.meta.json", r#"{"n": 1}"#).commit("start");
+    let before = lab.read(FILM);
+    lab.write(
+        "schemas.yaml",
+        HOUSE.replace("documents: {", "documents: {'bound/**': house.film/1, "),
+    );
+    lab.write("bound/b.meta.json", r#"{"n": 3}"#);
+    let all = CommitOptions { message: Some("x".into()), all: true, ..CommitOptions::default() };
+    invalid(lab.repo.record(lab.repo.root(), &all, &Silent));
+    assert_eq!(lab.read(FILM), before);
+    lab.write("schemas.yaml", &narrow).write("bound/b.meta.json", r#"{"n": 1}"#);
+    lab.write(FILM, before.unwrap().replace('1', "2"));
+    lab.repo.record(lab.repo.root(), &all, &Silent).unwrap();
+    assert_eq!(lab.field("main", FILM, "/tags").unwrap(), r#"{"$set":["x","y"]}"#);
+}
+
+#[test]
+fn adding_that_a_schema_goes_keeps_the_kinds_of_what_it_read() {
+    let lab = house(r#"{"genres": ["a"], "n": 1}"#);
+    lab.write(FILM, r#"{"genres": ["a", "b"], "n": 1}"#).delete("schemas.yaml");
+    add(&lab, ".").unwrap();
+    assert!(lab.read(FILM).unwrap().contains("$set"));
+    lab.finish_with("gone");
+    assert_eq!(lab.field("main", FILM, "/genres").unwrap(), r#"{"$set":["a","b"]}"#);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_renamed_document_takes_the_form_of_its_new_place() {
+    let lab = Lab::new();
+    lab.write("schemas.yaml", HOUSE.replace("*.meta.json", "cuts/**")).write("house.yaml", TAGS);
+    lab.write("cuts/a.meta.json", r#"{"tags": ["x"]}"#).commit("start");
+    let tagged = r#"{"$set":["x"]}"#;
+    for (from, to) in [("cuts/a.meta.json", FILM), (FILM, "cuts/a.meta.json")] {
+        lab.repo.rename(lab.repo.root(), from, to).unwrap();
+        assert_eq!(lab.read(to).unwrap().contains("$set"), to == FILM);
+        assert_eq!(changed(&lab), [to]);
+        lab.write(to, lab.read(to).unwrap());
+        lab.commit("move");
+        assert_eq!(lab.field("main", to, "/tags").unwrap(), tagged);
+        assert!(lab.is_clean());
+    }
+}

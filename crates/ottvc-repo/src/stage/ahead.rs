@@ -14,7 +14,7 @@ use ottvc_object::{Name, Object, Storable};
 use crate::content::ContentError;
 use crate::ingest::{IngestOptions, Prepared, Preparer};
 use crate::scan::{Found, io, read_json};
-use crate::schemas::Schemas;
+use crate::schemas::{Schemas, convert, differ};
 use crate::{Repo, RepoError};
 
 /// Files longer than this use all cores by themselves.
@@ -71,7 +71,7 @@ impl<'f> Ahead<'f> {
         scope: &'s Scope<'s, '_>,
         repo: &'f Repo,
         options: &IngestOptions,
-        schemas: &Arc<Schemas>,
+        (before, schemas): &(Arc<Schemas>, Arc<Schemas>),
         files: impl Iterator<Item = &'f Found>,
     ) -> Result<Self, RepoError>
     where
@@ -86,10 +86,10 @@ impl<'f> Ahead<'f> {
         for _ in 0..workers {
             let (batches_to_read, done) = (batches_to_read.clone(), done.clone());
             let mut preparer = Preparer::new(repo.objects(), options)?;
-            let schemas = Arc::clone(schemas);
+            let (before, schemas) = (Arc::clone(before), Arc::clone(schemas));
             let work = move || {
                 for (number, files) in batches_to_read {
-                    let read = |file| repo.read_short(file, &schemas, &mut preparer);
+                    let read = |file| repo.read_short(file, (&before, &schemas), &mut preparer);
                     let ready = files.into_iter().map(read);
                     if done.send((number, ready.collect())).is_err() {
                         break;
@@ -161,17 +161,20 @@ fn batches<'f>(files: impl Iterator<Item = &'f Found>) -> VecDeque<Vec<&'f Found
 }
 
 impl Repo {
-    /// Reads a short file, a document under its schema; stores nothing.
+    /// Reads a short file, a document under the schema it lies there by, and then under that it is staged
+    /// by; stores nothing.
     fn read_short(
         &self,
         file: &Found,
-        schemas: &Schemas,
+        (before, schemas): (&Schemas, &Schemas),
         preparer: &mut Preparer<'_>,
     ) -> Result<Ready, RepoError> {
         let noted = self.now();
         let content = if is_document(file) {
-            let schema = schemas.of(&file.path).map(|schema| &**schema);
-            let read = read_json(&self.disk_path(&file.path), schema);
+            let (old, new) = (before.of(&file.path), schemas.of(&file.path));
+            let old = old.filter(|old| differ(Some(old), new)).map(|schema| &**schema);
+            let read = read_json(&self.disk_path(&file.path), old)
+                .and_then(|document| convert(new.map(|schema| &**schema), document));
             let document = read.map_err(|error| match error {
                 RepoError::Object(source) => {
                     RepoError::BadDocument { path: file.path.to_string(), source }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ottvc_merge::Schema;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, for_each, lookup_path};
 use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, TreeId};
@@ -18,7 +19,7 @@ use crate::cache::{self, FileFacts, FolderRow, Rows};
 use crate::ingest::{DiskMedia, Ingest, IngestOptions, Ingested};
 use crate::nodes::Batch;
 use crate::scan::{Found, Met, Place, Scan, io, link_target, lstat, mode_of};
-use crate::schemas::{SCHEMAS_FILE, Schemas};
+use crate::schemas::{SCHEMAS_FILE, Schemas, differ};
 use crate::workspace::State;
 use crate::{Progress, Repo, RepoError};
 
@@ -81,6 +82,7 @@ impl Repo {
             trusts_cache: !self.objects.is_damaged(),
             seen: met_twice.then(HashSet::new),
             schemas: Arc::default(),
+            before: Arc::default(),
             named: named.into_iter().collect(),
             pending: Vec::new(),
             edits: Edits::new(),
@@ -142,8 +144,10 @@ struct Taking<'a> {
     named: HashSet<PathKey>,
     /// Places met, where some are met twice.
     seen: Option<HashSet<PathKey>>,
-    /// What documents are read under.
+    /// What documents are staged under.
     schemas: Arc<Schemas>,
+    /// What they are read under, as they lie there in the form these give them.
+    before: Arc<Schemas>,
     pending: Vec<Pending>,
     edits: Edits,
     /// Files with a row in `taken` whose folder's row may follow.
@@ -158,15 +162,15 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Takes in what says which schemas there are, as far as `paths` hold it, and brings documents of
-    /// the working copy into the form they have under these.
+    /// Takes in what says which schemas there are, as far as `paths` hold it. Documents keep the form
+    /// they lie there in: that changes once the stage is saved.
     fn schemas(
         &mut self,
         before: TreeId,
         paths: &[RepoPath],
         tracked_only: bool,
     ) -> Result<(), RepoError> {
-        let old = self.repo.schemas_for_reading(self.batch, before)?;
+        self.before = self.repo.schemas_for_reading(self.batch, before)?;
         self.first(before, &RepoPath::new(SCHEMAS_FILE)?, paths, tracked_only)?;
         if let Some((_, bindings)) = self.repo.bindings(self.batch, self.state.staged)? {
             for listed in bindings.schemas().values() {
@@ -174,7 +178,18 @@ impl Taking<'_> {
             }
             self.schemas = self.repo.schemas(self.batch, self.state.staged)?;
         }
-        self.repo.reform(before, (&old, &self.schemas), &|_| false)
+        Ok(())
+    }
+
+    /// Whether what lies at `path` has another schema from now on.
+    fn is_reformed(&self, path: &RepoPath) -> bool {
+        differ(self.before.of(path), self.schemas.of(path))
+    }
+
+    /// The schema of the document at `path`, and the one it had before if that is another.
+    fn speaking(&self, path: &RepoPath) -> impl Iterator<Item = &Arc<Schema>> {
+        let before = self.before.of(path).filter(|_| self.is_reformed(path));
+        self.schemas.of(path).into_iter().chain(before)
     }
 
     /// Takes in one file before all others, if it lies at or below one of `paths`.
@@ -240,7 +255,10 @@ impl Taking<'_> {
         // What is staged is there. Anything else the store had once, and may have collected.
         let staged = place.tracked.map(|named| named.entry);
         let known = match known {
-            Some(entry) if staged == Some(entry) || self.repo.is_stored(entry)? => Some(entry),
+            Some(entry) if staged == Some(entry) => Some(entry),
+            // What else it held was read under another schema.
+            Some(_) if self.is_reformed(&place.path()) => None,
+            Some(entry) if self.repo.is_stored(entry)? => Some(entry),
             _ => None,
         };
         if known.is_some() && known == staged && !place.is_moved() {
@@ -367,9 +385,10 @@ impl Taking<'_> {
         let pending = std::mem::take(&mut self.pending);
         let repo = self.repo;
         let short = pending.iter().filter(|it| it.known.is_none() && ahead::is_short(&it.file));
+        let schemas = (Arc::clone(&self.before), Arc::clone(&self.schemas));
         std::thread::scope(|scope| {
             let files = short.map(|pending| &pending.file);
-            let mut ahead = Ahead::start(scope, repo, &self.options, &self.schemas, files)?;
+            let mut ahead = Ahead::start(scope, repo, &self.options, &schemas, files)?;
             for Pending { file, old, known } in &pending {
                 let entry = match known {
                     Some(entry) => *entry,
@@ -406,9 +425,9 @@ impl Taking<'_> {
                 let entry = Entry::Document { id: object.id().into(), len };
                 match old.map(|named| named.entry) {
                     Some(old @ Entry::Document { id, .. })
-                        if self.schemas.of(&file.path).is_some_and(|schema| {
-                            self.repo.same_under(schema, id, object.id().into())
-                        }) =>
+                        if self
+                            .speaking(&file.path)
+                            .any(|schema| self.repo.same_under(schema, id, object.id().into())) =>
                     {
                         (noted, old)
                     }
@@ -429,9 +448,13 @@ impl Taking<'_> {
                 (noted, self.long(file)?)
             }
         };
+        let is_reformed = self.is_reformed(&file.path);
         let rows = &mut self.taken.rows;
         let noted_before = rows.len();
-        cache::note(rows, &file.path, &file.facts, (entry, true), noted)?;
+        // Under another schema a row may vouch only once that one is saved.
+        if !is_reformed {
+            cache::note(rows, &file.path, &file.facts, (entry, true), noted)?;
+        }
         if rows.len() > noted_before {
             self.fresh.push((file.path.clone(), file.facts));
         }
