@@ -26,6 +26,7 @@ use crate::cache::Rows;
 use crate::meta::document_path;
 use crate::nodes::Batch;
 use crate::record::{Draft, branch_name};
+use crate::revision::Revision;
 use crate::stage::Edits;
 use crate::workspace::{State, Touched};
 use crate::{Repo, RepoError};
@@ -69,6 +70,34 @@ pub(crate) fn document_at(
         }
         _ => Ok(None),
     }
+}
+
+/// The path of what keeps a document away from `path`: something there that is no document, or something
+/// above it that is no folder. `edits` are made to the tree first.
+pub(crate) fn in_the_way(
+    batch: &Batch<'_>,
+    tree: TreeId,
+    edits: &Edits,
+    path: &RepoPath,
+) -> Result<Option<RepoPath>, RepoError> {
+    let mut above = RepoPath::root();
+    for name in path.names() {
+        above = above.join(name);
+        let there = match edits.get(&above.key()) {
+            Some(edit) => edit.new.clone(),
+            None => lookup_path(batch, tree, &above)?,
+        };
+        let fits = match there.map(|named| named.entry) {
+            None => true,
+            Some(Entry::Tree { .. }) => above != *path,
+            Some(Entry::Document { .. }) => above == *path,
+            Some(_) => false,
+        };
+        if !fits {
+            return Ok(Some(above));
+        }
+    }
+    Ok(None)
 }
 
 /// The layer of one document.
@@ -232,6 +261,56 @@ impl Repo {
         Ok(changed.into_values().collect())
     }
 
+    /// Refuses to leave the head for `to` if that would lose what is staged about layers: the documents about
+    /// which more is staged than can be read off them, and than `to` says.
+    pub(crate) fn refuse_lost_layers(
+        &self,
+        state: &State,
+        to: Option<CommitId>,
+    ) -> Result<(), RepoError> {
+        let Some(touched) = state.touched.filter(|touched| to != Some(touched.base)) else {
+            return Ok(());
+        };
+        let batch = Batch::new(&self.nodes);
+        let head = self.commit(touched.base)?;
+        let head_own = head.own.unwrap_or(EMPTY_TREE);
+        let to_own = match to {
+            Some(to) => self.commit(to)?.own.unwrap_or(EMPTY_TREE),
+            None => EMPTY_TREE,
+        };
+        let parent = self.inherited_tree(head.pin)?;
+        let schemas = self.schemas_for_reading(&batch, state.staged)?;
+        let mut lost = Vec::new();
+        for path in self.touched_documents(state)? {
+            let schema = schemas.of(&path).map(|schema| &**schema);
+            let layer = layer_at(&batch, touched.own, &path)?;
+            let parent = document_at(&batch, parent, &path, schema)?;
+            let shown = document_at(&batch, state.staged, &path, schema)?;
+            let before = layer_at(&batch, head_own, &path)?;
+            let read = explained(schema, parent.as_ref(), before, shown.as_ref()).own;
+            if layer != read && layer != layer_at(&batch, to_own, &path)? {
+                lost.push(path.to_string());
+            }
+        }
+        if lost.is_empty() { Ok(()) } else { Err(RepoError::LocalChanges { paths: lost }) }
+    }
+
+    /// Stages what the commit the head is at says about layers, and what is staged beyond it, for the head to
+    /// go back to `to`.
+    pub(crate) fn stage_layers_again(
+        &self,
+        state: &mut State,
+        to: Option<CommitId>,
+    ) -> Result<(), RepoError> {
+        let (Some(base), Some((_, head))) = (to, self.pinned_head(state)?) else { return Ok(()) };
+        let before = self.commit(base)?;
+        let own = state.touched.map(|touched| touched.own).or(head.own);
+        let differs = before.pin.is_some() && own != before.own;
+        let touched = Touched { base, own: own.unwrap_or(EMPTY_TREE) };
+        state.touched = differs.then_some(touched);
+        Ok(())
+    }
+
     /// The pin of an edition after it merged a commit: moved on, if that is a newer state of what it
     /// inherits from, or of an edition that inherits from a newer state.
     fn merged_pin(&self, batch: &Batch<'_>, pin: Pin, theirs: CommitId) -> Result<Pin, RepoError> {
@@ -260,7 +339,7 @@ impl Repo {
         class: Option<String>,
         territory: Option<String>,
     ) -> Result<RefRow, RepoError> {
-        let start = self.resolve(rev.unwrap_or("HEAD"))?.id;
+        let Revision { id: start, edition: named, .. } = self.resolve(rev.unwrap_or("HEAD"))?;
         let here = branch_name(&self.state()?);
         let called = rev.map(str::to_owned).or(here).unwrap_or_else(|| start.short());
         let from = self.commit(start)?;
@@ -268,7 +347,7 @@ impl Repo {
         let edition = self.new_edition(class, territory)?;
         let branch = RefName::branch(name)?;
         self.refuse_taken(&branch)?;
-        let pin = Pin { edition: from.edition, commit: start };
+        let pin = Pin { edition: named.unwrap_or(from.edition), commit: start };
         let batch = Batch::new(&self.nodes);
         let (tree, own) = self.given(&batch, from.tree)?;
         let draft = Draft {

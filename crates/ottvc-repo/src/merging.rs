@@ -439,6 +439,8 @@ impl Repo {
         let (_, updated) = self.move_to(&from, state.staged, tree, true, progress)?;
         state.staged = tree;
         state.suspects.clear();
+        // A merge begins with nothing staged about layers.
+        state.touched = None;
         self.save_state(&state, &updated.rows)?;
         Ok(merging.theirs_name)
     }

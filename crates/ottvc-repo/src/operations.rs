@@ -75,7 +75,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::MergeInProgress`]; [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
-    /// overwritten. Nothing has moved then.
+    /// overwritten, or what is staged about layers lost. Nothing has moved then.
     pub fn undo(
         &self,
         id: Option<u64>,
@@ -120,17 +120,22 @@ impl Repo {
                         Some(commit) => self.commit(commit)?.tree,
                         None => EMPTY_TREE,
                     };
-                    moves = Some(tree);
+                    moves = Some((before.target, tree));
                 }
             }
         }
         // Taking back a commit gives its changes back to the stage; everything else moves files.
         let keeps_files = operation.command == "commit";
         let updated = match moves {
-            Some(tree) if !keeps_files => {
+            Some((to, tree)) if !keeps_files => {
+                self.refuse_lost_layers(&state, to)?;
                 Some(self.move_to(&state, old_tree, tree, false, progress)?)
             }
-            _ => None,
+            Some((to, _)) => {
+                self.stage_layers_again(&mut state, to)?;
+                None
+            }
+            None => None,
         };
         state.head = head_back.unwrap_or(state.head);
         let rows = match updated {

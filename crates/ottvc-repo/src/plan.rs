@@ -59,6 +59,9 @@ pub struct OutcomeRow {
     /// The kind of the conflict it is in then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<&'static str>,
+    /// The path of what is in the way of the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
     /// What the source had; null for nothing.
     pub old: Json,
     /// What the source has; null for nothing.
@@ -91,6 +94,7 @@ impl OutcomeRow {
             field: unit.path.to_string(),
             outcome,
             conflict: None,
+            blocked: None,
             old,
             new,
             own,

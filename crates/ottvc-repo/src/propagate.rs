@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use ottvc_merge::layers::{self, Layer, UnitOutcome};
 use ottvc_object::commit::{ConflictPlace, Pin};
-use ottvc_object::tree::{EMPTY_TREE, lookup_path};
+use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
-use ottvc_object::{CommitId, EditionId, Entry, RepoPath, TreeId};
+use ottvc_object::{CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::RefKind;
 
 use crate::layers::{
-    changed_documents, document_at, document_edit, explained, layer_at, layer_edit,
+    changed_documents, document_at, document_edit, explained, in_the_way, layer_at, layer_edit,
 };
 use crate::nodes::Batch;
 use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
+use crate::revision::Revision;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
 
@@ -53,7 +54,7 @@ impl Repo {
         to: &[String],
         message: Option<String>,
     ) -> Result<Plan<'_>, RepoError> {
-        let source = self.resolve(rev)?.id;
+        let Revision { id: source, edition: named, .. } = self.resolve(rev)?;
         let commit = self.commit(source)?;
         self.refuse_conflicts(&commit)?;
         let mut targets = self.targets(to)?;
@@ -64,7 +65,7 @@ impl Repo {
         let mut mover = Mover {
             repo: self,
             batch: &batch,
-            source: (source, commit.edition, commit.tree),
+            source: (source, named.unwrap_or(commit.edition), commit.tree),
             parents,
             changes: HashMap::new(),
             newer: HashMap::new(),
@@ -203,10 +204,9 @@ impl Mover<'_, '_> {
             let schema = schemas.of(path).map(|schema| &**schema);
             let from = document_at(batch, old, path, schema)?;
             let to = document_at(batch, new, path, schema)?;
-            let there = lookup_path(batch, target.commit.tree, path)?;
             let shown = document_at(batch, target.commit.tree, path, schema)?;
-            let occupied = shown.is_none() && there.is_some_and(|it| !is_document(&it.entry));
-            let layer = match occupied {
+            let blocked = in_the_way(batch, target.commit.tree, &shown_edits, path)?;
+            let layer = match blocked.is_some() {
                 // Something else stands there; whatever the parent has, it is not shown.
                 true => Some(Layer::no_document()),
                 false => {
@@ -216,8 +216,13 @@ impl Mover<'_, '_> {
             };
             let moved = layers::propagate(schema, from.as_ref(), to.as_ref(), layer.as_ref());
             clean &= moved.is_clean();
-            target.rows.extend(moved.outcomes.iter().map(|it| row(path, it)));
-            own_edits.extend([layer_edit(batch, path, moved.own.as_ref())?]);
+            let blocked = blocked.map(|path| path.to_string());
+            let told = moved.outcomes.iter().map(|it| row(path, it));
+            target.rows.extend(told.map(|row| OutcomeRow { blocked: blocked.clone(), ..row }));
+            // Layers lie at the paths of documents, and where one is none can be below.
+            if in_the_way(batch, own, &own_edits, path)?.is_none() {
+                own_edits.extend([layer_edit(batch, path, moved.own.as_ref())?]);
+            }
             if moved.effective != shown {
                 target.judge(schema, path, shown.as_ref(), moved.effective.as_ref());
                 note_conflicts(&mut places, path, moved.effective.as_ref());
@@ -237,10 +242,6 @@ impl Mover<'_, '_> {
         target.state = if clean { TargetState::Moves } else { TargetState::Conflicts };
         Ok(())
     }
-}
-
-fn is_document(entry: &Entry) -> bool {
-    matches!(entry, Entry::Document { .. })
 }
 
 /// Replaces the places of a document's conflicts by those it has now.

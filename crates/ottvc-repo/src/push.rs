@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_merge::Pattern;
-use ottvc_merge::layers::{self, ApplyTo, Diverged, PushedUnit, Unit};
+use ottvc_merge::layers::{self, Applied, ApplyTo, Diverged, PushOutcome, PushedUnit, Unit};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{EditionId, RepoPath, TreeId};
 
 use crate::layers::{
-    changed_documents, document_at, document_edit, explained, layer_at, layer_edit,
+    changed_documents, document_at, document_edit, explained, in_the_way, layer_at, layer_edit,
 };
 use crate::nodes::Batch;
 use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
@@ -129,10 +129,16 @@ impl Repo {
                 diverged: request.diverged,
             };
             let mut applied = layers::apply(&units, &to);
+            let blocked = in_the_way(batch, tree, &shown_edits, path)?;
+            if blocked.is_some() {
+                keep(&mut applied, document.as_ref());
+            }
+            let blocked = blocked.map(|path| path.to_string());
             // Items that came stand where the schema sorts them.
             let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
             applied.document = applied.document.map(sorted);
-            target.rows.extend(applied.units.iter().map(|it| row(path, it)));
+            let told = applied.units.iter().map(|it| row(path, it));
+            target.rows.extend(told.map(|row| OutcomeRow { blocked: blocked.clone(), ..row }));
             clean &= applied.units.iter().all(|it| it.conflict.is_none());
             if applied.document == document {
                 continue;
@@ -174,6 +180,18 @@ struct Change {
 
 fn covered(fields: &[Pattern], path: &RepoPath, unit: &Unit) -> bool {
     fields.is_empty() || fields.iter().any(|pattern| pattern.covers(path, &unit.path))
+}
+
+/// Leaves a target as it is where something else stands in the document's place: nobody asked for that to be
+/// overruled, and it may be a conflict.
+fn keep(applied: &mut Applied, document: Option<&Value>) {
+    applied.document = document.cloned();
+    for unit in &mut applied.units {
+        if unit.outcome == PushOutcome::Applied {
+            unit.outcome = PushOutcome::Diverged;
+        }
+        (unit.pins_override, unit.forced, unit.conflict) = (false, false, None);
+    }
 }
 
 fn row(path: &RepoPath, it: &PushedUnit) -> OutcomeRow {

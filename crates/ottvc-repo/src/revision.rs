@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ottvc_object::{CommitId, Kind, RepoPath};
-use ottvc_refs::{RefKind, RefName};
+use ottvc_object::{CommitId, EditionId, Kind, RepoPath};
+use ottvc_refs::{RefKind, RefName, RefValue};
 
 use crate::workspace::Head;
 use crate::{Repo, RepoError};
@@ -20,6 +20,9 @@ pub struct Revision {
     pub id: CommitId,
     /// As given.
     pub name: String,
+    /// The edition of the branch it was found from, through first parents alone: it has the commit as a
+    /// state of its own, also where another edition made it.
+    pub edition: Option<EditionId>,
 }
 
 impl Repo {
@@ -33,25 +36,32 @@ impl Repo {
     pub fn resolve(&self, rev: &str) -> Result<Revision, RepoError> {
         let steps_at = rev.find(['~', '^']).unwrap_or(rev.len());
         let (name, steps) = rev.split_at(steps_at);
-        let mut id = self.resolve_name(name)?;
+        let (mut id, mut edition) = self.resolve_name(name)?;
         for (parent, times) in parse_steps(steps).ok_or_else(|| self.unknown(rev))? {
+            edition = edition.filter(|_| parent == 0);
             for _ in 0..times {
                 let commit = self.commit(id)?;
                 id = *commit.parents.get(parent).ok_or_else(|| self.unknown(rev))?;
             }
         }
-        Ok(Revision { id, name: rev.to_owned() })
+        Ok(Revision { id, name: rev.to_owned(), edition })
     }
 
-    fn resolve_name(&self, name: &str) -> Result<CommitId, RepoError> {
+    /// Finds the commit of a name, and the edition if that is a branch.
+    fn resolve_name(&self, name: &str) -> Result<(CommitId, Option<EditionId>), RepoError> {
+        let found = |branch: &RefName, value: Option<RefValue>| {
+            let target = value.as_ref().and_then(|value| value.target);
+            let edition = value.and_then(|value| value.edition).map(|edition| edition.id);
+            match target {
+                Some(id) => Ok((id, edition)),
+                None => Err(RepoError::Unborn { branch: branch.short().to_owned() }),
+            }
+        };
         if name == "HEAD" || name == "@" {
-            let state = self.state()?;
-            return self.head_commit_id(&state)?.ok_or_else(|| RepoError::Unborn {
-                branch: match &state.head {
-                    Head::Branch(branch) => branch.short().to_owned(),
-                    Head::Detached(id) => id.short(),
-                },
-            });
+            return match self.state()?.head {
+                Head::Branch(branch) => found(&branch, self.refs.get(&branch)?),
+                Head::Detached(id) => Ok((id, None)),
+            };
         }
         let plain = name.strip_prefix("heads/").map(RefName::branch);
         let candidates = match plain.or_else(|| name.strip_prefix("tags/").map(RefName::tag)) {
@@ -60,9 +70,7 @@ impl Repo {
         };
         for candidate in candidates.into_iter().flatten() {
             if let Some(value) = self.refs.get(&candidate)? {
-                return value
-                    .target
-                    .ok_or_else(|| RepoError::Unborn { branch: candidate.short().to_owned() });
+                return found(&candidate, Some(value));
             }
         }
         let hex = name.len() >= MIN_PREFIX && name.len() <= 64;
@@ -71,7 +79,7 @@ impl Repo {
                 self.objects.find_prefix(&name.to_ascii_lowercase(), &[Kind::Commit], 16)?;
             return match found.as_slice() {
                 [] => Err(self.unknown(name)),
-                [one] => Ok((*one).into()),
+                [one] => Ok(((*one).into(), None)),
                 many => Err(RepoError::AmbiguousRevision {
                     rev: name.to_owned(),
                     candidates: many.iter().map(ToString::to_string).collect(),

@@ -46,7 +46,8 @@ impl Repo {
     /// that are the same on both sides are kept.
     ///
     /// # Errors
-    /// [`RepoError::LocalChanges`] if a change would be overwritten; nothing has moved then.
+    /// [`RepoError::LocalChanges`] if a change would be overwritten, or what is staged about layers lost;
+    /// nothing has moved then.
     pub fn switch(
         &self,
         name: &str,
@@ -62,18 +63,19 @@ impl Repo {
             return self.switch_to_new(name, state);
         }
         let head_tree = self.head_tree(&state)?;
-        let (head, target) = if detach {
+        let (head, commit) = if detach {
             let id = self.resolve(name)?.id;
-            (Head::Detached(id), self.commit(id)?.tree)
+            (Head::Detached(id), Some(id))
         } else {
             let branch = self.existing_branch(name)?;
-            let target = self.refs.get(&branch)?.and_then(|value: RefValue| value.target);
-            let tree = match target {
-                Some(id) => self.commit(id)?.tree,
-                None => EMPTY_TREE,
-            };
-            (Head::Branch(branch), tree)
+            let commit = self.refs.get(&branch)?.and_then(|value: RefValue| value.target);
+            (Head::Branch(branch), commit)
         };
+        let target = match commit {
+            Some(id) => self.commit(id)?.tree,
+            None => EMPTY_TREE,
+        };
+        self.refuse_lost_layers(&state, commit)?;
         let (staged, updated) = self.move_to(&state, head_tree, target, false, progress)?;
         state.head = head;
         state.staged = staged;

@@ -111,8 +111,11 @@ fn an_override_equal_to_the_inherited_value_can_be_reset_too() {
     lab.finish_with("follow");
     lab.change("main", &["/rating=\"18\""]).propagate("main", &["de"]);
     assert_eq!(field(&lab, "de", "/rating").unwrap(), "\"18\"");
-    // What is staged about layers is given up with the head it was staged on.
+    // What is staged about layers only is not lost on the way; taken back, it is in nobody's way.
     lab.switch("de").set(&["/rating=\"18\""]);
+    let refused = lab.repo.switch("main", false, false, &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { .. })));
+    lab.reset("/rating").unwrap();
     lab.switch("main").switch("de");
     let options = CommitOptions { message: Some("x".into()), ..CommitOptions::default() };
     let nothing = lab.repo.record(lab.repo.root(), &options, &Silent);
@@ -784,4 +787,124 @@ fn a_merge_of_editions_leaves_each_what_is_its_own() {
     lab.switch("de");
     assert!(lab.merge("work").clean);
     assert_eq!(field(&lab, "de", "/eidr").unwrap(), "\"D\"");
+}
+
+/// What an edition says itself, as `lineage` names it.
+fn own(lab: &Lab, branch: &str) -> Vec<String> {
+    lab.repo.lineage(Some(branch), true).unwrap()[0].own.clone()
+}
+
+#[test]
+fn a_merge_given_up_leaves_nothing_staged_about_layers() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/rating=\"18\""]).switch("de");
+    assert!(!lab.merge("main").clean);
+    lab.set(&["/title=\"Dune\""]);
+    lab.repo.abort_merge(&Silent).unwrap();
+    lab.write("extras/note.txt", "unrelated").commit("unrelated");
+    assert_eq!(own(&lab, "de"), ["edition.meta.json#/rating"]);
+}
+
+#[test]
+fn undo_keeps_what_is_staged_about_layers() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\""]);
+    // A reset that is taken back is staged again, and no override when it is committed after all.
+    lab.switch("de").reset("/rating").unwrap();
+    lab.finish_with("follow");
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(own(&lab, "de"), ["edition.meta.json#/rating"]);
+    lab.finish_with("follow after all");
+    assert_eq!(own(&lab, "de"), Vec::<String>::new());
+    // Files that move would leave behind what is staged.
+    lab.change("main", &["/title=\"Arrakis\""]).switch("de");
+    lab.propagate("main", &["de"]);
+    lab.set(&["/title=\"Arrakis\""]);
+    let refused = lab.repo.undo(None, &Silent);
+    assert!(matches!(refused, Err(RepoError::LocalChanges { .. })));
+    lab.finish_with("keep the title");
+    assert_eq!(own(&lab, "de"), ["edition.meta.json#/title"]);
+    // The commit taken back, and that taken back: nothing is lost on the way.
+    let back = lab.repo.undo(None, &Silent).unwrap();
+    lab.repo.undo(Some(back.id), &Silent).unwrap();
+    assert_eq!(own(&lab, "de"), ["edition.meta.json#/title"]);
+    assert!(lab.is_clean());
+    lab.check_layers();
+}
+
+#[test]
+fn an_edition_inherits_from_the_branch_that_was_named() {
+    let lab = master();
+    lab.branch("cut").edition("de", "cut");
+    lab.change("cut", &["/title=\"Arrakis\""]);
+    assert!(lab.propagate("cut", &["de"]).moved);
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Arrakis\"");
+    let rows = lab.repo.lineage(None, false).unwrap();
+    let de = rows.iter().find(|row| row.branch == "de").unwrap();
+    assert_eq!(de.inherits.as_ref().unwrap().branch.as_deref(), Some("cut"));
+    // A branch without a commit of its own is no other edition for the commit it is at.
+    lab.branch("uncut");
+    assert_eq!(row(&lab.propagate("uncut", &["de"]), "de").state, TargetState::Unrelated);
+    lab.check_layers();
+}
+
+#[test]
+fn a_file_in_the_way_stops_only_its_own_edition() {
+    let lab = master();
+    lab.edition("de", "main").edition("fr", "main").branch("cut");
+    for branch in ["de", "cut"] {
+        lab.switch(branch).write("extras", "media").commit("a file where main has a folder");
+    }
+    lab.switch("main").write("extras/x.meta.json", r#"{"n": 1}"#).commit("extras");
+    let force = PushRequest {
+        diverged: Diverged::Force,
+        reason: Some("The studio insists".into()),
+        ..fix(&["cut", "de", "fr"])
+    };
+    let plan = lab.repo.plan_push(&force).unwrap().report().unwrap();
+    assert_eq!(outcomes(row(&plan, "cut")), [("/", "diverged")]);
+    assert_eq!(row(&plan, "cut").outcomes[0].blocked.as_deref(), Some("extras"));
+    assert_eq!(row(&plan, "de").state, TargetState::UpToDate);
+    assert_eq!(outcomes(row(&plan, "fr")), [("/", "applied")]);
+    let report = lab.propagate("main", &["de", "fr"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/", "shadowed")]);
+    assert_eq!(row(&report, "de").outcomes[0].blocked.as_deref(), Some("extras"));
+    assert_eq!(lab.cat("de", "extras"), b"media");
+    assert_eq!(lab.field("fr", "extras/x.meta.json", "/n").unwrap(), "1");
+    lab.check_layers();
+}
+
+#[test]
+fn what_is_no_document_is_not_replaced_by_a_change_that_is_pushed() {
+    let lab = master();
+    lab.branch("folder").branch("conflict").branch("other").branch("free");
+    lab.switch("folder").write("notes.meta.json/inner.txt", "no document").commit("odd names");
+    lab.switch("other").write("notes.meta.json/a.txt", "a folder").commit("a folder");
+    lab.switch("conflict").write("notes.meta.json", r#"{"n": 0}"#).commit("a document");
+    lab.merge("other");
+    let options = CommitOptions {
+        message: Some("left in conflict".into()),
+        allow_conflicts: true,
+        ..CommitOptions::default()
+    };
+    lab.repo.record(lab.repo.root(), &options, &Silent).unwrap();
+    let before = lab.repo.conflicts(Some("conflict")).unwrap();
+    assert!(before.iter().all(|it| it.field.is_none()) && before.len() == 1, "{before:?}");
+    let places = before[0].path.clone();
+    lab.switch("main").write(&places, r#"{"n": 1}"#).commit("a document");
+    let force = PushRequest {
+        diverged: Diverged::Force,
+        reason: Some("The studio insists".into()),
+        ..fix(&["folder", "conflict", "free"])
+    };
+    let trees = lab.trees();
+    let report = lab.push(&force);
+    assert_eq!(outcomes(row(&report, "folder")), [("/", "diverged")]);
+    assert_eq!(outcomes(row(&report, "conflict")), [("/", "diverged")]);
+    assert_eq!(outcomes(row(&report, "free")), [("/", "applied")]);
+    for branch in ["folder", "conflict"] {
+        assert_eq!(lab.trees()[branch], trees[branch], "{branch}");
+    }
+    assert_eq!(lab.repo.conflicts(Some("conflict")).unwrap().len(), 1);
 }
