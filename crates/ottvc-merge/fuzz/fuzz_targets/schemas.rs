@@ -17,7 +17,8 @@ use ottvc_object::value::{Document, Value};
 fuzz_target!(|text: &str| {
     if Bindings::parse(text).is_ok() {
         let pattern = ["*.meta.json".to_owned()];
-        let added = Bindings::add(text, &pattern, "ott.edition/1", None).expect("room for one more");
+        let added =
+            Bindings::add(text, &pattern, "ott.edition/1", None).expect("room for one more");
         let name = Bindings::parse(&added).expect("its own spelling");
         let film = RepoPath::new("film.meta.json").expect("a path");
         assert_eq!(name.name_of(&film), Some("ott.edition/1"), "the last pattern counts");
