@@ -1,4 +1,4 @@
-//! Small things on their way into groups.
+//! Small things on their way into groups, and the thread that packs a group while the next fills.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 //! A row says which facts a file had, and what it held. Where that is what is staged, which is nearly
 //! always, half of its id stands for it: the tree has the rest. Rows are sorted as a scan meets
 //! files, the files of a folder before those of the folders in it, and keyed by place, where case
-//! does not count.
+//! does not count. Folders have rows of their own (`folder`), beside those of their files.
 
 use bincode::{Decode, Encode};
 use ottvc_object::codec::{decode_body, encode_body};

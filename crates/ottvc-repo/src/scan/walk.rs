@@ -2,7 +2,7 @@
 //!
 //! Each folder is a task: list it, look at its files, and put them beside what is tracked there. A
 //! worker goes depth first, as the reader does, and gives away what it would come to last when
-//! another has nothing to do. What was read waits for the reader, some hundred bytes a file.
+//! another has nothing to do. Of a folder that its row vouches for, only names and facts are looked at. What was read waits for the reader, some hundred bytes a file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -9,13 +9,37 @@ use ottvc_object::value::{Document, Value};
 use ottvc_object::{Entry, NamedEntry, RepoPath, Storable, TreeId};
 use ottvc_refs::RefKind;
 use ottvc_repo::meta::FieldEdit;
-use ottvc_repo::plan::{Carrying, PlanReport};
+use ottvc_repo::plan::{Carrying, PlanReport, TargetRow};
 use ottvc_repo::push::PushRequest;
 use ottvc_repo::{RepoError, Silent};
 
 use super::Lab;
 
 pub(crate) const EDITION: &str = "edition.meta.json";
+
+/// A field of the edition's document, as JSON text.
+pub(crate) fn field(lab: &Lab, rev: &str, field: &str) -> Option<String> {
+    lab.field(rev, EDITION, field)
+}
+
+/// What a plan says of a branch.
+pub(crate) fn row<'r>(report: &'r PlanReport, branch: &str) -> &'r TargetRow {
+    report.targets.iter().find(|row| row.branch == branch).unwrap()
+}
+
+/// The fields of a row, and what became of them.
+pub(crate) fn outcomes(row: &TargetRow) -> Vec<(&str, &str)> {
+    row.outcomes.iter().map(|it| (it.field.as_str(), it.outcome)).collect()
+}
+
+/// Pushes what main changed to these editions.
+pub(crate) fn fix(to: &[&str]) -> PushRequest {
+    PushRequest {
+        rev: "main".into(),
+        to: to.iter().map(|it| (*it).to_owned()).collect(),
+        ..PushRequest::default()
+    }
+}
 
 fn documents(lab: &Lab, tree: TreeId, paths: &mut BTreeSet<RepoPath>) {
     walk(lab.repo.nodes(), tree, &RepoPath::root(), &mut |path, named| {

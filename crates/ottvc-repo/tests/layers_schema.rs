@@ -1,0 +1,187 @@
+//! What schemas say of inheritance: what flows, what is given once, what stays each edition's own.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use common::Lab;
+use common::layers::{EDITION, field, fix, outcomes, row};
+use ottvc_merge::{Pattern, Schema};
+use ottvc_repo::Silent;
+use ottvc_repo::push::PushRequest;
+
+const BINDING: &str =
+    "documents: {'*.meta.json': house.film/1}\nschemas: {house.film/1: house.yaml}\n";
+const FIELDS: &str = "schema: house.film/1
+fields:
+  /eidr:       {type: string, inherit: never}
+  /slug:       {type: string, inherit: at_create}
+  /note:       {type: string, on_shadow: silent}
+  /genres:     {type: set, of: string, max_items: 4}
+  /advisories: {type: set, of: string, on_shadow: conflict}
+  /cast:       {type: keyed, keys: [person], order: field(billing)}
+  /artwork:    {type: keyed, keys: [purpose], order: none, groups: [[asset, width]]}
+";
+const FILM: &str = r#"{"eidr": "A", "slug": "dune", "note": "n", "genres": ["war"], "advisories": ["v"],
+    "cast": [{"person": "p1", "billing": 2}], "artwork": [{"purpose": "box", "asset": "a1", "width": 10}]}"#;
+
+#[test]
+fn a_schema_says_what_flows() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main");
+    let check = || lab.check_layers_under(Some(&schema));
+    check();
+    assert_eq!(field(&lab, "de", "/eidr"), None, "never inherited");
+    assert_eq!(field(&lab, "de", "/slug").unwrap(), "\"dune\"");
+    lab.switch("de").set(&[
+        "/eidr=\"B\"",
+        "/note=\"own\"",
+        "/genres=[\"noir\"]",
+        "/artwork/[purpose=box]/asset=\"a2\"",
+    ]);
+    lab.finish_with("German");
+    check();
+    lab.change(
+        "main",
+        &[
+            "/eidr=\"C\"",
+            "/slug=\"dune-1\"",
+            "/note=\"m\"",
+            "/genres=[\"epic\", \"war\"]",
+            "/cast/[person=p0]={\"billing\": 1}",
+            "/artwork/[purpose=box]/width=12",
+        ],
+    );
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(
+        outcomes(row(&report, "de")),
+        [
+            ("/artwork/[purpose=box]/\\{asset,width}", "shadowed"),
+            ("/cast/[person=p0]", "flowed"),
+            ("/genres/{epic}", "flowed"),
+            ("/eidr", "not_inherited"),
+            ("/slug", "not_inherited"),
+        ]
+    );
+    check();
+    let shown = lab.read(EDITION);
+    lab.switch("de");
+    assert_ne!(lab.read(EDITION), shown);
+    for (place, value) in [
+        ("/eidr", r#""B""#),
+        ("/slug", r#""dune""#),
+        ("/note", r#""own""#),
+        ("/genres", r#"{"$set":["epic","noir"]}"#),
+        ("/artwork/[purpose=box]/width", "10"),
+    ] {
+        assert_eq!(field(&lab, "de", place).unwrap(), value);
+    }
+    let cast = field(&lab, "de", "/cast").unwrap();
+    assert!(cast.find("p0") < cast.find("p1"), "sorted as the schema says: {cast}");
+
+    // What arrives can break the schema together with what was there: that is told, not refused.
+    lab.set(&["/genres=[\"a\", \"b\", \"c\"]"]);
+    lab.finish_with("three genres");
+    lab.change("main", &["/genres=[\"d\", \"e\"]"]);
+    let report = lab.propagate("main", &["de"]);
+    let [found] = row(&report, "de").findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((found.field.as_str(), found.rule), ("/genres", "max_items"));
+    check();
+
+    // Case 64: an edition that changed its advisories hears of every other.
+    lab.switch("de").set(&["/genres=[\"a\"]", "/advisories=[]"]);
+    lab.finish_with("none");
+    lab.change("main", &["/advisories=[\"v\", \"s\"]"]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(row(&report, "de").outcomes[0].conflict, Some("shadow"));
+    assert!(!report.moved);
+    check();
+}
+
+/// A schema that comes later makes no document another, and what it says of kinds no override.
+#[test]
+fn a_schema_that_comes_later_changes_no_document() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write(EDITION, FILM).commit("master");
+    lab.edition("de", "main");
+    for branch in ["main", "de"] {
+        lab.switch(branch).write("schemas.yaml", BINDING).write("house.yaml", FIELDS);
+        lab.commit("a schema");
+    }
+    lab.switch("de").set(&["/note=\"own\""]);
+    lab.finish_with("German");
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war"]}"#, "converted now");
+    lab.check_layers_under(Some(&schema));
+    let own = lab.repo.lineage(Some("de"), true).unwrap();
+    // What had flowed and is not inherited any more is its own; nothing else is.
+    assert_eq!(
+        own[0].own,
+        ["edition.meta.json#/eidr", "edition.meta.json#/note", "edition.meta.json#/slug"]
+    );
+    lab.change("main", &["/genres=[\"epic\", \"war\"]"]);
+    lab.propagate("main", &["de"]);
+    assert_eq!(field(&lab, "de", "/genres").unwrap(), r#"{"$set":["war","epic"]}"#);
+    lab.check_layers_under(Some(&schema));
+}
+
+#[test]
+fn what_is_pushed_stands_where_the_schema_sorts_it() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.branch("cut").edition("de", "main");
+    lab.change("main", &["/cast/[person=p0]={\"billing\": 1}", "/genres=[\"epic\", \"war\"]"]);
+    let fields: Vec<Pattern> = vec!["*.meta.json:/cast".parse().unwrap()];
+    lab.push(&PushRequest { fields, ..fix(&["cut", "de"]) });
+    for branch in ["cut", "de"] {
+        let cast = field(&lab, branch, "/cast").unwrap();
+        assert!(cast.find("p0") < cast.find("p1"), "{branch}: {cast}");
+        assert_eq!(field(&lab, branch, "/genres").unwrap(), r#"{"$set":["war"]}"#);
+    }
+    let own = lab.repo.lineage(Some("de"), true).unwrap();
+    assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
+    lab.check_layers_under(Some(&schema));
+}
+
+/// What is not inherited is each edition's own in a merge, too, whichever way it goes.
+#[test]
+fn a_merge_of_editions_leaves_each_what_is_its_own() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main").edition("fr", "main");
+    lab.change("de", &["/note=\"de\"", "/slug=\"dune-de\""]);
+    lab.change("fr", &["/eidr=\"F\"", "/advisories=[\"f\"]"]);
+    // Into the parent, which changed nothing.
+    lab.switch("main");
+    assert!(lab.merge("de").clean);
+    for (path, value) in [("/eidr", "\"A\""), ("/slug", "\"dune\""), ("/note", "\"de\"")] {
+        assert_eq!(field(&lab, "main", path).unwrap(), value, "{path}");
+    }
+    // Between children, and from the parent, which has changed what they do not inherit.
+    lab.change("main", &["/eidr=\"M\"", "/slug=\"m\"", "/genres=[\"epic\", \"war\"]"]);
+    lab.switch("de");
+    assert!(lab.merge("fr").clean);
+    assert!(lab.merge("main").clean);
+    assert_eq!(field(&lab, "de", "/eidr"), None);
+    for (path, value) in [
+        ("/slug", "\"dune-de\""),
+        ("/advisories", r#"{"$set":["f"]}"#),
+        ("/genres", r#"{"$set":["war","epic"]}"#),
+    ] {
+        assert_eq!(field(&lab, "de", path).unwrap(), value, "{path}");
+    }
+    lab.check_layers_under(Some(&schema));
+    // Lines of work on one edition share all of it.
+    lab.repo.switch("work", true, false, &Silent).unwrap();
+    lab.set(&["/eidr=\"D\""]);
+    lab.finish_with("an id");
+    lab.switch("de");
+    assert!(lab.merge("work").clean);
+    assert_eq!(field(&lab, "de", "/eidr").unwrap(), "\"D\"");
+}
