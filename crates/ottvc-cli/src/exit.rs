@@ -181,6 +181,7 @@ mod tests {
         document.invalid 1 422 A field breaks its schema
         document.bad_field 2 400 Not a field path
         document.no_field 3 404 No such field
+        document.no_film 3 404 No film to tell of
         refs.bad_name 2 400 No branch or tag can have that name
         refs.exists 6 409 The name is taken
         refs.current 6 409 The working copy is on that branch

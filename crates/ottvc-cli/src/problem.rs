@@ -263,6 +263,7 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         RepoError::NoPath { path, near, .. } => json!({ "path": path, "near": near }),
         RepoError::NoField { field, place } => json!({ "field": field, "path": place }),
         RepoError::PathOutside { path }
+        | RepoError::NoFilm { path }
         | RepoError::WrongKind { path, .. }
         | RepoError::InTheWay { path } => json!({ "path": path }),
         RepoError::Collision { first, second } => json!({ "paths": [first, second] }),

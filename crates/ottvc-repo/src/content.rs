@@ -9,10 +9,11 @@ mod tracks;
 
 use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ottvc_chunk::ChunkError;
-use ottvc_chunk::track::Source;
+use ottvc_chunk::track::{MIN_WINDOW, Role, Source, Window};
 use ottvc_object::manifest::{ChunkList, ChunkRef, Layout, Manifest};
 use ottvc_object::tree::sequence::{ChunkPosition, Page, Pages};
 use ottvc_object::{ChunkId, ContentId, ObjectError, ObjectId, PageId, Storable};
@@ -25,6 +26,7 @@ pub use compare::{
     Kept, KeptStream, KeptTracks, NewRange, Shared, TimeSpan, TrackShare, kept, shared_ranges,
     shared_with,
 };
+use compare::{container_name, role_name};
 use tracks::TrackReader;
 
 /// Chunks are asked of the store this many at a time; it reads them in windows of its own.
@@ -470,6 +472,43 @@ impl<'r, 's> Media for Stored<'r, 's> {
 /// Whether a stored file is of a kind that has tracks; looks around in it as ingest would.
 pub(crate) fn has_tracks(file: &ContentReader<'_>) -> bool {
     matches!(ottvc_chunk::track::open(&mut Stored(file)), Ok(Some(_)))
+}
+
+/// A track as the file itself tells of it.
+pub(crate) struct ProbedTrack {
+    /// `video`, `audio`, `text` or `data`.
+    pub(crate) role: &'static str,
+    /// Its coding, as [`ottvc_chunk::track::Stream`] has it.
+    pub(crate) codec: String,
+    /// Its language, as [`ottvc_chunk::track::Stream`] has it.
+    pub(crate) language: String,
+}
+
+/// The kind of container a stored file is, and its tracks in the file's order; `None` if it has none.
+pub(crate) fn probe(
+    file: &ContentReader<'_>,
+) -> Result<Option<(&'static str, Vec<ProbedTrack>)>, ContentError> {
+    let mut around = Stored(file);
+    let Some(mut parser) = ottvc_chunk::track::open(&mut around).ok().flatten() else {
+        return Ok(None);
+    };
+    // What has no table of its tracks names them as it goes.
+    let mut bytes = Vec::new();
+    file.read_range(0, (MIN_WINDOW as u64).min(file.len()), &mut bytes)?;
+    let window = Window { at: 0, bytes: &bytes, ends: bytes.len() as u64 == file.len() };
+    let met = catch_unwind(AssertUnwindSafe(|| {
+        parser.parse(window, &mut Vec::new());
+        parser.streams().to_vec()
+    }));
+    // A parser that panics says nothing.
+    let tracks = met.unwrap_or_default().into_iter().filter(|stream| stream.role != Role::Side);
+    let tracks = tracks.map(|stream| ProbedTrack {
+        role: role_name(stream.role),
+        codec: stream.codec,
+        language: stream.language,
+    });
+    let (container, tracks) = (container_name(parser.container()), tracks.collect());
+    Ok(Some((container, tracks)))
 }
 
 /// Cuts a stored file by another rule and keeps it that way from now on; what it is stays the same.

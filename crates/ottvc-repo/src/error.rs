@@ -88,6 +88,12 @@ pub enum RepoError {
         /// The document.
         place: String,
     },
+    /// No file whose tracks a document could tell of, or more than one.
+    #[error("`{path}` has no film to tell of")]
+    NoFilm {
+        /// The document.
+        path: String,
+    },
     /// A path that leaves the working copy.
     #[error("`{path}` is outside the working copy")]
     PathOutside {
@@ -314,6 +320,7 @@ impl RepoError {
             Self::Unborn { .. } => "revision.unborn",
             Self::NoPath { .. } => "path.not_found",
             Self::NoField { .. } => "document.no_field",
+            Self::NoFilm { .. } => "document.no_film",
             Self::PathOutside { .. } => "path.outside",
             Self::WrongKind { .. } => "path.wrong_kind",
             Self::Collision { .. } => "path.collision",

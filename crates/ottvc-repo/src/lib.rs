@@ -24,6 +24,7 @@ pub mod nodes;
 pub mod operations;
 mod parallel;
 pub mod plan;
+mod probe;
 pub mod propagate;
 pub mod push;
 pub mod read;

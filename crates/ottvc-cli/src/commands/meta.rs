@@ -57,6 +57,19 @@ enum Action {
         #[arg(value_name = "FIELD=JSON", required = true)]
         fields: Vec<String>,
     },
+    /// Put into a document what its film says of itself: container, length, tracks
+    ///
+    /// The film is the staged file beside the document, feature.mp4 for feature.mp4.meta.json; for edition.meta.json
+    /// the one file of its folder that has tracks. In a merge, a field whose schema says `derived(probe)` is made
+    /// again of the merged film, where sides disagree about it and hold nothing else.
+    Probe {
+        /// The document, or the film
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// The field [default: /technical]
+        #[arg(value_name = "FIELD")]
+        field: Option<String>,
+    },
     /// Remove fields of a document in the working copy, and stage it
     Unset {
         /// The document
@@ -143,10 +156,25 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
             let edits = fields.iter().map(edit).collect::<Result<Vec<FieldEdit>, CliError>>()?;
             change(context, out, &path, &edits)?;
         }
+        Action::Probe { path, field } => {
+            let field = field.as_deref().map(str::parse::<FieldPath>).transpose()?;
+            probe(context, out, &path, field)?;
+        }
         Action::Reset { path, fields } => reset(context, out, &path, &fields)?,
         Action::Edit { path, from } => edit(context, out, &path, from.as_deref())?,
     }
     Ok(Exit::Ok)
+}
+
+fn probe(
+    context: &Context,
+    out: &mut Out,
+    path: &str,
+    field: Option<FieldPath>,
+) -> Result<(), CliError> {
+    let opened = context.open(Need::Write("meta"))?;
+    let (path, document, edit) = opened.repo.probe(&opened.from, path, field)?;
+    report_set(context, out, &path, &document, &[edit])
 }
 
 fn get(
@@ -256,16 +284,26 @@ fn change(
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Write("meta"))?;
     let (path, document) = opened.repo.edit_fields(&opened.from, path, edits)?;
-    report(context, out, &path, &document, |out| {
+    report_set(context, out, &path, &document, edits)
+}
+
+fn report_set(
+    context: &Context,
+    out: &mut Out,
+    path: &RepoPath,
+    document: &Document,
+    edits: &[FieldEdit],
+) -> Result<(), CliError> {
+    report(context, out, path, document, |out| {
         for edit in edits {
             let line = match &edit.value {
                 Some(value) => format!(
                     "{}#{} = {}",
-                    paint(NAME, &path),
+                    paint(NAME, path),
                     edit.field,
                     show::value(&value_to_json(value))
                 ),
-                None => format!("{}#{} removed", paint(NAME, &path), edit.field),
+                None => format!("{}#{} removed", paint(NAME, path), edit.field),
             };
             out.line(line)?;
         }

@@ -172,6 +172,13 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     row("document.bad_field", Usage, 400, "Not a field path", "write it as /title/en"),
     row("document.no_field", NotFound, 404, "No such field", "`ottvc meta get` shows all fields"),
+    row(
+        "document.no_film",
+        NotFound,
+        404,
+        "No film to tell of",
+        "`ottvc add` the film beside it first; with several films in a folder, name one of them",
+    ),
     // Branches, tags, operations.
     row(
         "refs.bad_name",

@@ -27,6 +27,7 @@ use super::{ByteSpan, ContentError, open};
 use crate::ingest::{LEAST_BYTES, SeekSource};
 use report::LaneSum;
 pub use report::{TimeSpan, TrackShare};
+pub(super) use report::{container_name, role_name};
 use spans::Spans;
 pub(super) use tracked::Cut;
 use tracked::{Map, Tracked};

@@ -9,6 +9,7 @@ use ottvc_merge::{
     layers, merge_documents, merge_entries, merge_values, pair_moves,
 };
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
+use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
@@ -19,6 +20,7 @@ use ottvc_object::{
 use super::{DecisionRow, NoticeRow};
 use crate::ingest::{Ingest, IngestOptions};
 use crate::nodes::Batch;
+use crate::probe::{PROBE, is_made, part};
 use crate::scan::MAX_JSON_BYTES;
 use crate::schemas::Schemas;
 use crate::stage::Edits;
@@ -56,6 +58,18 @@ pub(super) struct TreeMerge<'r> {
     suspects: Vec<RepoPath>,
     decisions: Vec<DecisionRow>,
     notices: Vec<NoticeRow>,
+    /// Documents with a field that is made from their film, which must be merged first.
+    waiting: Vec<(RepoPath, Terms<Versioned>, Place)>,
+}
+
+/// What is known of the film that a document is about.
+enum Film {
+    /// Nothing: it may not be merged yet.
+    NotYet,
+    /// That it says nothing, or is not there.
+    SaysNothing,
+    /// What it says of itself.
+    Says(Value),
 }
 
 /// The schemas of the terms of one place.
@@ -143,16 +157,27 @@ impl<'r> TreeMerge<'r> {
             suspects: Vec::new(),
             decisions: Vec::new(),
             notices: Vec::new(),
+            waiting: Vec::new(),
         };
         merge.merge_places()?;
         merge.settle_clashes()?;
-        let edits: Edits = std::mem::take(&mut merge.results)
+        let mut tree = merge.apply_to(ours)?;
+        for (path, terms, place) in std::mem::take(&mut merge.waiting) {
+            let film = repo.probe_in(batch, tree, &path)?.map_or(Film::SaysNothing, Film::Says);
+            merge.merge_versions(&path, terms, &place, film)?;
+        }
+        tree = merge.apply_to(tree)?;
+        let TreeMerge { suspects, decisions, notices, .. } = merge;
+        Ok(Outcome { tree, suspects, decisions, notices })
+    }
+
+    /// Puts what was merged so far into a tree.
+    fn apply_to(&mut self, tree: TreeId) -> Result<TreeId, RepoError> {
+        let edits: Edits = std::mem::take(&mut self.results)
             .into_iter()
             .map(|(key, (path, new))| (key, PathEdit { path, new }))
             .collect();
-        let tree = repo.apply(ours, &edits, batch)?;
-        let TreeMerge { suspects, decisions, notices, .. } = merge;
-        Ok(Outcome { tree, suspects, decisions, notices })
+        if edits.is_empty() { Ok(tree) } else { self.repo.apply(tree, &edits, self.batch) }
     }
 
     /// Merges every place that a side changed, renamed ones with the place they came from.
@@ -460,7 +485,35 @@ impl<'r> TreeMerge<'r> {
             let value = id.map(load).transpose()?;
             versions.push(Versioned { value, schema: spoken.at(position, *id) });
         }
-        let (merged, schema) = merge_documents(&Terms::new(versions)?, self.options, path)?;
+        self.merge_versions(path, Terms::new(versions)?, place, Film::NotYet)
+    }
+
+    /// [`Self::merge_documents`] of what was read. What has a field that is made of its film waits until all
+    /// else is merged.
+    fn merge_versions(
+        &mut self,
+        path: &RepoPath,
+        terms: Terms<Versioned>,
+        place: &Place,
+        film: Film,
+    ) -> Result<(), RepoError> {
+        let (mut merged, mut schema) = merge_documents(&terms, self.options, path)?;
+        let made = merged.value.as_ref().map(|value| to_be_made(value, &terms)).unwrap_or_default();
+        match film {
+            Film::NotYet if !made.is_empty() && self.options.decisions => {
+                self.waiting.push((path.clone(), terms, place.clone()));
+                return Ok(());
+            }
+            Film::Says(film) => {
+                let make = move |_: &Value, field: &FieldPath| {
+                    made.contains(field).then(|| part(&film, field)).flatten()
+                };
+                let functions = self.options.functions.clone().with_derived(PROBE, make);
+                let options = MergeOptions { functions, ..self.options.clone() };
+                (merged, schema) = merge_documents(&terms, &options, path)?;
+            }
+            Film::NotYet | Film::SaysNothing => {}
+        }
         let name = schema.as_ref().map(|schema| schema.full_name());
         let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
         self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
@@ -616,6 +669,13 @@ impl<'r> TreeMerge<'r> {
         }
         Ok(())
     }
+}
+
+/// The fields that sides disagree about, and that are to be made of the film.
+fn to_be_made(merged: &Value, terms: &Terms<Versioned>) -> Vec<FieldPath> {
+    let policy = format!("derived({PROBE})");
+    let made = merged.conflicts().into_iter().filter(|(_, conflict)| conflict.policy == policy);
+    made.map(|(path, _)| path).filter(|path| is_made(terms, path)).collect()
 }
 
 /// Whether JSON has tagged values in it: keys of the file itself that begin so are doubled.
