@@ -31,6 +31,9 @@
 //! assert_eq!(Some(settled), film("Dune I", 2020));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `examples/editions.rs` goes on from here: a schema, a correction that flows into an edition, and what the
+//! edition says itself.
 
 pub mod algebra;
 pub mod bases;
