@@ -1,19 +1,16 @@
-//! The cases of `fixtures/merge-cases.json`, each in both orders of the sides.
+//! The merges of `fixtures/merge-cases.json`, each in both orders of the sides; and that the file has every
+//! case. Those about layers are read by `layer_cases.rs` and by `ottvc-repo`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
-
-#[path = "cases/json.rs"]
-mod json;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use json::{document, paths};
 
 use ottvc_merge::{Editions, Functions, MergeOptions, Merged, Schema, merge_values, same};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, Value};
+use ottvc_testkit::cases::{self, document, paths};
 use serde_json::{Value as Json, json};
 
 /// Height of the merged media, as a probe would find it.
@@ -85,13 +82,9 @@ fn check(name: &str, case: &Json, schema: Option<Arc<Schema>>) {
 
 #[test]
 fn every_case_holds_in_both_orders() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/merge-cases.json");
-    let file: Json = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let cases = file["cases"].as_array().unwrap();
-    let mut named = BTreeSet::new();
-    for case in cases {
-        let name = case["case"].as_str().unwrap();
-        assert!(named.insert(name), "two cases are called {name}");
+    let file = cases::file();
+    for case in cases::of(&file["cases"]) {
+        let name = cases::name(case);
         let only = case["only"].as_str().unwrap_or_default();
         assert!(["", "schema", "no schema"].contains(&only), "case {name}");
         if only != "schema" {
@@ -102,8 +95,20 @@ fn every_case_holds_in_both_orders() {
             check(&name, case, Some(schema(&file, case)));
         }
     }
-    // The table of the design is there whole, each case in the form it has there.
-    for number in 1..=58 {
+}
+
+/// The table of the design is there whole, each case in the form it has there.
+#[test]
+fn the_file_has_every_case_once() {
+    let file = cases::file();
+    let layers = &file["layers"];
+    let mut named = BTreeSet::new();
+    for part in [&file["cases"], &layers["propagate"], &layers["push"], &layers["race"]] {
+        for name in cases::of(part).iter().map(cases::name) {
+            assert!(named.insert(name), "two cases are called {name}");
+        }
+    }
+    for number in 1..=66 {
         assert!(named.contains(number.to_string().as_str()), "case {number} is there");
     }
 }

@@ -1,14 +1,21 @@
 //! Laws of the merge, whatever the documents; numbers are those of docs/merge.md, Laws.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+#[path = "laws/census.rs"]
+mod census;
 #[path = "laws/documents.rs"]
 mod documents;
+#[path = "laws/draw.rs"]
+mod draw;
 #[path = "laws/marked.rs"]
 mod marked;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use documents::{Doc, clean, disputed, document, edited, edits, merged, odd_terms, value};
+use census::{Census, KINDS};
+use documents::{Doc, clean, crossed, disputed, edited, merged, odd_terms, value};
+use draw::{Draw, config, drawn};
 use ottvc_merge::{
     Choice, MergeOptions, algebra, merge_values, resolve_document, same, same_conflict,
 };
@@ -17,18 +24,6 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Document, KeyedList, ListOrder, Value, ValueMap, diff, value_to_json};
 use ottvc_object::{RepoPath, Storable};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
-
-fn config() -> ProptestConfig {
-    let seeds = FileFailurePersistence::WithSource("proptest-regressions");
-    // As in schema_laws.rs: many where that is what the machine is for.
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    let mut config = ProptestConfig::default();
-    if in_ci && std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 10_000;
-    }
-    ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..config }
-}
 
 fn alike(a: &Doc, b: &Doc) -> bool {
     match (a, b) {
@@ -48,7 +43,7 @@ fn alike_at(a: Option<&Value>, b: Option<&Value>) -> bool {
 
 /// M(b, o, t).
 fn three(base: &Doc, ours: &Doc, theirs: &Doc) -> Doc {
-    merged(&[ours.clone(), base.clone(), theirs.clone()])
+    merged(vec![ours.clone(), base.clone(), theirs.clone()])
 }
 
 fn conflicts(doc: &Doc) -> Vec<(FieldPath, &Conflict<Value>)> {
@@ -67,17 +62,17 @@ fn shown(terms: &[Doc], result: &Doc) -> String {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(file!(), 1000))]
 
     /// L1: nothing changed, nothing changes.
     #[test]
-    fn identity(terms in disputed(1)) {
+    fn identity(terms in drawn(|draw| disputed(draw, 1))) {
         prop_assert!(alike(&three(&terms[0], &terms[0], &terms[0]), &terms[0]));
     }
 
     /// L2: a side that changed nothing has no say.
     #[test]
-    fn unit(terms in disputed(2)) {
+    fn unit(terms in drawn(|draw| disputed(draw, 2))) {
         let (base, side) = (&terms[0], &terms[1]);
         prop_assert!(alike(&three(base, side, base), side));
         prop_assert!(alike(&three(base, base, side), side));
@@ -85,13 +80,13 @@ proptest! {
 
     /// L3: what both sides say holds, whatever the base.
     #[test]
-    fn agreement(terms in disputed(2)) {
+    fn agreement(terms in drawn(|draw| disputed(draw, 2))) {
         prop_assert!(alike(&three(&terms[0], &terms[1], &terms[1]), &terms[1]));
     }
 
     /// L4: ours and theirs are labels, not ranks.
     #[test]
-    fn symmetry(terms in disputed(3)) {
+    fn symmetry(terms in drawn(|draw| disputed(draw, 3))) {
         let there = three(&terms[0], &terms[1], &terms[2]);
         let back = three(&terms[0], &terms[2], &terms[1]);
         prop_assert!(alike(&there, &back), "{there:#?}\n{back:#?}");
@@ -101,7 +96,7 @@ proptest! {
 
     /// L4, over conflicts: the same core identities, and the labels swapped.
     #[test]
-    fn swapping_swaps_labels(terms in clean(3)) {
+    fn swapping_swaps_labels(terms in drawn(|draw| clean(draw, 3))) {
         let there = three(&terms[0], &terms[1], &terms[2]);
         let back = three(&terms[0], &terms[2], &terms[1]);
         for ((_, one), (_, other)) in conflicts(&there).into_iter().zip(conflicts(&back)) {
@@ -113,10 +108,10 @@ proptest! {
 
     /// L4, of more sides: their order is irrelevant.
     #[test]
-    fn symmetry_of_many(sides in disputed(4), turn in 0..3_usize) {
+    fn symmetry_of_many(sides in drawn(|draw| disputed(draw, 4)), turn in 0..3_usize) {
         let octopus = |order: [usize; 3]| {
             let [a, b, c] = order.map(|at| sides[at].clone());
-            merged(&[a, sides[3].clone(), b, sides[3].clone(), c])
+            merged(vec![a, sides[3].clone(), b, sides[3].clone(), c])
         };
         let other = [[2, 1, 0], [1, 2, 0], [0, 2, 1]][turn];
         prop_assert!(alike(&octopus([0, 1, 2]), &octopus(other)));
@@ -124,7 +119,7 @@ proptest! {
 
     /// L1 to L4 where sides and bases hold conflicts such as no merge leaves.
     #[test]
-    fn odd_conflicts_do_no_harm(terms in odd_terms(3)) {
+    fn odd_conflicts_do_no_harm(terms in drawn(|draw| odd_terms(draw, 3))) {
         let (base, ours, theirs) = (&terms[0], &terms[1], &terms[2]);
         prop_assert!(alike(&three(base, ours, base), ours));
         prop_assert!(alike(&three(base, ours, ours), ours));
@@ -136,17 +131,21 @@ proptest! {
         }
     }
 
-    /// L5: the same bytes in, the same bytes out, on any thread.
+    /// L5: the same bytes in, the same bytes out, on any thread (tried now and then, as threads take
+    /// longer than merges).
     #[test]
-    fn determinism(terms in disputed(3)) {
-        let here = merged(&terms);
-        let there = std::thread::spawn(move || merged(&terms)).join().unwrap();
+    fn determinism(terms in drawn(|draw| disputed(draw, 3)), turn in 0..256_usize) {
+        let here = merged(terms.clone());
+        let there = match turn {
+            0 => std::thread::spawn(move || merged(terms.clone())).join().unwrap(),
+            _ => merged(terms.clone()),
+        };
         prop_assert_eq!(bytes(&here), bytes(&there));
     }
 
     /// L6: what a side changed is in the result, in a conflict, or included in a deletion.
     #[test]
-    fn no_silent_loss(terms in clean(3)) {
+    fn no_silent_loss(terms in drawn(|draw| clean(draw, 3))) {
         let [base, ours, theirs] = [0, 1, 2].map(|at| terms[at].as_ref());
         let result = three(&terms[0], &terms[1], &terms[2]);
         prop_assert!(kept(base, ours, theirs, result.as_ref()), "ours: {}", shown(&terms, &result));
@@ -155,14 +154,15 @@ proptest! {
 
     /// L6, with rules: what is neither in the result nor in a conflict is in the decisions.
     #[test]
-    fn decisions_are_told(terms in clean(3)) {
-        let rules = vec!["/**=theirs".parse().unwrap()];
-        let options = MergeOptions { rules, ..MergeOptions::default() };
+    fn decisions_are_told(terms in drawn(|draw| clean(draw, 3))) {
+        static THEIRS: LazyLock<[MergeOptions; 2]> = LazyLock::new(|| {
+            let rules = vec!["/**=theirs".parse().unwrap()];
+            [MergeOptions { rules, ..MergeOptions::default() }, MergeOptions::default()]
+        });
         let file = RepoPath::new("x.meta.json").unwrap();
         let [base, ours, theirs] = [0, 1, 2].map(|at| terms[at].clone());
         let all = Terms::three(ours, base, theirs);
-        let ruled = merge_values(&all, &options, &file).unwrap();
-        let plain = merge_values(&all, &MergeOptions::default(), &file).unwrap();
+        let [ruled, plain] = [0, 1].map(|at| merge_values(&all, &THEIRS[at], &file).unwrap());
         let told: BTreeSet<FieldPath> = ruled.decisions.iter().map(|one| one.path.clone()).collect();
         prop_assert_eq!(told, plain.conflicts.into_iter().collect::<BTreeSet<_>>());
         prop_assert!(ruled.conflicts.is_empty());
@@ -170,7 +170,7 @@ proptest! {
 
     /// L7: what is in the result is some side's, at its own place; conflicts hold what sides have.
     #[test]
-    fn no_invention(terms in clean(3)) {
+    fn no_invention(terms in drawn(|draw| clean(draw, 3))) {
         let result = three(&terms[0], &terms[1], &terms[2]);
         let sides = [terms[1].as_ref(), terms[2].as_ref()];
         if let Some(result) = &result {
@@ -180,7 +180,7 @@ proptest! {
 
     /// L8: where nobody changed anything, nothing changes.
     #[test]
-    fn locality(terms in clean(3)) {
+    fn locality(terms in drawn(|draw| clean(draw, 3))) {
         let result = three(&terms[0], &terms[1], &terms[2]);
         let all = [0, 1, 2].map(|at| terms[at].as_ref());
         prop_assert!(untouched(&all, result.as_ref()), "{result:#?}");
@@ -188,10 +188,13 @@ proptest! {
 
     /// L8: edits in different places never conflict, in maps and in lists.
     #[test]
-    fn disjoint_edits_merge(left in value(), right in value(), ours in edits(), theirs in edits()) {
-        let root = |value: &Value| Value::map([("v", value.clone())]);
-        let (left, right) = (root(&left), root(&right));
-        let (new_left, new_right) = (edited(&left, &ours), edited(&right, &theirs));
+    fn disjoint_edits_merge(
+        both in drawn(|draw| [(); 2].map(|()| {
+            let old = Value::map([("v", value(draw))]);
+            (edited(&old, draw), old)
+        })),
+    ) {
+        let [(new_left, left), (new_right, right)] = both;
         let map = |l: &Value, r: &Value| Some(Value::map([("l", l.clone()), ("r", r.clone())]));
         let items = |l: &Value, r: &Value| {
             let item = |id: &str, value: &Value| {
@@ -210,7 +213,7 @@ proptest! {
 
     /// L9: a conflict is where both sides changed one unit, differently; none lies below another.
     #[test]
-    fn minimality(terms in clean(3)) {
+    fn minimality(terms in drawn(|draw| clean(draw, 3))) {
         let result = three(&terms[0], &terms[1], &terms[2]);
         let all = conflicts(&result);
         for (path, conflict) in &all {
@@ -224,7 +227,7 @@ proptest! {
 
     /// L9: also where sides and bases bring conflicts along.
     #[test]
-    fn conflicts_are_an_antichain(terms in disputed(3)) {
+    fn conflicts_are_an_antichain(terms in drawn(|draw| disputed(draw, 3))) {
         let file = RepoPath::new("x.meta.json").unwrap();
         let all = Terms::three(terms[1].clone(), terms[0].clone(), terms[2].clone());
         let result = merge_values(&all, &MergeOptions::default(), &file).unwrap();
@@ -245,46 +248,71 @@ proptest! {
 
     /// L10: settling all conflicts by one side gives that side where there were conflicts.
     #[test]
-    fn taking_a_side_gives_that_side(terms in clean(3), theirs in any::<bool>()) {
+    fn taking_a_side_gives_that_side(terms in drawn(|draw| clean(draw, 3)), theirs in any::<bool>()) {
         let result = three(&terms[0], &terms[1], &terms[2]);
         let (choice, side) = if theirs { (Choice::Theirs, &terms[2]) } else { (Choice::Ours, &terms[1]) };
-        let mut settled = result.clone();
+        let settled = resolved(&result, &mut || choice.clone());
         for (path, conflict) in conflicts(&result) {
-            let document = settled.clone().unwrap();
-            settled = resolve_document(&document, &path, &choice).unwrap();
-            if conflict.kind != ConflictKind::Order {
-                let now = settled.as_ref().and_then(|doc| doc.get(&path));
-                prop_assert!(alike_at(now, side.as_ref().and_then(|doc| doc.get(&path))));
+            let [now, had] = [&settled, side].map(|doc| unit_at(doc.as_ref(), &path));
+            match (conflict.kind, now, had) {
+                // An order has every key that is left; those the side lacks come at its end.
+                (ConflictKind::Order, Some(Value::Array(now)), Some(Value::Array(had))) => {
+                    let left: Vec<&Value> = had.iter().filter(|key| now.contains(key)).collect();
+                    prop_assert!(now.iter().take(left.len()).eq(left), "{path}");
+                }
+                (_, now, had) => prop_assert!(alike(&now, &had), "{path}"),
             }
         }
         prop_assert!(conflicts(&settled).is_empty());
     }
 
+    /// L10: once a merge is settled, however it was, its parents are its ancestors: each is the base of
+    /// another merge of it, and that changes nothing, whichever side it is merged from.
+    #[test]
+    fn what_is_settled_stays_settled(
+        terms in drawn(|draw| if draw.chance(1, 2) { clean(draw, 3) } else { disputed(draw, 3) }),
+        choices in drawn(|draw| draw.bytes(16)),
+    ) {
+        let result = three(&terms[0], &terms[1], &terms[2]);
+        let mut choices = choices.iter().cycle().copied();
+        let settled = resolved(&result, &mut || choice_of(choices.next().unwrap_or(0)));
+        prop_assert!(conflicts(&settled).is_empty());
+        for parent in [&terms[1], &terms[2]] {
+            prop_assert!(alike(&three(parent, &settled, parent), &settled));
+            prop_assert!(alike(&three(parent, parent, &settled), &settled));
+        }
+        // Somebody who goes on from a parent, and merges what was settled, is asked nothing again.
+        let [ours, theirs] = [&terms[1], &terms[2]];
+        let merged = three(theirs, theirs, &settled);
+        prop_assert!(alike(&three(ours, &merged, &settled), &settled));
+    }
+
     /// Leaving a side's lines in the text of a document is taking that side.
     #[test]
-    fn leaving_the_lines_of_a_side_takes_it(clean in clean(3), disputed in disputed(3), odd in odd_terms(1)) {
-        let both = [three(&clean[0], &clean[1], &clean[2]), three(&disputed[0], &disputed[1], &disputed[2])];
-        for document in both.iter().chain(&odd).flatten() {
-            marked::settles_by_lines(document, None)?;
+    fn leaving_the_lines_of_a_side_takes_it(
+        terms in drawn(|draw| match draw.below(8) {
+            0..4 => clean(draw, 3),
+            4..7 => disputed(draw, 3),
+            _ => odd_terms(draw, 1),
+        }),
+        turn in 0..12_usize,
+    ) {
+        let document = match terms.as_slice() {
+            [base, ours, theirs] => three(base, ours, theirs),
+            other => other[0].clone(),
+        };
+        if let Some(document) = document {
+            marked::settles_by_lines(&document, None, turn)?;
         }
     }
 
     /// L13: the order of crossed bases is irrelevant, and no ancestor's value comes back.
     #[test]
-    fn criss_cross(root in document(), all in prop::collection::vec(edits(), 6)) {
-        let bases = |ours: &Doc, theirs: &Doc| {
-            let terms = Terms::three(ours.clone(), Some(root.clone()), theirs.clone());
-            merge_values(&terms, &MergeOptions::for_bases(), &RepoPath::root()).unwrap().value
-        };
-        let one = Some(edited(&root, &all[0]));
-        let two = Some(edited(&root, &all[1]));
-        let (here, there) = (bases(&one, &two), bases(&two, &one));
-        // Heads grown from either base, or from a merge of both that someone settled.
-        let settled = |doc: &Doc, edits| doc.as_ref().map(|doc| edited(&without_conflicts(doc), edits));
-        let ours = if all[4].len() > 1 { settled(&here, &all[2]) } else { settled(&one, &all[2]) };
-        let theirs = if all[5].len() > 1 { settled(&here, &all[3]) } else { settled(&two, &all[3]) };
-        let result = three(&here, &ours, &theirs);
-        prop_assert!(alike(&result, &three(&there, &ours, &theirs)));
+    fn criss_cross(crossed in drawn(|draw| crossed(draw, without_conflicts))) {
+        let [here, there] = &crossed.bases;
+        let [ours, theirs] = &crossed.heads;
+        let result = three(here, ours, theirs);
+        prop_assert!(alike(&result, &three(there, ours, theirs)));
         if let Some(result) = &result {
             prop_assert!(is_from(result, &[ours.as_ref(), theirs.as_ref()], None), "{result:#?}");
         }
@@ -322,18 +350,80 @@ proptest! {
 
     /// L15: stored and read back, documents merge as they did, and the result can be stored.
     #[test]
-    fn storage(terms in disputed(3)) {
+    fn storage(terms in drawn(|draw| disputed(draw, 3))) {
         let stored = |doc: &Doc| {
             doc.as_ref().map(|value| {
                 let object = Document::new(value.clone()).unwrap().to_object().unwrap();
                 Document::from_object(&object).unwrap().into_value()
             })
         };
-        let result = merged(&terms);
+        let result = merged(terms.clone());
         let read: Vec<Doc> = terms.iter().map(stored).collect();
-        prop_assert_eq!(bytes(&merged(&read)), bytes(&result));
+        prop_assert_eq!(bytes(&merged(read)), bytes(&result));
         prop_assert_eq!(bytes(&stored(&result)), bytes(&result));
     }
+}
+
+/// The laws are tried on every kind of value and of disagreement, and on merges that leave none.
+#[test]
+fn enough_of_everything_is_drawn() {
+    let see = |census: &mut Census, terms: &[Doc], result: &Doc| {
+        for doc in terms {
+            match doc {
+                Some(doc) => census.value(doc, 0),
+                None => census.count("no document"),
+            }
+        }
+        match conflicts(result).len() {
+            0 => census.count("clean"),
+            1 => census.count("one conflict"),
+            _ => census.count("many conflicts"),
+        }
+        for (path, conflict) in conflicts(result) {
+            census.count(conflict.kind.word());
+            if conflict.terms.as_slice().len() > 3 {
+                census.count("many terms");
+            }
+            match path.segments().len() {
+                0 | 1 => {}
+                2 => census.count("conflict further down"),
+                _ => census.count("conflict far down"),
+            }
+        }
+        let [base, ours, theirs] = [0, 1, 2].map(|at| terms[at].as_ref());
+        if ours != theirs && base != ours && base != theirs {
+            census.count("both changed");
+        }
+    };
+    let of_three = |make: fn(&mut Draw<'_>) -> Vec<Doc>| {
+        Census::of(4000, make, |census, terms| {
+            see(census, &terms, &three(&terms[0], &terms[1], &terms[2]));
+        })
+    };
+    let plain = of_three(|draw| clean(draw, 3));
+    plain.expect(&[
+        (400, &KINDS),
+        (200, &["no document", "three deep", "conflict further down"]),
+        (800, &["clean", "one conflict", "both changed"]),
+        (50, &["many conflicts", "edit_edit", "add_add", "delete_edit", "type"]),
+        (20, &["order", "conflict far down"]),
+    ]);
+    let conflicted = of_three(|draw| disputed(draw, 3));
+    conflicted.expect(&[
+        (400, &KINDS),
+        (500, &["conflict", "clean", "one conflict"]),
+        (100, &["contested_base", "conflict delete_edit", "conflict add_add"]),
+        (100, &["many terms"]),
+        (20, &["conflict order"]),
+    ]);
+    let kinds: Vec<String> =
+        ConflictKind::ALL.iter().map(|kind| format!("conflict {}", kind.word())).collect();
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    let odd = of_three(|draw| odd_terms(draw, 3));
+    odd.expect(&[
+        (800, &["conflict in a conflict", "conflict of many", "contested_base"]),
+        (200, &kinds),
+    ]);
 }
 
 /// Takes the first side everywhere.
@@ -342,6 +432,31 @@ fn without_conflicts(document: &Value) -> Value {
     paths.iter().fold(document.clone(), |document, path| {
         resolve_document(&document, path, &Choice::Ours).unwrap().unwrap()
     })
+}
+
+/// Settles every conflict, each by the next choice, and what conflicts the value taken brings along; by
+/// its first side where that choice cannot be taken, as a contested base cannot.
+fn resolved(result: &Doc, choice: &mut dyn FnMut() -> Choice) -> Doc {
+    let mut settled = result.clone();
+    while let Some(document) = &settled
+        && let Some((path, _)) = document.conflicts().first()
+    {
+        let next = resolve_document(document, path, &choice())
+            .or_else(|_| resolve_document(document, path, &Choice::Ours));
+        settled = next.unwrap();
+    }
+    settled
+}
+
+/// A way to settle a conflict: by a side, the base, a value that nobody has, or nothing.
+fn choice_of(draw: u8) -> Choice {
+    match draw % 5 {
+        0 => Choice::Ours,
+        1 => Choice::Theirs,
+        2 => Choice::Base,
+        3 => Choice::Value(Value::from("nobody's")),
+        _ => Choice::Absent,
+    }
 }
 
 /// The unit a conflict at `path` is about: a value, or the keys of a list in their order.
@@ -426,10 +541,8 @@ fn kept(
             let its = list_of(other).filter(|its| its.fields() == new.fields());
             let keys = new.items().keys().chain(old.into_iter().flat_map(|old| old.items().keys()));
             keys.into_iter().all(|key| {
-                let at =
-                    |list: Option<&KeyedList>| list.and_then(|list| list.items().get(key)).cloned();
-                let merged = merged.items().get(key);
-                kept(at(old).as_ref(), new.items().get(key), at(its).as_ref(), merged)
+                let [old, its] = [old, its].map(|list| list.and_then(|list| list.items().get(key)));
+                kept(old, new.items().get(key), its, merged.items().get(key))
             }) && order_kept(old, new, its, merged)
         }
         (Some(new), Some(merged)) if kind_of(side) == kind_of(result) => {
@@ -441,8 +554,8 @@ fn kept(
             let its = map_of(other.filter(|_| same_kind(other)));
             let keys = new.keys().chain(old.into_iter().flat_map(|old| old.keys()));
             keys.into_iter().all(|key| {
-                let at = |map: Option<&ValueMap>| map.and_then(|map| map.get(key)).cloned();
-                kept(at(old).as_ref(), new.get(key), at(its).as_ref(), merged.get(key))
+                let [old, its] = [old, its].map(|map| map.and_then(|map| map.get(key)));
+                kept(old, new.get(key), its, merged.get(key))
             })
         }
         _ => false,
@@ -476,11 +589,9 @@ fn order_kept(
 /// L7 at one place: `result` is made of what `sides` have here, and its conflicts of that and `base`
 /// (not looked at if there is none to compare).
 fn is_from(result: &Value, sides: &[Option<&Value>], base: Option<Option<&Value>>) -> bool {
-    let below = |result: &Value, step: &dyn Fn(&Value) -> Option<Value>| {
-        let stepped: Vec<Doc> = sides.iter().map(|side| side.and_then(step)).collect();
-        let stepped: Vec<Option<&Value>> = stepped.iter().map(Option::as_ref).collect();
-        let base = base.map(|base| base.and_then(step));
-        is_from(result, &stepped, base.as_ref().map(Option::as_ref))
+    let below = |result: &Value, step: &dyn for<'v> Fn(&'v Value) -> Option<&'v Value>| {
+        let stepped: Vec<Option<&Value>> = sides.iter().map(|side| side.and_then(step)).collect();
+        is_from(result, &stepped, base.map(|base| base.and_then(step)))
     };
     match result {
         Value::Conflict(conflict) => {
@@ -494,16 +605,14 @@ fn is_from(result: &Value, sides: &[Option<&Value>], base: Option<Option<&Value>
                 && map.iter().all(|(key, child)| {
                     below(child, &|side| {
                         let side = (side.kind_number() == result.kind_number()).then_some(side);
-                        map_of(side).and_then(|map| map.get(key)).cloned()
+                        map_of(side).and_then(|map| map.get(key))
                     })
                 })
         }
         Value::Keyed(list) => {
             sides.iter().any(|side| list_of(*side).is_some())
                 && list.items().iter().all(|(key, item)| {
-                    below(item, &|side| {
-                        list_of(Some(side)).and_then(|l| l.items().get(key)).cloned()
-                    })
+                    below(item, &|side| list_of(Some(side)).and_then(|l| l.items().get(key)))
                 })
         }
         Value::Set(set) => set.iter().all(|element| {
@@ -527,11 +636,10 @@ fn untouched(terms: &[Option<&Value>; 3], result: Option<&Value>) -> bool {
             let keys = terms.iter().filter_map(|term| map_of(*term)).flat_map(|map| map.keys());
             let mut keys = keys.chain(map.keys());
             keys.all(|key| {
-                let at = |term: Option<&Value>| {
-                    map_of(term.filter(|_| same_kind(term))).and_then(|map| map.get(key)).cloned()
-                };
-                let below = terms.map(at);
-                untouched(&[below[0].as_ref(), below[1].as_ref(), below[2].as_ref()], map.get(key))
+                let below = terms.map(|term| {
+                    map_of(term.filter(|_| same_kind(term))).and_then(|map| map.get(key))
+                });
+                untouched(&below, map.get(key))
             })
         }
         Some(Value::Keyed(list)) => {
@@ -539,10 +647,8 @@ fn untouched(terms: &[Option<&Value>; 3], result: Option<&Value>) -> bool {
                 terms.iter().filter_map(|term| list_of(*term)).flat_map(|l| l.items().keys());
             let mut keys = keys.chain(list.items().keys());
             keys.all(|key| {
-                let at = |term| list_of(term).and_then(|list| list.items().get(key)).cloned();
-                let below = terms.map(at);
-                let item = list.items().get(key);
-                untouched(&[below[0].as_ref(), below[1].as_ref(), below[2].as_ref()], item)
+                let below = terms.map(|term| list_of(term).and_then(|list| list.items().get(key)));
+                untouched(&below, list.items().get(key))
             })
         }
         _ => true,

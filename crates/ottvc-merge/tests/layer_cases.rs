@@ -1,23 +1,18 @@
-//! The cases of `fixtures/layer-cases.json`.
+//! The layers of `fixtures/merge-cases.json`; `ottvc-repo` plays those that take a repository.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
-#[path = "cases/json.rs"]
-mod json;
-
-use std::collections::BTreeSet;
-
-use json::{document, paths};
 use ottvc_merge::Schema;
 use ottvc_merge::layers::{
     ApplyTo, Diverged, Layer, apply, changed_units, inherited, overlay, propagate, record,
 };
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, KeyedList, Value};
+use ottvc_testkit::cases::{self, document, paths};
 use serde_json::{Map, Value as Json, json};
 
+/// The part of the file that is about layers.
 fn file() -> Json {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/layer-cases.json");
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    cases::file()["layers"].take()
 }
 
 fn schema(file: &Json) -> Schema {
@@ -35,10 +30,8 @@ fn every_propagation_is_as_the_table_says() {
     let file = file();
     let schema = schema(&file);
     let schema = Some(&schema);
-    let mut named = BTreeSet::new();
-    for case in file["propagate"].as_array().unwrap() {
-        let name = case["case"].as_str().unwrap();
-        assert!(named.insert(name), "two cases are called {name}");
+    for case in cases::of(&file["propagate"]) {
+        let name = cases::name(case);
         let [old, new, child] = ["old", "new", "child"].map(|key| document(&case[key]));
         let parent = inherited(schema, old.as_ref());
         let parent = parent.as_deref();
@@ -59,17 +52,14 @@ fn every_propagation_is_as_the_table_says() {
         let disputed: Vec<FieldPath> = disputed.into_iter().map(|(path, _)| path).collect();
         assert_eq!(disputed, paths(&case["conflicts"]), "case {name}");
     }
-    for number in 59..=64 {
-        assert!(named.contains(number.to_string().as_str()), "case {number} is there");
-    }
 }
 
 #[test]
 fn every_push_is_as_the_table_says() {
     let file = file();
     let schema = schema(&file);
-    for case in file["push"].as_array().unwrap() {
-        let name = case["case"].as_str().unwrap();
+    for case in cases::of(&file["push"]) {
+        let name = cases::name(case);
         let [before, after] = ["before", "after"].map(|key| document(&case[key]));
         let change = changed_units(Some(&schema), before.as_ref(), after.as_ref());
         let diverged = match case["diverged"].as_str() {

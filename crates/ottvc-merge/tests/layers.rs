@@ -4,25 +4,29 @@
 //! against it. A world is documents made from one by small changes, with a schema and without.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+#[path = "laws/census.rs"]
+mod census;
 #[path = "laws/documents.rs"]
 #[allow(dead_code, reason = "other laws use the rest")]
 mod documents;
+#[path = "laws/draw.rs"]
+mod draw;
 #[path = "schema_laws/world.rs"]
 #[allow(dead_code, reason = "other laws use the rest")]
 mod fields;
 
 use std::sync::LazyLock;
 
+use census::{Census, KINDS};
+use draw::{Draw, config, drawn, fixed};
 use ottvc_merge::Schema;
 use ottvc_merge::layers::{
     FlowOutcome, Layer, Propagated, at_create, changed_units, inherited, overlay, propagate, record,
 };
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Document, KeyedList, ListOrder, Value, value_to_json};
+use ottvc_object::value::{Document, KeyedList, ListOrder, Value, value_from_json, value_to_json};
 use proptest::prelude::*;
-use proptest::test_runner::{
-    FileFailurePersistence, RngAlgorithm, TestCaseResult, TestRng, TestRunner,
-};
+use proptest::test_runner::{TestCaseResult, TestRunner};
 
 type Doc = Option<Value>;
 
@@ -83,17 +87,13 @@ impl World {
     }
 }
 
-fn world() -> BoxedStrategy<World> {
-    let of = |schema, docs: Vec<Doc>| {
-        let [old, new, child, later] = docs.try_into().unwrap();
-        World { schema, old, new, child, later }
+fn world(draw: &mut Draw<'_>) -> World {
+    let (schema, docs) = match draw.below(3) {
+        0 => (false, documents::clean(draw, 4)),
+        other => (other == 1, fields::world(draw).clean),
     };
-    prop_oneof![
-        documents::clean(4).prop_map(move |docs| of(false, docs)),
-        fields::world().prop_map(move |world| of(true, world.clean)),
-        fields::world().prop_map(move |world| of(false, world.clean)),
-    ]
-    .boxed()
+    let [old, new, child, later] = docs.try_into().unwrap();
+    World { schema, old, new, child, later }
 }
 
 /// The engine under test, and engines that are wrong on purpose.
@@ -445,26 +445,12 @@ const LAWS: [(&str, Law); 11] = [
     ("at_create", what_is_given_once_stays),
 ];
 
-/// How many worlds each law is tried on; as for the laws of the merge.
-fn cases() -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    asked.unwrap_or(if in_ci { 10_000 } else { 400 })
-}
-
 #[test]
 fn every_law_holds() {
     let mut failed = Vec::new();
     for (name, law) in LAWS {
-        let config = ProptestConfig {
-            cases: cases(),
-            source_file: Some(file!()),
-            failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
-                "proptest-regressions",
-            ))),
-            ..ProptestConfig::default()
-        };
-        let run = TestRunner::new(config).run(&world(), |world| law(&world, Engine::Sound));
+        let mut runner = TestRunner::new(config(file!(), 1000));
+        let run = runner.run(&drawn(world), |world| law(&world, Engine::Sound));
         failed.extend(run.err().map(|error| format!("{name}: {error}")));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -473,17 +459,74 @@ fn every_law_holds() {
 #[test]
 fn every_planted_fault_is_caught() {
     for fault in Engine::FAULTS {
-        let caught = LAWS.iter().any(|(_, law)| {
-            let config = ProptestConfig {
-                cases: 400,
-                failure_persistence: None,
-                max_shrink_iters: 0,
-                ..ProptestConfig::default()
-            };
-            // The same worlds each time: this is about the laws, not about luck.
-            let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-            TestRunner::new_with_rng(config, rng).run(&world(), |world| law(&world, fault)).is_err()
-        });
+        // The same worlds each time: this is about the laws, not about luck.
+        let caught = LAWS
+            .iter()
+            .any(|(_, law)| fixed(4000).run(&drawn(world), |world| law(&world, fault)).is_err());
         assert!(caught, "{fault:?} breaks no law");
+    }
+}
+
+/// The laws are tried on every kind of value, and on every way a parent's change can go.
+#[test]
+fn enough_of_everything_is_drawn() {
+    let census = Census::of(10_000, world, |census, world| {
+        for doc in [&world.old, &world.new, &world.child, &world.later] {
+            match doc {
+                Some(doc) => census.value(doc, 0),
+                None => census.count("no document"),
+            }
+        }
+        census.count(if world.schema { "schema" } else { "no schema" });
+        let parent = world.inherited(&world.old);
+        let own = Engine::Sound.record(&world, None, &parent, &world.child, &parent);
+        for (_, there) in own.iter().flat_map(Layer::places) {
+            census.count(if there { "overridden" } else { "suppressed" });
+        }
+        let moved = Engine::Sound.propagate(&world, own.as_ref());
+        for it in &moved.outcomes {
+            census.count(it.outcome.word());
+            census.count(it.conflict.map_or("no conflict", |kind| kind.word()));
+        }
+        census.count(if moved.is_clean() { "clean" } else { "in conflict" });
+    });
+    census.expect(&[
+        (500, &KINDS),
+        (800, &["no document", "schema", "no schema", "overridden", "suppressed"]),
+        (500, &["flowed", "shadowed", "converged", "clean"]),
+        (100, &["orphaned", "not_inherited", "in conflict", "shadow", "orphan_override"]),
+    ]);
+}
+
+/// Worlds that broke a law before it was mended.
+#[test]
+fn what_broke_a_law_before_keeps_it() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let list = document(r#"{"a": {"$kl": {"keys": ["id"], "items": [{"id": "s"}]}}}"#);
+    let deep = document(r#"{"deep": {"a": "", "inner": {"count": 0}}}"#);
+    let none = document("{}");
+    let worlds = [
+        (false, [list.clone(), none.clone(), list.clone(), list]),
+        (
+            true,
+            [
+                none.clone(),
+                document(r#"{"apart": {"$kl": {"keys": ["id"], "items": []}}}"#),
+                None,
+                document(r#"{"cast": {"x": 4}, "names": {"l": {"y": 2}}, "said": "x"}"#),
+            ],
+        ),
+        (
+            true,
+            [none.clone(), document(r#"{"deep": {"inner": {"count": 0}}}"#), none.clone(), none],
+        ),
+        (true, [deep.clone(), document(r#"{"deep": {}}"#), deep.clone(), deep]),
+    ];
+    for (schema, [old, new, child, later]) in worlds {
+        let world = World { schema, old, new, child, later };
+        for (name, law) in LAWS {
+            law(&world, Engine::Sound).unwrap_or_else(|error| panic!("{name}: {error} {world:?}"));
+        }
     }
 }

@@ -2,9 +2,17 @@
 //!
 //! Each law is a function of a world and an engine, so that engines that are wrong on purpose can be
 //! held against it: a law that lets all of them pass would be no law. `PROPTEST_CASES` sets how many
-//! worlds each law is tried on; 10,000 where `CI` is set, fewer elsewhere.
+//! worlds each law is tried on; 10,000 where `CI` is set, fewer elsewhere. Worlds are about a few fields each,
+//! so that they cost little and their sides meet; `enough_of_everything_is_drawn` counts what they are.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+#[path = "laws/census.rs"]
+mod census;
+#[path = "laws/documents.rs"]
+#[allow(dead_code, reason = "other laws use the rest")]
+mod documents;
+#[path = "laws/draw.rs"]
+mod draw;
 #[path = "schema_laws/engine.rs"]
 mod engine;
 #[path = "schema_laws/leaves.rs"]
@@ -16,43 +24,29 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use census::{Census, KINDS};
+use draw::{config, drawn, fixed};
 use engine::Engine;
 use leaves::{alike, alike_at, group_fields, is_made_from, kept, unit_at};
 use ottvc_merge::{Choice, Merged, resolve_document};
 use ottvc_object::Storable;
 use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
 use proptest::prelude::*;
-use proptest::test_runner::{
-    FileFailurePersistence, RngAlgorithm, TestCaseResult, TestRng, TestRunner,
-};
+use proptest::test_runner::{TestCaseResult, TestRunner};
 use world::{COUNTED, Doc, FIELDS, MADE, MOVED, NEW, ORDERED, World, without, world};
 
 /// A law: whatever the world, the engine keeps it.
 type Law = fn(&World, Engine) -> TestCaseResult;
 
-/// How many worlds each law is tried on.
-fn cases() -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    asked.unwrap_or(if in_ci { 10_000 } else { 200 })
-}
+/// How many worlds each law is tried on, but for CI and `PROPTEST_CASES`.
+const FEW: u32 = 500;
 
 fn holds(law: Law) {
-    for schema in [true, false] {
-        let config = ProptestConfig {
-            cases: cases(),
-            source_file: Some(file!()),
-            failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
-                "proptest-regressions",
-            ))),
-            ..ProptestConfig::default()
-        };
-        let engine = Engine::Sound { schema };
-        let run = TestRunner::new(config).run(&world(), |world| law(&world, engine));
-        run.unwrap_or_else(|error| panic!("{engine:?}: {error}"));
-    }
+    let mut runner = TestRunner::new(config(file!(), FEW));
+    let run = runner.run(&drawn(world), |world| law(&world, world.engine()));
+    run.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Names every law once: as a test of the engine, and for the engines that are wrong.
@@ -67,7 +61,7 @@ macro_rules! laws {
 
 laws! {
     identity unit agreement symmetry determinism no_silent_loss no_invention locality
-    disjoint_edits minimality taking_a_side absorption folding crossed_bases storage one_sided renames
+    disjoint_edits minimality taking_a_side settled_once absorption folding crossed_bases storage one_sided renames
     settled_by_lines
 }
 
@@ -75,15 +69,7 @@ laws! {
 #[test]
 fn every_planted_fault_is_caught() {
     let breaks = |law: &Law, engine: Engine| {
-        let config = ProptestConfig {
-            cases: 300,
-            failure_persistence: None,
-            max_shrink_iters: 0,
-            ..ProptestConfig::default()
-        };
-        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let mut runner = TestRunner::new_with_rng(config, rng);
-        runner.run(&world(), |world| law(&world, engine)).is_err()
+        fixed(3000).run(&drawn(world), |world| law(&world, engine)).is_err()
     };
     for engine in Engine::WRONG {
         let broken = LAWS.iter().find(|(_, law)| breaks(law, engine));
@@ -96,15 +82,7 @@ fn every_planted_fault_is_caught() {
 #[test]
 fn plain_json_loses_nothing() {
     let schema = &*world::SCHEMA;
-    let config = ProptestConfig {
-        cases: cases(),
-        source_file: Some(file!()),
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
-            "proptest-regressions",
-        ))),
-        ..ProptestConfig::default()
-    };
-    let run = TestRunner::new(config).run(&world(), |world| {
+    let run = TestRunner::new(config(file!(), FEW)).run(&drawn(world), |world| {
         for doc in
             world.clean.iter().chain(&world.disputed(Engine::Sound { schema: true }, &[])).flatten()
         {
@@ -119,20 +97,128 @@ fn plain_json_loses_nothing() {
     run.unwrap();
 }
 
+/// The laws are tried on every field of the schema, disputed; on every kind of value; on every kind of
+/// conflict that a merge leaves; and on merges that leave none.
+#[test]
+fn enough_of_everything_is_drawn() {
+    let sound = Engine::Sound { schema: true };
+    let census = Census::of(20_000, world, |census, world| {
+        let field = |at: usize, name: &str| match &world.clean[at] {
+            Some(Value::Map(map)) => map.get(name),
+            _ => None,
+        };
+        for name in FIELDS {
+            let [base, ours, theirs] = [0, 1, 2].map(|at| field(at, name));
+            if base != ours && base != theirs && ours != theirs {
+                census.count(name);
+            }
+            if base.is_some() && (ours.is_none() || theirs.is_none()) && ours != theirs {
+                census.count(&format!("{name} removed"));
+            }
+        }
+        let terms = world.disputed(sound, &[]);
+        for doc in terms.iter().flatten() {
+            census.value(doc, 0);
+        }
+        for (kind, terms) in [("clean", &world.clean), ("disputed", &terms)] {
+            let merged = three(sound, &terms[0], &terms[1], &terms[2]);
+            let left = if merged.conflicts.is_empty() { "settled" } else { "in conflict" };
+            census.count(&format!("{kind}, {left}"));
+            for (_, conflict) in conflicts(&merged.value) {
+                census.count(conflict.kind.word());
+                census.count(&conflict.policy);
+            }
+            for decision in &merged.decisions {
+                census.count(&decision.rule);
+            }
+        }
+    });
+    let removed: Vec<String> = FIELDS.iter().map(|name| format!("{name} removed")).collect();
+    let removed: Vec<&str> = removed.iter().map(String::as_str).collect();
+    census.expect(&[
+        (200, &FIELDS),
+        (100, &removed),
+        (300, &KINDS),
+        (3000, &["clean, settled", "clean, in conflict"]),
+        (3000, &["disputed, settled", "disputed, in conflict"]),
+        (200, &["edit_edit", "add_add", "delete_edit", "type", "contested_base", "order"]),
+        (50, &["invalid"]),
+        (20, &["invariant", "rename_rename", "rename", "collision"]),
+        (50, &["atomic", "group", "text(word)", "sequence", "ordered", "latest_by"]),
+        (50, &["on_conflict: non_empty", "delete: edit_wins", "delete: delete_wins"]),
+    ]);
+}
+
+/// Worlds that broke a law before it was mended, as the parts of them that mattered.
+#[test]
+fn what_broke_a_law_before_keeps_it() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let people = |items: &str| {
+        document(&format!(r#"{{"people": {{"$kl": {{"keys": ["id"], "items": [{items}]}}}}}}"#))
+    };
+    let names = |entries: &str| document(&format!(r#"{{"names": {{{entries}}}}}"#));
+    let from_l = people(r#"{"id": "u", "$from": {"$set": ["l"]}}"#);
+    let of_m = r#""k": {"x": 0}, "v": {"$from": {"$set": ["m"]}, "x": 2}"#;
+    let worlds = [
+        World {
+            clean: vec![people(r#"{"id": "l"}"#), from_l.clone(), from_l.clone(), from_l.clone()],
+            disputes: vec![
+                None,
+                Some((
+                    people(r#"{"id": "l", "x": 3, "y": 4}, {"id": "m", "y": 1}"#),
+                    people(r#"{"id": "u", "$from": {"$set": ["l"]}, "y": 3}"#),
+                )),
+                Some((from_l.clone(), from_l.clone())),
+                Some((from_l.clone(), from_l)),
+            ],
+            schema: true,
+            turn: 0,
+        },
+        World {
+            clean: vec![names(r#""m": {}"#), names(of_m), document("{}"), document("{}")],
+            disputes: vec![
+                None,
+                Some((names(of_m), names(of_m))),
+                Some((
+                    names(r#""k": {"x": 0}, "m": {"x": 4, "y": 3}"#),
+                    names(r#""k": {"x": 1, "y": 5}, "l": {"x": 3, "y": 0}, "m": {"x": 5, "y": 5}"#),
+                )),
+                Some((names(r#""x": 1"#), document("{}"))),
+            ],
+            schema: true,
+            turn: 0,
+        },
+    ];
+    for (world, schema) in worlds.iter().flat_map(|world| [(world, true), (world, false)]) {
+        for (name, law) in LAWS {
+            let kept = law(world, Engine::Sound { schema });
+            kept.unwrap_or_else(|error| panic!("{name}: {error} {world:?}"));
+        }
+    }
+}
+
 /// M(b, o, t).
 fn three(engine: Engine, base: &Doc, ours: &Doc, theirs: &Doc) -> Merged {
-    engine.run(&[ours.clone(), base.clone(), theirs.clone()], false)
+    engine.run(vec![ours.clone(), base.clone(), theirs.clone()], false)
 }
 
 impl World {
+    /// The engine, under the schema or without, as this world has it.
+    fn engine(&self) -> Engine {
+        Engine::Sound { schema: self.schema }
+    }
+
     /// The documents without conflicts, without these fields, and without those that are made.
     fn clean(&self, fields: &[&str]) -> Vec<Doc> {
-        self.clean.iter().map(|doc| without(&without(doc, fields), &[MADE])).collect()
+        let fields = [fields, &[MADE]].concat();
+        self.clean.iter().map(|doc| without(doc, &fields)).collect()
     }
 
     /// The same, some of them merges that left conflicts.
     fn disputed(&self, engine: Engine, fields: &[&str]) -> Vec<Doc> {
-        let strip = |doc: &Doc| without(&without(doc, fields), &[MADE]);
+        let fields = [fields, &[MADE]].concat();
+        let strip = |doc: &Doc| without(doc, &fields);
         let sound = Engine::Sound { schema: engine.has_schema() };
         let terms = self.clean.iter().zip(&self.disputes);
         terms
@@ -204,13 +290,14 @@ fn symmetry(world: &World, engine: Engine) -> TestCaseResult {
     }
     let octopus = |order: [usize; 3]| {
         let [a, b, c] = order.map(|at| terms[at].clone());
-        engine.run(&[a, terms[0].clone(), b, terms[0].clone(), c], false).value
+        engine.run(vec![a, terms[0].clone(), b, terms[0].clone(), c], false).value
     };
     prop_assert!(alike(&octopus([1, 2, 3]), &octopus([3, 1, 2])));
     Ok(())
 }
 
-/// L5: the same bytes in, the same bytes out, on any thread; with fields that are made, too.
+/// L5: the same bytes in, the same bytes out, on any thread (tried now and then, as threads take longer
+/// than merges); with fields that are made, too.
 fn determinism(world: &World, engine: Engine) -> TestCaseResult {
     let run = move |terms: &[Doc]| {
         let merged = three(engine, &terms[0], &terms[1], &terms[2]);
@@ -218,7 +305,10 @@ fn determinism(world: &World, engine: Engine) -> TestCaseResult {
     };
     let terms = world.clean.clone();
     let here = run(&terms);
-    let there = std::thread::spawn(move || run(&terms)).join().unwrap();
+    let there = match world.turn {
+        0 => std::thread::spawn(move || run(&terms)).join().unwrap(),
+        _ => run(&terms),
+    };
     prop_assert_eq!(here, there);
     Ok(())
 }
@@ -325,32 +415,75 @@ fn minimality(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
-/// L10: settling every conflict by one side gives that side's units there, groups included; and merging a
-/// parent again changes nothing.
+/// L10: settling every conflict by one side gives that side's units there, groups and orders included.
 fn taking_a_side(world: &World, engine: Engine) -> TestCaseResult {
     let terms = world.clean(&MOVED);
     let merged = three(engine, &terms[0], &terms[1], &terms[2]).value;
     for (choice, side) in [(Choice::Ours, &terms[1]), (Choice::Theirs, &terms[2])] {
-        let mut settled = merged.clone();
+        let settled = resolved(&merged, &mut |_| choice.clone());
+        prop_assert!(conflicts(&settled).is_empty());
         for (path, conflict) in conflicts(&merged) {
-            let document = settled.clone().unwrap();
-            settled = resolve_document(&document, &path, &choice).unwrap();
-            if conflict.kind == ConflictKind::Order {
-                continue;
-            }
             let units = group_fields(&path, conflict).unwrap_or_else(|| vec![path.clone()]);
             for unit in units {
-                let now = settled.as_ref().and_then(|doc| doc.get(&unit));
-                let had = side.as_ref().and_then(|doc| doc.get(&unit));
-                prop_assert!(alike_at(now, had), "{unit}");
+                let [now, had] = [&settled, side].map(|doc| unit_at(doc, &unit, conflict));
+                match (conflict.kind, now, had) {
+                    // An order has every key that is left; those the side lacks come at its end.
+                    (ConflictKind::Order, Some(Value::Array(now)), Some(Value::Array(had))) => {
+                        let left: Vec<&Value> =
+                            had.iter().filter(|key| now.contains(key)).collect();
+                        prop_assert!(now.iter().take(left.len()).eq(left), "{unit}");
+                    }
+                    (_, now, had) => prop_assert!(alike(&now, &had), "{unit}"),
+                }
             }
         }
-        prop_assert!(conflicts(&settled).is_empty());
-        // Either parent is an ancestor of the merge, so merging it again is over itself.
-        let again = three(engine, side, &settled, side).value;
-        prop_assert!(alike(&again, &settled));
     }
     Ok(())
+}
+
+/// L10: once a merge is settled, however it was, its parents are its ancestors: each is the base of
+/// another merge of it, and that changes nothing, whichever side it is merged from.
+fn settled_once(world: &World, engine: Engine) -> TestCaseResult {
+    let all =
+        if world.turn.is_multiple_of(2) { world.clean(&[]) } else { world.disputed(engine, &[]) };
+    let [base, ours, theirs] = [&all[0], &all[1], &all[2]];
+    let merged = three(engine, base, ours, theirs).value;
+    let settled = resolved(&merged, &mut |at| {
+        let choices = [Choice::Ours, Choice::Theirs, Choice::Base, Choice::Absent];
+        choices[(world.turn / 2 + at) % 4].clone()
+    });
+    prop_assert!(conflicts(&settled).is_empty());
+    for parent in [ours, theirs] {
+        for again in
+            [three(engine, parent, &settled, parent), three(engine, parent, parent, &settled)]
+        {
+            prop_assert!(
+                alike(&again.value, &settled),
+                "{}",
+                shown(&[parent, &settled, &again.value])
+            );
+            prop_assert!(again.conflicts.is_empty() && again.decisions.is_empty());
+        }
+    }
+    Ok(())
+}
+
+/// Settles every conflict by what `choice` says for the one of this number, and what conflicts the value
+/// taken brings along; by another way where that one cannot be taken, as a contested base cannot, nor a
+/// place where another entry stands.
+fn resolved(merged: &Doc, choice: &mut dyn FnMut(usize) -> Choice) -> Doc {
+    let mut settled = merged.clone();
+    for at in 0.. {
+        let Some(document) = &settled else { break };
+        let Some((path, _)) = document.conflicts().into_iter().next() else { break };
+        let by = |choice| resolve_document(document, &path, &choice);
+        let next = by(choice(at))
+            .or_else(|_| by(Choice::Ours))
+            .or_else(|_| by(Choice::Theirs))
+            .or_else(|_| by(Choice::Absent));
+        settled = next.unwrap();
+    }
+    settled
 }
 
 /// Under renames: each entry of the base is in the result once, unless a side removed it, and what a
@@ -388,7 +521,14 @@ fn renames(world: &World, engine: Engine) -> TestCaseResult {
         let reused = |map: &ottvc_object::value::ValueMap| {
             map.iter().filter(|(now, value)| is(key, now, value)).count() > 1
         };
-        let plain = !disputed && !reused(ours) && !reused(theirs) && !reused(base);
+        // Nor is a key new that the base has for another entry.
+        let taken = |map: &ottvc_object::value::ValueMap| {
+            map.iter().any(|(now, it)| now != key && is(key, now, it) && base.contains_key(now))
+        };
+        let plain = !disputed
+            && ![ours, theirs, base].into_iter().any(|map| reused(map))
+            && !taken(ours)
+            && !taken(theirs);
         prop_assert!(
             !(kept && plain) || times == 1,
             "{key}: {}",
@@ -416,11 +556,12 @@ fn absorption(world: &World, engine: Engine) -> TestCaseResult {
 
 /// Leaving a side's lines in the text of a document is taking that side; also for groups and renames.
 fn settled_by_lines(world: &World, engine: Engine) -> TestCaseResult {
-    for terms in [world.clean.clone(), world.disputed(engine, &[])] {
-        if let Some(document) = three(engine, &terms[0], &terms[1], &terms[2]).value {
-            marked::settles_by_lines(&document, None)?;
-            marked::settles_by_lines(&document, engine.schema().as_deref())?;
-        }
+    let turn = world.turn;
+    let terms =
+        if turn.is_multiple_of(2) { world.clean.clone() } else { world.disputed(engine, &[]) };
+    if let Some(document) = three(engine, &terms[0], &terms[1], &terms[2]).value {
+        let schema = engine.schema().filter(|_| (turn / 2).is_multiple_of(2));
+        marked::settles_by_lines(&document, schema.as_deref(), turn / 4)?;
     }
     Ok(())
 }
@@ -443,7 +584,7 @@ fn folding(world: &World, engine: Engine) -> TestCaseResult {
     let left = three(engine, base, &left.value, z);
     let right = three(engine, base, x, &right.value);
     let side = |doc: &Doc| doc.clone();
-    let octopus = engine.run(&[side(x), side(base), side(y), side(base), side(z)], false);
+    let octopus = engine.run(vec![side(x), side(base), side(y), side(base), side(z)], false);
     let clean = [&left, &right, &octopus].iter().all(|merged| merged.conflicts.is_empty());
     if clean {
         let all = [base, x, y, z, &left.value, &right.value, &octopus.value];
@@ -459,7 +600,7 @@ fn crossed_bases(world: &World, engine: Engine) -> TestCaseResult {
     let made = [&NEW[..], &MOVED[..]].concat();
     let terms = world.clean(if engine.has_schema() { &made } else { &[] });
     let bases = |one: usize, two: usize| {
-        engine.run(&[terms[one].clone(), terms[0].clone(), terms[two].clone()], true)
+        engine.run(vec![terms[one].clone(), terms[0].clone(), terms[two].clone()], true)
     };
     let (here, there) = (bases(1, 2), bases(2, 1));
     prop_assert!(

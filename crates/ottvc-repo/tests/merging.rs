@@ -74,6 +74,49 @@ fn edits_of_one_field_conflict_and_are_settled() {
     assert!(lab.merge("cut").clean);
 }
 
+/// L10: a merge that was settled is over, for both parents and for whoever goes on from them.
+#[test]
+fn resolved_once_is_resolved_for_all() {
+    const DOCUMENT: &str = "edition.meta.json";
+    let text = |rating: &str, year: u32, cut: &str| {
+        format!(r#"{{"rating": "{rating}", "year": {year}, "cut": "{cut}"}}"#)
+    };
+    let lab = forked(&[(DOCUMENT, &text("PG", 2020, "a")), ("clip.bin", "one")]);
+    lab.write(DOCUMENT, text("PG-13", 2020, "a")).write("clip.bin", "two").commit("main's");
+    lab.switch("cut");
+    lab.write(DOCUMENT, text("R", 2020, "a")).write("clip.bin", "three").commit("cut's");
+    lab.branch("former");
+    assert_eq!(lab.merge("main").conflicts.len(), 2);
+    lab.settle(Some(DOCUMENT), Choice::Theirs);
+    lab.settle(Some("clip.bin"), Choice::Ours);
+    lab.finish();
+    let settled = |branch: &str| {
+        assert_eq!(lab.field(branch, DOCUMENT, "/rating").unwrap(), "\"PG-13\"", "{branch}");
+        assert_eq!(lab.cat(branch, "clip.bin"), b"three", "{branch}");
+    };
+    settled("cut");
+    for parent in ["main", "former"] {
+        assert!(lab.merge(parent).up_to_date, "{parent}");
+    }
+
+    // Both parents go on elsewhere: their work comes, and what was settled does not come back.
+    lab.switch("main").write(DOCUMENT, text("PG-13", 2021, "a")).commit("year");
+    lab.switch("former").write(DOCUMENT, text("R", 2020, "b")).commit("cut");
+    lab.switch("cut");
+    for parent in ["main", "former"] {
+        assert!(lab.merge(parent).clean, "{parent}");
+    }
+    settled("cut");
+    let field = |name| lab.field("cut", DOCUMENT, name).unwrap();
+    assert_eq!((field("/year"), field("/cut")), ("2021".into(), "\"b\"".into()));
+    // The other way round, they take it over as it was settled.
+    for parent in ["main", "former"] {
+        lab.switch(parent);
+        assert!(lab.merge("cut").clean, "{parent}");
+        settled(parent);
+    }
+}
+
 #[test]
 fn a_conflict_can_be_settled_by_editing_the_file() {
     let lab = forked(&[("edition.meta.json", r#"{"rating": "PG"}"#)]);

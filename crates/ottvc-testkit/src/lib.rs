@@ -1,5 +1,6 @@
 //! Builders, strategies and conformance suites for tests.
 
+pub mod cases;
 pub mod collect;
 pub mod faults;
 pub mod objects;

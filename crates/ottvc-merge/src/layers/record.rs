@@ -102,7 +102,9 @@ fn entries(
     fixed: &[String],
 ) -> BTreeMap<String, Node> {
     let [before, after, parent] = maps;
-    let get = |map: Option<&ValueMap>, key: &String| map.and_then(|map| map.get(key)).cloned();
+    fn get<'v>(map: Option<&'v ValueMap>, key: &String) -> Option<&'v Value> {
+        map.and_then(|map| map.get(key))
+    }
     let mut done: BTreeSet<String> = fixed.iter().cloned().collect();
     let mut together = BTreeMap::new();
     for names in at.groups() {
@@ -113,7 +115,7 @@ fn entries(
         }
         for name in members() {
             let node = match get(after, name) {
-                Some(value) => Node::Override(value),
+                Some(value) => Node::Override(value.clone()),
                 // A field of the group that the parent gains later is not one of these.
                 None if *name != key || get(parent, name).is_some() => Node::Suppress,
                 None => continue,

@@ -93,28 +93,14 @@ impl<'s> Cursor<'s> {
             (Segment::Locale(_) | Segment::Element(_) | Segment::Index(_), Some(_)) => Role::Leaf,
             _ => Role::Field,
         };
-        Self {
-            depth: self.depth + 1,
-            alive: self.alive.iter().filter(goes_on).copied().collect(),
-            field: None,
-            parent,
-            role,
-            ..self.clone()
-        }
-        .matched()
+        let alive = self.alive.iter().filter(goes_on).copied().collect();
+        Self { depth: self.depth + 1, alive, field: None, parent, role, ..*self }.matched()
     }
 
     /// The place of fields of this map that move together.
     pub(crate) fn group(&self) -> Self {
-        let alive = Vec::new();
-        Self {
-            depth: self.depth + 1,
-            alive,
-            field: None,
-            parent: None,
-            role: Role::Group,
-            ..self.clone()
-        }
+        let (alive, role) = (Vec::new(), Role::Group);
+        Self { depth: self.depth + 1, alive, field: None, parent: None, role, ..*self }
     }
 
     /// Steps down a whole path.
@@ -128,7 +114,8 @@ impl<'s> Cursor<'s> {
             let left = field.steps.get(self.depth..).unwrap_or_default();
             left.is_empty() || left == [Step::Rest]
         };
-        self.field = self.alive.iter().filter(ends).max_by_key(|field| field.weight()).copied();
+        let lighter = |a: &&&'s Field, b: &&&'s Field| a.weight().cmp(b.weight());
+        self.field = self.alive.iter().filter(ends).max_by(lighter).copied();
         if let Some(Reach { delete, on_conflict, locked, inherit, on_shadow }) =
             self.field.map(|field| &field.reach)
         {

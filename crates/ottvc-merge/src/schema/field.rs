@@ -342,18 +342,15 @@ impl Field {
         &self.pattern
     }
     /// How specific its pattern is, step by step; greater is more.
-    pub(crate) fn weight(&self) -> Vec<u8> {
+    pub(crate) fn weight(&self) -> impl Iterator<Item = u8> + '_ {
         let step = |step: &Step| match step {
             Step::Rest => 0,
             Step::Any => 2,
             Step::Literal(_) => 3,
         };
-        let mut weight: Vec<u8> = self.steps.iter().map(step).collect();
         // An end is more exact than `**`, which may stand for nothing.
-        if self.steps.last() != Some(&Step::Rest) {
-            weight.push(1);
-        }
-        weight
+        let end = (self.steps.last() != Some(&Step::Rest)).then_some(1);
+        self.steps.iter().map(step).chain(end)
     }
     /// Whether the merge policy is about what the value holds, and not about the value: each locale.
     pub(crate) fn merges_leaves(&self) -> bool {

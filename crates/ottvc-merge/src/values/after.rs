@@ -117,6 +117,9 @@ impl<'o> Walk<'o> {
         let mut derived = std::mem::take(&mut self.derived);
         // What is held inside a conflict over its place is made when that is settled.
         derived.retain(|it| matches!(document.get(&it.path), Some(Value::Conflict(_))));
+        if derived.is_empty() {
+            return Ok(());
+        }
         let mut facts = document.clone();
         for pending in derived.iter().filter(|pending| !pending.path.is_root()) {
             facts.set(&pending.path, None)?;

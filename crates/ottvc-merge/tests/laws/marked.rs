@@ -44,8 +44,13 @@ fn take(text: &str, choice: &Choice, many: usize) -> String {
     kept.join("\n")
 }
 
-/// Holds a document against the law; what is read is compared as its schema has it.
-pub(crate) fn settles_by_lines(document: &Value, schema: Option<&Schema>) -> TestCaseResult {
+/// Holds a document against the law; what is read is compared as its schema has it. Of the choices
+/// and of the marks that somebody forgets, `turn` says which is tried.
+pub(crate) fn settles_by_lines(
+    document: &Value,
+    schema: Option<&Schema>,
+    turn: usize,
+) -> TestCaseResult {
     let under = |value: &Value| schema.map_or(value.clone(), |schema| schema.convert(value));
     let under_it = |read: Option<Document>| read.map(|read| under(read.value()));
     let names = SideNames { ours: Some("main".into()), theirs: Some("regional/de".into()) };
@@ -54,8 +59,10 @@ pub(crate) fn settles_by_lines(document: &Value, schema: Option<&Schema>) -> Tes
     let whole = Some(under(document));
     prop_assert_eq!(&under_it(marked.read(text).unwrap()), &whole, "{}", text);
     // Other systems end lines otherwise, and editors leave spaces.
-    let other = text.replace('\n', " \r\n");
-    prop_assert_eq!(&under_it(marked.read(&other).unwrap()), &whole, "{}", text);
+    if turn.is_multiple_of(4) {
+        let other = text.replace('\n', " \r\n");
+        prop_assert_eq!(&under_it(marked.read(&other).unwrap()), &whole, "{}", text);
+    }
 
     // In the order of the text; an order stands behind the items of its list.
     let starts = text.lines().filter(|line| mark(line) == Some('<'));
@@ -63,33 +70,28 @@ pub(crate) fn settles_by_lines(document: &Value, schema: Option<&Schema>) -> Tes
     let conflicts: Vec<FieldPath> = starts.map(place).collect();
     let there: BTreeSet<FieldPath> = document.conflicts().into_iter().map(|it| it.0).collect();
     prop_assert_eq!(conflicts.iter().cloned().collect::<BTreeSet<_>>(), there);
-    for choice in [Choice::Ours, Choice::Base, Choice::Theirs] {
-        for many in [1, conflicts.len()] {
-            let settle = |settled: Option<Value>, path: &_| -> Result<_, MergeError> {
-                settled.map_or(Ok(None), |it| resolve_document(&it, path, &choice))
-            };
-            let begin = Ok(Some(document.clone()));
-            let settled = conflicts
-                .iter()
-                .take(many)
-                .fold(begin, |done, path| done.and_then(|done| settle(done, path)));
-            let Ok(settled) = settled else { continue };
-            let taken = take(text, &choice, many);
-            let read = marked.read(&taken);
-            prop_assert!(read.is_ok(), "{:?} of {}\n{}\n{:?}", choice, text, taken, read);
-            let settled = settled.as_ref().map(under);
-            prop_assert_eq!(under_it(read.unwrap()), settled, "{:?} of {}", choice, text);
-        }
+    let choice = [Choice::Ours, Choice::Base, Choice::Theirs][turn % 3].clone();
+    let many = if turn.is_multiple_of(2) { 1 } else { conflicts.len() };
+    let settled = conflicts.iter().take(many).try_fold(Some(document.clone()), |settled, path| {
+        settled.map_or(Ok(None), |settled| resolve_document(&settled, path, &choice))
+    });
+    if let Ok(settled) = settled {
+        let taken = take(text, &choice, many);
+        let read = marked.read(&taken);
+        prop_assert!(read.is_ok(), "{:?} of {}\n{}\n{:?}", choice, text, taken, read);
+        let settled = settled.as_ref().map(under);
+        prop_assert_eq!(under_it(read.unwrap()), settled, "{:?} of {}", choice, text);
     }
 
     let lines: Vec<&str> = text.lines().collect();
-    for (at, line) in lines.iter().enumerate().filter(|(_, line)| mark(line).is_some()) {
-        let left = lines.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, line)| *line);
+    let marks: Vec<usize> = (0..lines.len()).filter(|at| mark(lines[*at]).is_some()).collect();
+    if let Some(at) = marks.get(turn % marks.len().max(1)) {
+        let left = lines.iter().enumerate().filter(|(n, _)| n != at).map(|(_, line)| *line);
         let left = left.collect::<Vec<_>>().join("\n");
         let half = marked.read(&left);
         let told = matches!(half, Err(MergeError::HalfSettled { line, .. })
             if left.lines().nth(line - 1).is_some_and(|line| mark(line).is_some()));
-        prop_assert!(told, "without {}: {:?}", line, half);
+        prop_assert!(told, "without {}: {:?}", lines[*at], half);
     }
     Ok(())
 }

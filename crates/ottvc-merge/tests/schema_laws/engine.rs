@@ -1,6 +1,6 @@
 //! The engine under test, and engines that are wrong on purpose: each must break a law.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ottvc_merge::{
     Choice, Functions, MergeOptions, Merged, Schema, merge_values, resolve_document,
@@ -11,6 +11,23 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{KeyedList, ListOrder, Value};
 
 use super::world::{Doc, SCHEMA};
+
+/// With a schema or without, for a merge of bases or not.
+static OPTIONS: LazyLock<[[MergeOptions; 2]; 2]> = LazyLock::new(|| {
+    let functions = Functions::default().with_derived("sum", |document, _| {
+        let Value::Map(map) = document else { return None };
+        Some(Value::map([("fields", i64::try_from(map.len()).ok()?.into())]))
+    });
+    [None, Some(SCHEMA.clone())].map(|schema| {
+        [true, false].map(|decisions| MergeOptions {
+            schema: schema.clone(),
+            functions: functions.clone(),
+            decisions,
+            ..MergeOptions::default()
+        })
+    })
+});
+static FILE: LazyLock<RepoPath> = LazyLock::new(|| RepoPath::new("x.meta.json").unwrap());
 
 /// What merges, for the laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,18 +71,37 @@ impl Engine {
         self.has_schema().then(|| SCHEMA.clone())
     }
 
-    fn options(self, bases: bool) -> MergeOptions {
-        let schema = self.schema();
-        let functions = Functions::default().with_derived("sum", |document, _| {
-            let Value::Map(map) = document else { return None };
-            Some(Value::map([("fields", i64::try_from(map.len()).ok()?.into())]))
-        });
-        MergeOptions { schema, functions, decisions: !bases, ..MergeOptions::default() }
+    /// Merges sides and bases; `bases` for a merge of bases into one.
+    pub(crate) fn run(self, terms: Vec<Doc>, bases: bool) -> Merged {
+        let terms = match self {
+            Self::Sound { .. } => terms,
+            wrong => wrong.spoilt(terms),
+        };
+        let all = Terms::new(terms).unwrap();
+        let options = &OPTIONS[usize::from(self.has_schema())][usize::from(bases)];
+        let mut merged = merge_values(&all, options, &FILE).unwrap();
+        let terms = all.as_slice();
+        match self {
+            Self::PrefersASide => prefer(&mut merged),
+            Self::IgnoresOrder => merged.value = merged.value.map(sorted),
+            Self::CountsOnce => {
+                let count: FieldPath = "/count".parse().unwrap();
+                let one = |doc: &Doc| doc.as_ref().and_then(|doc| doc.get(&count)).cloned();
+                if one(&terms[0]) != one(&terms[1 % terms.len()])
+                    && let (Some(value), Some(Value::Int(ours))) =
+                        (&mut merged.value, one(&terms[0]))
+                    && matches!(value.get(&count), Some(Value::Int(_)))
+                {
+                    value.set(&count, Some(Value::Int(ours))).unwrap();
+                }
+            }
+            _ => {}
+        }
+        merged
     }
 
-    /// Merges sides and bases; `bases` for a merge of bases into one.
-    pub(crate) fn run(self, terms: &[Doc], bases: bool) -> Merged {
-        let mut terms = terms.to_vec();
+    /// The terms as an engine that is wrong takes them.
+    fn spoilt(self, mut terms: Vec<Doc>) -> Vec<Doc> {
         match self {
             Self::DropsDeletions => restore(&mut terms),
             Self::FlattensBases => {
@@ -95,26 +131,7 @@ impl Engine {
             }
             _ => {}
         }
-        let all = Terms::new(terms.clone()).unwrap();
-        let file = RepoPath::new("x.meta.json").unwrap();
-        let mut merged = merge_values(&all, &self.options(bases), &file).unwrap();
-        match self {
-            Self::PrefersASide => prefer(&mut merged),
-            Self::IgnoresOrder => merged.value = merged.value.map(sorted),
-            Self::CountsOnce => {
-                let count: FieldPath = "/count".parse().unwrap();
-                let one = |doc: &Doc| doc.as_ref().and_then(|doc| doc.get(&count)).cloned();
-                if one(&terms[0]) != one(&terms[1 % terms.len()])
-                    && let (Some(value), Some(Value::Int(ours))) =
-                        (&mut merged.value, one(&terms[0]))
-                    && matches!(value.get(&count), Some(Value::Int(_)))
-                {
-                    value.set(&count, Some(Value::Int(ours))).unwrap();
-                }
-            }
-            _ => {}
-        }
-        merged
+        terms
     }
 }
 

@@ -4,12 +4,10 @@
 use std::sync::{Arc, LazyLock};
 
 use ottvc_merge::Schema;
-use ottvc_object::id::ContentId;
-use ottvc_object::value::{AssetRef, KeyedList, Timestamp, Value, ValueMap};
-use proptest::collection::vec;
-use proptest::option::weighted;
-use proptest::prelude::*;
-use proptest::sample::select;
+use ottvc_object::value::{KeyedList, Timestamp, Value, ValueMap, value_to_json};
+
+use super::documents::ASSETS;
+use super::draw::Draw;
 
 /// One term of a merge: a document, or none.
 pub(crate) type Doc = Option<Value>;
@@ -65,244 +63,245 @@ pub(crate) const MOVED: [&str; 2] = ["names", "people"];
 
 /// The document without these fields.
 pub(crate) fn without(doc: &Doc, fields: &[&str]) -> Doc {
-    doc.clone().map(|doc| match doc {
-        Value::Map(mut map) => {
-            map.retain(|key, _| !fields.contains(&key.as_str()));
-            Value::Map(map)
+    doc.as_ref().map(|doc| match doc {
+        Value::Map(map) => {
+            let left = map.iter().filter(|(key, _)| !fields.contains(&key.as_str()));
+            Value::Map(left.map(|(key, value)| (key.clone(), value.clone())).collect())
         }
-        other => other,
+        other => other.clone(),
     })
 }
 
-fn word() -> BoxedStrategy<Value> {
-    select(vec!["", "x", "y", "xyz"]).prop_map(Value::from).boxed()
+fn word(draw: &mut Draw<'_>) -> Value {
+    Value::from(draw.pick(&["", "x", "y", "xyz"]))
 }
 
-fn number() -> BoxedStrategy<Value> {
-    (0_i64..6).prop_map(Value::Int).boxed()
+fn number(draw: &mut Draw<'_>) -> Value {
+    Value::Int(draw.below(6) as i64)
+}
+
+fn decimal(draw: &mut Draw<'_>) -> Value {
+    Value::decimal(draw.below(30) as i128, -1).unwrap()
 }
 
 /// The words of one sentence, each kept, changed or left out; now and then one is put in.
-fn prose() -> BoxedStrategy<Value> {
-    let word = prop_oneof![8 => Just(None), 1 => Just(Some("")), 1 => Just(Some("x")), 1 => Just(Some("y y"))];
-    vec(word, 5)
-        .prop_map(|changes| {
-            let words = ["a", "b", "c", "d", "e"].iter().zip(&changes);
-            let words: Vec<&str> = words
-                .map(|(word, change)| change.unwrap_or(word))
-                .filter(|word| !word.is_empty())
-                .collect();
-            Value::text(words.join(" "))
-        })
-        .boxed()
+fn prose(draw: &mut Draw<'_>) -> Value {
+    let mut words: Vec<&str> = Vec::new();
+    for word in ["a", "b", "c", "d", "e"] {
+        match draw.below(10) {
+            7 => {}
+            8 => words.push("x"),
+            9 => words.push("y y"),
+            _ => words.push(word),
+        }
+    }
+    Value::text(words.join(" "))
 }
 
-fn seq() -> BoxedStrategy<Value> {
-    let element = prop_oneof![8 => Just(None), 1 => Just(Some(vec![])), 1 => Just(Some(vec![8, 9])), 1 => Just(Some(vec![7]))];
-    vec(element, 4)
-        .prop_map(|changes| {
-            let elements = (1_i64..).zip(changes);
-            let all = elements.flat_map(|(n, change)| change.unwrap_or_else(|| vec![n]));
-            Value::Array(all.map(Value::Int).collect())
-        })
-        .boxed()
+fn seq(draw: &mut Draw<'_>) -> Value {
+    let mut elements: Vec<i64> = Vec::new();
+    for element in 1..=4 {
+        match draw.below(11) {
+            8 => {}
+            9 => elements.extend([8, 9]),
+            10 => elements.push(7),
+            _ => elements.push(element),
+        }
+    }
+    Value::Array(elements.into_iter().map(Value::Int).collect())
 }
 
-fn map(keys: &'static [&'static str], value: BoxedStrategy<Value>) -> BoxedStrategy<ValueMap> {
-    vec(weighted(0.7, value), keys.len())
-        .prop_map(|values| {
-            let entries = keys.iter().zip(values);
-            entries.filter_map(|(key, value)| Some(((*key).to_owned(), value?))).collect()
-        })
-        .boxed()
+fn map(draw: &mut Draw<'_>, keys: &[&str], value: fn(&mut Draw<'_>) -> Value) -> ValueMap {
+    let there = keys.iter().filter_map(|key| {
+        let there = draw.below(10) < 6;
+        there.then(|| ((*key).to_owned(), value(draw)))
+    });
+    there.collect()
 }
 
 /// Items p to s, mostly in this order.
-fn list() -> BoxedStrategy<Value> {
-    let item = weighted(0.8, map(&["n", "m", "x", "y"], number()));
-    (vec(item, 4), prop_oneof![3 => Just(0), 1 => 1_usize..4])
-        .prop_map(|(items, turn)| {
-            let items = ["p", "q", "r", "s"].iter().zip(items);
-            let mut items: Vec<ValueMap> = items
-                .filter_map(|(id, item)| {
-                    let mut item = item?;
-                    item.insert("id".into(), (*id).into());
-                    Some(item)
-                })
-                .collect();
-            let place = turn.min(items.len());
-            items.rotate_left(place);
-            Value::Keyed(KeyedList::new(vec!["id".into()], items).unwrap())
-        })
-        .boxed()
+fn list(draw: &mut Draw<'_>) -> Value {
+    let mut items: Vec<ValueMap> = Vec::new();
+    for id in ["p", "q", "r", "s"] {
+        if draw.below(10) < 7 {
+            let mut item = map(draw, &["n", "m", "x", "y"], number);
+            item.insert("id".into(), id.into());
+            items.push(item);
+        }
+    }
+    let turn = if draw.chance(1, 4) { draw.below(3) + 1 } else { 0 };
+    let place = turn.min(items.len());
+    items.rotate_left(place);
+    Value::Keyed(KeyedList::new(vec!["id".into()], items).unwrap())
 }
 
-/// Entries k to m, each now and then under another key, and then knowing its own.
-fn named() -> BoxedStrategy<Vec<(String, ValueMap)>> {
-    let entry = (
-        map(&["x", "y"], number()),
-        prop_oneof![4 => Just(None), 1 => Just(Some("u")), 1 => Just(Some("v"))],
-    );
-    vec(weighted(0.8, entry), 3)
-        .prop_map(|entries| {
-            let mut all: Vec<(String, ValueMap)> = Vec::new();
-            for (key, entry) in ["k", "l", "m"].iter().zip(entries) {
-                let Some((mut map, new)) = entry else { continue };
-                let new = new.filter(|new| !all.iter().any(|(key, _)| key == new));
-                if new.is_some() {
-                    map.insert("$from".into(), Value::set_of([Value::from(*key)]).unwrap());
-                }
-                all.push((new.unwrap_or(key).to_owned(), map));
-            }
-            all
-        })
-        .boxed()
+/// Entries k to m, each often under another key, and then knowing its own.
+fn named(draw: &mut Draw<'_>) -> Vec<(String, ValueMap)> {
+    let mut all: Vec<(String, ValueMap)> = Vec::new();
+    for key in ["k", "l", "m"] {
+        if draw.chance(1, 5) {
+            continue;
+        }
+        let mut map = map(draw, &["x", "y"], number);
+        let new = [None, None, Some("u"), Some("v")][draw.below(4)];
+        let new = new.filter(|new| !all.iter().any(|(key, _)| key == new));
+        if new.is_some() {
+            map.insert("$from".into(), Value::set_of([Value::from(key)]).unwrap());
+        }
+        all.push((new.unwrap_or(key).to_owned(), map));
+    }
+    all
 }
 
-fn tags() -> BoxedStrategy<Value> {
-    prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..=3)
-        .prop_map(|tags| Value::set_of(tags.into_iter().map(Value::from)).unwrap())
-        .boxed()
+/// Up to three of four.
+fn tags(draw: &mut Draw<'_>) -> Value {
+    let mut tags: Vec<&str> =
+        ["a", "b", "c", "d"].into_iter().filter(|_| draw.chance(1, 2)).collect();
+    tags.truncate(3);
+    Value::set_of(tags.into_iter().map(Value::from)).unwrap()
 }
 
-fn decimal() -> BoxedStrategy<Value> {
-    (0_i128..30).prop_map(|n| Value::decimal(n, -1).unwrap()).boxed()
+fn localized(draw: &mut Draw<'_>) -> Value {
+    let mut all: Vec<(&str, Value)> = Vec::new();
+    for tag in ["en", "fr"] {
+        if draw.below(10) < 7 {
+            all.push((tag, prose(draw)));
+        }
+    }
+    Value::localized(all).unwrap()
 }
 
 /// What a field mostly has; now and then it has null, or a value of another kind.
-fn field(name: &str) -> BoxedStrategy<Value> {
-    let own = match name {
-        "prose" => prose(),
-        "loc" => vec(weighted(0.7, prose()), 2)
-            .prop_map(|texts| {
-                let all = ["en", "fr"].into_iter().zip(texts);
-                Value::localized(all.filter_map(|(tag, text)| Some((tag, text?)))).unwrap()
-            })
-            .boxed(),
-        "tags" => tags(),
-        "seq" => seq(),
-        "top" | "count" => number(),
-        "low" => decimal(),
-        "step" => select(vec!["a", "b", "c", "d"]).prop_map(Value::from).boxed(),
-        "when" => (0_i64..4).prop_map(|s| Value::Timestamp(Timestamp::new(s, 0).unwrap())).boxed(),
-        "deep" => (map(&["a"], word()), weighted(0.8, decimal()))
-            .prop_map(|(outer, count)| {
-                let inner = Value::map(count.map(|count| ("count", count)));
-                Value::map(outer.into_iter().chain([("inner".to_owned(), inner)]))
-            })
-            .boxed(),
-        "qc" => map(&["rev", "v"], number()).prop_map(Value::Map).boxed(),
-        "whole" | "group" | "kept" | "gone" => {
-            map(&["x", "y", "z"], number()).prop_map(Value::Map).boxed()
+fn field(draw: &mut Draw<'_>, name: &str) -> Value {
+    match draw.below(23) {
+        20 => return Value::Null,
+        21 => return word(draw),
+        22 => return Value::Map(map(draw, &["x"], number)),
+        _ => {}
+    }
+    match name {
+        "prose" => prose(draw),
+        "loc" => localized(draw),
+        "tags" => tags(draw),
+        "seq" => seq(draw),
+        "top" | "count" => number(draw),
+        "low" => decimal(draw),
+        "step" => Value::from(draw.pick(&["a", "b", "c", "d"])),
+        "when" => Value::Timestamp(Timestamp::new(draw.below(4) as i64, 0).unwrap()),
+        "deep" => {
+            let outer = map(draw, &["a"], word);
+            let inner = Value::Map(map(draw, &["count"], decimal));
+            Value::map(outer.into_iter().chain([("inner".to_owned(), inner)]))
         }
-        "win" | "cast" | "rail" | "apart" | "rate" => list(),
-        "free" => prop_oneof![
-            any::<bool>().prop_map(Value::Bool),
-            decimal(),
-            seq(),
-            tags(),
-            prose(),
-            list(),
-            (0_u8..3).prop_map(|content| {
-                Value::Asset(AssetRef {
-                    digest: ContentId::of(&[content]),
-                    media_type: "image/jpeg".into(),
-                    size: 1,
-                    role: None,
-                })
-            }),
-            map(&["x", "y"], number()).prop_map(Value::Map),
-        ]
-        .boxed(),
-        "names" => named()
-            .prop_map(|all| Value::map(all.into_iter().map(|(key, map)| (key, Value::Map(map)))))
-            .boxed(),
-        "people" => named()
-            .prop_map(|all| {
-                let mut items: Vec<ValueMap> = all
-                    .into_iter()
-                    .map(|(key, mut map)| {
-                        map.insert("id".into(), key.into());
-                        map
-                    })
-                    .collect();
-                items.sort_by(|a, b| a.get("id").cmp(&b.get("id")));
-                Value::Keyed(KeyedList::new(vec!["id".into()], items).unwrap())
-            })
-            .boxed(),
-        "made" => map(&["x", "y"], number()).prop_map(Value::Map).boxed(),
-        _ => word(),
-    };
-    prop_oneof![20 => own, 1 => Just(Value::Null), 1 => word(), 1 => map(&["x"], number()).prop_map(Value::Map)].boxed()
+        "qc" => Value::Map(map(draw, &["rev", "v"], number)),
+        "whole" | "group" | "kept" | "gone" => Value::Map(map(draw, &["x", "y", "z"], number)),
+        "win" | "cast" | "rail" | "apart" | "rate" => list(draw),
+        "free" => match draw.below(9) {
+            0 => Value::Bool(draw.chance(1, 2)),
+            1 => decimal(draw),
+            2 => seq(draw),
+            3 => tags(draw),
+            4 => prose(draw),
+            5 => list(draw),
+            6 => ASSETS[draw.below(3)].clone(),
+            7 => localized(draw),
+            _ => Value::Map(map(draw, &["x", "y"], number)),
+        },
+        "names" => Value::map(named(draw).into_iter().map(|(key, map)| (key, Value::Map(map)))),
+        "people" => {
+            let mut all = named(draw);
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            let items = all.into_iter().map(|(key, mut map)| {
+                map.insert("id".into(), key.into());
+                map
+            });
+            Value::Keyed(KeyedList::new(vec!["id".into()], items).unwrap())
+        }
+        "made" => Value::Map(map(draw, &["x", "y"], number)),
+        _ => word(draw),
+    }
 }
 
-/// Every field of the schema, and one that it does not name.
+/// Every field of the schema, and two that it does not name.
 pub(crate) const FIELDS: [&str; 28] = [
     "atom", "prose", "loc", "tags", "seq", "top", "low", "step", "when", "count", "deep", "qc",
     "hook", "whole", "group", "win", "cast", "rail", "apart", "rate", "kept", "gone", "said",
     "made", "names", "people", "free", "more",
 ];
 
-/// A document with some of the fields.
-fn document() -> BoxedStrategy<ValueMap> {
-    let fields: Vec<BoxedStrategy<Option<Value>>> =
-        FIELDS.iter().map(|name| weighted(0.6, field(name)).boxed()).collect();
-    fields
-        .prop_map(|values| {
-            let entries = FIELDS.iter().zip(values);
-            entries.filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect()
-        })
-        .boxed()
+/// The fields that a world is about: mostly a few, so that its sides meet there; now and then all.
+fn about(draw: &mut Draw<'_>) -> Vec<&'static str> {
+    match draw.below(64) {
+        63 => FIELDS.to_vec(),
+        other => (0..=other % 3).map(|_| draw.pick(&FIELDS)).collect(),
+    }
 }
 
-/// A few fields of a document changed, or taken out.
-fn changes() -> BoxedStrategy<Vec<(&'static str, Option<Value>)>> {
-    let change = select(&FIELDS[..])
-        .prop_flat_map(|name| weighted(0.8, field(name)).prop_map(move |value| (name, value)));
-    vec(change, 0..10).boxed()
+/// A document with some of these fields.
+fn document(draw: &mut Draw<'_>, about: &[&str]) -> ValueMap {
+    let mut document = ValueMap::new();
+    for name in about {
+        if draw.below(10) < 8 {
+            document.insert((*name).to_owned(), field(draw, name));
+        }
+    }
+    document
 }
 
-fn changed(root: &ValueMap, changes: &[(&'static str, Option<Value>)]) -> ValueMap {
+/// The document with some of these fields changed, or taken out.
+fn changed(draw: &mut Draw<'_>, root: &ValueMap, about: &[&str]) -> ValueMap {
     let mut map = root.clone();
-    for (name, value) in changes {
-        match value {
-            Some(value) => drop(map.insert((*name).to_owned(), value.clone())),
-            None => drop(map.remove(*name)),
+    for name in about {
+        match draw.below(10) {
+            0..4 => {}
+            4 => drop(map.remove(*name)),
+            _ => drop(map.insert((*name).to_owned(), field(draw, name))),
         }
     }
     map
 }
 
-/// What a law is about: documents made from one root, and for each three more, to be merged into a
+/// What a law is about: documents made from one root, and for each two more, to be merged into a
 /// document with conflicts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct World {
     /// Base, ours, theirs, and one more side; without conflicts.
     pub(crate) clean: Vec<Doc>,
     /// For some of these, the sides of a merge that they are the base of.
     pub(crate) disputes: Vec<Option<(Doc, Doc)>>,
+    /// Whether a sound engine merges it under the schema; mostly.
+    pub(crate) schema: bool,
+    /// For laws that hold of every place or choice, which of them is tried here.
+    pub(crate) turn: usize,
 }
 
-pub(crate) fn world() -> BoxedStrategy<World> {
-    let term = (changes(), prop_oneof![24 => Just(true), 1 => Just(false)]);
-    let dispute = prop_oneof![2 => Just(None), 1 => (changes(), changes()).prop_map(Some)];
-    (document(), vec(term, 4), vec(dispute, 4))
-        .prop_map(|(root, terms, disputes)| {
-            let maps: Vec<ValueMap> =
-                terms.iter().map(|(changes, _)| changed(&root, changes)).collect();
-            let of = |map: &ValueMap, dispute: &Option<(Vec<_>, Vec<_>)>| {
-                let (one, two) = dispute.as_ref()?;
-                let side = |changes| Some(Value::Map(changed(map, changes)));
-                Some((side(one), side(two)))
-            };
-            World {
-                disputes: maps.iter().zip(&disputes).map(|(map, it)| of(map, it)).collect(),
-                clean: maps
-                    .into_iter()
-                    .zip(&terms)
-                    .map(|(map, (_, there))| there.then_some(Value::Map(map)))
-                    .collect(),
+/// As JSON, to be read.
+impl std::fmt::Debug for World {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let json =
+            |doc: &Doc| doc.as_ref().map_or("-".into(), |doc| value_to_json(doc).to_string());
+        for (doc, dispute) in self.clean.iter().zip(&self.disputes) {
+            write!(out, "\n  {}", json(doc))?;
+            if let Some((one, two)) = dispute {
+                write!(out, "\n    or merged: {}\n      with: {}", json(one), json(two))?;
             }
-        })
-        .boxed()
+        }
+        write!(out, "\n  schema: {}, turn: {}", self.schema, self.turn)
+    }
+}
+
+pub(crate) fn world(draw: &mut Draw<'_>) -> World {
+    let (turn, schema) = (draw.below(256), !draw.chance(1, 4));
+    let about = about(draw);
+    let root = document(draw, &about);
+    let (mut clean, mut disputes) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let map = changed(draw, &root, &about);
+        disputes.push(draw.chance(1, 4).then(|| {
+            let mut side = || Some(Value::Map(changed(draw, &map, &about)));
+            (side(), side())
+        }));
+        clean.push((!draw.chance(1, 25)).then_some(Value::Map(map)));
+    }
+    World { clean, disputes, schema, turn }
 }

@@ -100,6 +100,10 @@ impl Value {
     /// Every conflict in the value, outermost only, in the order of the walk, with its place.
     pub fn conflicts(&self) -> Vec<(FieldPath, &Conflict<Self>)> {
         let mut found = Vec::new();
+        // Most documents have none: no path is made for them.
+        if !self.has_conflict() {
+            return found;
+        }
         walk(self, &mut FieldPath::root(), &mut |path, conflict| {
             found.push((path.clone(), conflict));
         });
