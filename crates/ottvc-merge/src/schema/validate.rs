@@ -1,9 +1,10 @@
 //! What a document breaks of its schema.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, Value, diff};
+use ottvc_object::value::{Key, ListOrder, Value, diff};
 
 use super::{Cursor, Limits, Schema, Type};
 use crate::MergeError;
@@ -35,7 +36,7 @@ impl From<Finding> for MergeError {
 ///
 /// Conflicts are passed over: what settles them is judged then. Costs one walk over the document.
 pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
-    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: true };
+    let mut check = Check::new(document, true);
     check.value(document, &Cursor::root(Some(schema)));
     check.findings
 }
@@ -89,8 +90,8 @@ fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {
 }
 
 /// Returns what the value at one place breaks by itself, its parts not looked at.
-pub(crate) fn findings_at(value: &Value, document: &Value, at: &Cursor<'_>) -> Vec<Finding> {
-    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: false };
+pub(crate) fn findings_at<'d>(value: &Value, document: &'d Value, at: &Cursor<'d>) -> Vec<Finding> {
+    let mut check = Check::new(document, false);
     check.value(value, at);
     check.findings
 }
@@ -101,9 +102,16 @@ struct Check<'d> {
     findings: Vec<Finding>,
     /// Whether the parts are looked at, too.
     deep: bool,
+    /// Where the items of lists that exchange items were met.
+    met: BTreeMap<(&'d str, Key), FieldPath>,
 }
 
-impl Check<'_> {
+impl<'d> Check<'d> {
+    fn new(document: &'d Value, deep: bool) -> Self {
+        let (path, findings, met) = (FieldPath::root(), Vec::new(), BTreeMap::new());
+        Self { document, path, findings, deep, met }
+    }
+
     fn found(&mut self, rule: &'static str, value: &Value, why: impl Into<String>) {
         self.told(rule, shown(value), why);
     }
@@ -114,7 +122,7 @@ impl Check<'_> {
         }
     }
 
-    fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'_>) {
+    fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'d>) {
         if self.deep && self.findings.len() < MAX_FINDINGS {
             let at = at.step(&segment);
             self.path.0.push(segment);
@@ -123,7 +131,7 @@ impl Check<'_> {
         }
     }
 
-    fn value(&mut self, value: &Value, at: &Cursor<'_>) {
+    fn value(&mut self, value: &Value, at: &Cursor<'d>) {
         if matches!(value, Value::Conflict(_)) {
             return;
         }
@@ -183,10 +191,28 @@ impl Check<'_> {
                     self.found("order", value, "the items stand as `order` says");
                 }
                 for (key, item) in list.items() {
+                    if let Some(domain) = at.domain().filter(|_| self.deep) {
+                        self.met_once(domain, key, item, list.segment(key));
+                    }
                     self.below(list.segment(key), item, at);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Among the lists of a domain an item stands once, or no merge could tell where it went.
+    fn met_once(&mut self, domain: &'d str, key: &Key, item: &Value, segment: Segment) {
+        let place = self.path.join(segment);
+        match self.met.get(&(domain, key.clone())) {
+            None => drop(self.met.insert((domain, key.clone()), place)),
+            Some(first) => {
+                let why =
+                    format!("it stands at `{first}` too, and once among the lists of {domain}");
+                let list = std::mem::replace(&mut self.path, place);
+                self.found("move_domain", item, why);
+                self.path = list;
+            }
         }
     }
 
