@@ -32,7 +32,7 @@ pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_key, group_names};
 pub(crate) use keyed::complete_order;
 use parts::Parts;
-pub(crate) use parts::{FROM, former, moved};
+pub(crate) use parts::{FROM, former, is_former, moved};
 pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.

@@ -57,6 +57,11 @@ pub(crate) fn former(segment: &Segment) -> Value {
     }
 }
 
+/// Whether this can be one of the keys that `$from` lists.
+pub(crate) fn is_former(key: &Value) -> bool {
+    key.is_scalar() && *key != Value::Null
+}
+
 /// An entry that goes under another key, its conflicts with it: each names the place where it stands.
 /// `depth` is how many steps lie before that key.
 pub(crate) fn moved(mut entry: Value, depth: usize, segment: &Segment) -> Value {
