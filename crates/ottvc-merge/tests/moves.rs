@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use ottvc_merge::schema::validate;
-use ottvc_merge::{Choice, MergeOptions, Merged, Schema, merge_values, resolve_value, same};
+use ottvc_merge::{
+    Choice, Marked, MergeOptions, Merged, Schema, SideNames, merge_values, resolve_value, same,
+};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::{ConflictKind, Terms};
 use ottvc_object::field_path::FieldPath;
@@ -266,4 +268,56 @@ fn lists_of_no_domain_exchange_nothing() {
     let theirs = json!({ "a": [item("x", "new")], "once": [] });
     let found = conflicts(&merged(&base, &ours, &theirs));
     assert_eq!(found, [("/a/[$id=x]".to_owned(), ConflictKind::DeleteEdit)]);
+}
+
+#[test]
+fn a_place_can_be_chosen_in_a_text() {
+    let with =
+        |id: &str, title: &str, inside: Json| json!({ "$id": id, "title": title, "in": inside });
+    let base = json!({ "a": [with("x", "old", json!([]))], "b": [with("y", "old", json!([]))], "c": [item("v", "")] });
+    let apart = [
+        json!({ "a": [], "b": [with("y", "old", json!([with("x", "new", json!([]))]))], "c": [item("v", "")] }),
+        json!({ "a": [], "b": [with("y", "old", json!([]))], "c": [item("v", ""), with("x", "old", json!([]))] }),
+    ];
+    let circle = [
+        apart[0].clone(),
+        json!({ "a": [with("x", "old", json!([with("y", "old", json!([]))]))], "b": [], "c": [item("v", "")] }),
+    ];
+    for [ours, theirs] in [apart, circle] {
+        let disputed = merged(&base, &ours, &theirs);
+        let (document, at) = (disputed.value.clone().unwrap(), "/a/[$id=x]");
+        let marked = Marked::new(&document, Some(&schema()), &SideNames::default());
+        let lines: Vec<&str> = marked.text().lines().collect();
+        let find = |mark: &str| lines.iter().position(|line| line.starts_with(mark)).unwrap();
+        let marks = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].map(find);
+        for (side, choice) in [Choice::Ours, Choice::Base, Choice::Theirs].iter().enumerate() {
+            let kept = |at: &usize| {
+                let own = marks[side] < *at && *at < marks[side + 1];
+                *at < marks[0] || own || *at > marks[3]
+            };
+            let text: Vec<&str> = (0..lines.len()).filter(kept).map(|at| lines[at]).collect();
+            let read = marked.read(&text.join("\n")).unwrap().unwrap();
+            let read = shown(&schema().convert(read.value()));
+            assert_eq!(read, settled(&disputed, at, choice), "{}", text.join("\n"));
+        }
+        assert_eq!(
+            schema().convert(marked.read(marked.text()).unwrap().unwrap().value()),
+            document
+        );
+    }
+}
+
+#[test]
+fn many_items_move_in_time_proportional_to_them() {
+    let many = |range: std::ops::Range<usize>, title: &str| -> Vec<Json> {
+        range.map(|n| item(&format!("x{n}"), title)).collect()
+    };
+    let base = json!({ "a": many(0..20_000, "old"), "b": [] });
+    let ours = json!({ "a": many(0..10_000, "old"), "b": many(10_000..20_000, "old") });
+    let theirs = json!({ "a": many(0..20_000, "new"), "b": [] });
+    let wanted = json!({ "a": many(0..10_000, "new"), "b": many(10_000..20_000, "new") });
+    let (ours, base, theirs) = (plain(&ours), plain(&base), plain(&theirs));
+    let started = std::time::Instant::now();
+    assert_eq!(shown(&merge(&ours, &base, &theirs).value.unwrap()), wanted);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

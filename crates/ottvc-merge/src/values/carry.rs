@@ -48,8 +48,7 @@ fn stubbed<'o>(value: &Value, moves: &Moves<'o>) -> Option<Node<'o>> {
         return None;
     };
     let key = Key::new(vec![id.clone()]).ok()?;
-    let known = moves.nodes.keys().find(|(name, other)| name == domain && *other == key);
-    known.cloned()
+    moves.named(domain, key).cloned()
 }
 
 impl<'o> Walk<'o> {
@@ -136,28 +135,29 @@ impl<'o> Walk<'o> {
         path: &FieldPath,
     ) -> Result<(), MergeError> {
         let mut filled = BTreeSet::new();
-        for (way, node) in carried.moves.into(owner) {
-            let own = way.join(item_step(id_of(&node)));
-            if value.get(&own) != Some(&stub(&node)) {
+        let moves = carried.moves;
+        for (way, node) in moves.into(owner) {
+            let own = way.join(item_step(id_of(node)));
+            if value.get(&own) != Some(&stub(node)) {
                 continue;
             }
             let place = join(path, &own);
-            let mut item = self.content(carried, &node, &place)?;
+            let mut item = self.content(carried, node, &place)?;
             carried.placed.insert(node.clone(), place.clone());
             if let Some(item) = &mut item {
-                self.fill(carried, Some(&node), item, &place)?;
+                self.fill(carried, Some(node), item, &place)?;
             }
             value.set(&own, item)?;
             filled.insert(way);
         }
         for way in filled {
-            let at = self.cursor(&join(path, &way));
-            if let Some(Value::Keyed(list)) = value.get(&way)
+            let at = self.cursor(&join(path, way));
+            if let Some(Value::Keyed(list)) = value.get(way)
                 && let Some(order) = order_of(at.order(), list.items().iter())
             {
                 let mut list = list.clone();
                 list.set_order(ListOrder::Known(order))?;
-                value.set(&way, Some(Value::Keyed(list)))?;
+                value.set(way, Some(Value::Keyed(list)))?;
             }
         }
         Ok(())

@@ -82,6 +82,9 @@ pub(super) struct Moves<'o> {
     pub(super) nodes: BTreeMap<Node<'o>, Moved<'o>>,
     /// Items that the sides moved into each other.
     pub(super) circles: Vec<Vec<Node<'o>>>,
+    /// What goes into lists of an item, or of none that moved, by the way to them: sorted.
+    into: BTreeMap<Option<Node<'o>>, Vec<(FieldPath, Node<'o>)>>,
+    domains: BTreeSet<&'o str>,
 }
 
 impl<'o> Moves<'o> {
@@ -131,6 +134,13 @@ impl<'o> Moves<'o> {
             moves.nodes.retain(|node, _| times.get(node).is_none_or(|times| *times < 2));
         }
         moves.find_circles();
+        moves.domains = moves.nodes.keys().map(|(domain, _)| *domain).collect();
+        for (node, moved) in &moves.nodes {
+            if let Some((owner, way)) = moves.goes(moved) {
+                moves.into.entry(owner).or_default().push((way, node.clone()));
+            }
+        }
+        moves.into.values_mut().for_each(|all| all.sort());
         (!moves.nodes.is_empty()).then_some(moves)
     }
 
@@ -148,17 +158,14 @@ impl<'o> Moves<'o> {
     }
 
     /// What goes into lists of `owner`, by the way to them.
-    pub(super) fn into(&self, owner: Option<&Node<'o>>) -> Vec<(FieldPath, Node<'o>)> {
-        let mut all: Vec<(FieldPath, Node<'o>)> = Vec::new();
-        for (node, moved) in &self.nodes {
-            if let Some((into, way)) = self.goes(moved)
-                && into.as_ref() == owner
-            {
-                all.push((way, node.clone()));
-            }
-        }
-        all.sort();
-        all
+    pub(super) fn into(&self, owner: Option<&Node<'o>>) -> &[(FieldPath, Node<'o>)] {
+        self.into.get(&owner.cloned()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The moved item of this domain and key.
+    pub(super) fn named(&self, domain: &str, key: Key) -> Option<&Node<'o>> {
+        let domain = self.domains.get(domain)?;
+        self.nodes.get_key_value(&(*domain, key)).map(|(node, _)| node)
     }
 
     fn goes(&self, moved: &Moved<'o>) -> Option<(Option<Node<'o>>, FieldPath)> {
@@ -327,9 +334,11 @@ fn count<'o>(
             }
         }
         Value::Keyed(list) => {
-            for node in nodes.keys().filter(|node| at.domain() == Some(node.0)) {
-                if list.fields() == [ID] && list.items().contains_key(&node.1) {
-                    *times.entry(node.clone()).or_default() += 1;
+            if let Some(domain) = at.domain().filter(|_| list.fields() == [ID]) {
+                for key in list.items().keys() {
+                    if let Some((node, _)) = nodes.get_key_value(&(domain, key.clone())) {
+                        *times.entry(node.clone()).or_default() += 1;
+                    }
                 }
             }
             for (key, item) in list.items() {
