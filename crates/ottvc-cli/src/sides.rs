@@ -262,7 +262,7 @@ pub(crate) fn kind_words(kind: &str) -> &str {
         "type" => "made different kinds of thing",
         "order" => "put in different orders",
         "contested_base" => "the common base is itself in conflict",
-        "rename_rename" => "renamed differently",
+        "rename_rename" => "renamed or moved differently",
         "collision" => "different things in one place",
         "invariant" => "together they break a rule among fields",
         "invalid" => "together they break the schema",

@@ -48,6 +48,7 @@ mod memory;
 mod number;
 mod order;
 mod pattern;
+mod placed;
 mod rename;
 mod renames;
 mod resolve;

@@ -16,7 +16,8 @@
 //!
 //! Who leaves the lines of one side and deletes the marks and the rest has taken that side, as
 //! [`resolve_document`] takes it: that a side has nothing there are no lines; fields of a group and
-//! entries with keys of their own stand as they will; an order is a member `order` of its list. Marks
+//! entries with keys of their own stand as they will; an order is a member `order` of its list; an item
+//! moved apart is a `$placed` that says where it goes. Marks
 //! begin lines as JSON never does, so no value can be taken for one. A base that is in conflict itself
 //! cannot be taken and has no lines.
 
@@ -25,14 +26,21 @@ mod write;
 use std::collections::BTreeMap;
 
 use ottvc_object::ConflictKind;
+use ottvc_object::conflict::Conflict;
+use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, Value, parse_json, value_from_json};
 use serde_json::{Value as Json, json};
 
+use crate::placed::{self, ID};
 use crate::resolve::{Choice, resolve_document};
 use crate::{MergeError, Schema};
 
 /// The policy of what stands for an order that a person chose, until it is put in place.
 const CHOSEN: &str = "chosen order";
+/// The policy of what stands for an item with the place that a person chose, until it goes there.
+const CHOSEN_PLACE: &str = "chosen place";
+/// The only member of what stands for such an item in the text.
+const PLACED: &str = "$placed";
 
 /// What the sides are called besides `ours` and `theirs`, where that is known.
 #[derive(Clone, Debug, Default)]
@@ -109,17 +117,35 @@ impl Marked {
             return Ok(None);
         }
         let mut json = parse_json(json.as_bytes())?;
-        hold_orders(&mut json);
+        hold_choices(&mut json);
         let mut value = value_from_json(&json)?;
-        let chosen = |value: &Value| {
-            let conflicts = value.conflicts();
-            conflicts.into_iter().find(|(_, it)| it.policy == CHOSEN).map(|(path, _)| path)
+        let chosen = |value: &Value, policy: &str| -> Vec<(FieldPath, Option<Value>)> {
+            let first = |it: &Conflict<Value>| it.terms.adds().next()?.value().cloned();
+            let conflicts = value.conflicts().into_iter().filter(|(_, it)| it.policy == policy);
+            conflicts.map(|(path, it)| (path, first(it))).collect()
         };
-        while let Some(order) = chosen(&value) {
+        // Orders first, as items go to places in them.
+        while let Some((order, _)) = chosen(&value, CHOSEN).into_iter().next() {
             value = match resolve_document(&value, &order, &Choice::Ours)? {
                 Some(value) => value,
                 None => return Ok(None),
             };
+        }
+        loop {
+            let mut refused = None;
+            let mut settled = None;
+            // One may go into another, which then has to go first.
+            for (path, item) in chosen(&value, CHOSEN_PLACE) {
+                match placed::settle(&value, &path, item.as_ref()) {
+                    Ok(value) => settled = settled.or(Some(value)),
+                    Err(error) => refused = refused.or(Some(error)),
+                }
+            }
+            match (settled, refused) {
+                (Some(settled), _) => value = settled,
+                (None, Some(refused)) => return Err(refused),
+                (None, None) => break,
+            }
         }
         Ok(Some(Document::new(value)?))
     }
@@ -167,25 +193,34 @@ fn without_last_commas(json: &str) -> String {
     text
 }
 
-/// Makes each order that is an array of keys one that a value can hold: a conflict of that order, to be
-/// settled by it.
-fn hold_orders(json: &mut Json) {
+/// Makes each order that is an array of keys, and each item with its place, one that a value can hold: a
+/// conflict of its own, to be settled by it.
+fn hold_choices(json: &mut Json) {
+    let held = |kind: &str, policy: &str, chosen: Json| {
+        let terms = json!([
+            { "side": "ours", "value": chosen },
+            { "side": "base", "absent": true },
+            { "side": "theirs", "absent": true },
+        ]);
+        json!({ "kind": kind, "path": "/", "policy": policy, "terms": terms })
+    };
     match json {
-        Json::Array(elements) => elements.iter_mut().for_each(hold_orders),
+        Json::Array(elements) => elements.iter_mut().for_each(hold_choices),
         Json::Object(object) => {
+            if let (1, Some(placed)) = (object.len(), object.get_mut(PLACED)) {
+                let placed = placed.take();
+                let key = json!({ ID: placed.get(ID) });
+                let body = held("rename_rename", CHOSEN_PLACE, placed);
+                *json = json!({ "$key": key, "$conflict": body });
+                return;
+            }
             if let Some(Json::Object(list)) = object.get_mut("$kl")
                 && let Some(order @ Json::Array(_)) = list.get_mut("order")
             {
-                let terms = json!([
-                    { "side": "ours", "value": order.take() },
-                    { "side": "base", "absent": true },
-                    { "side": "theirs", "absent": true },
-                ]);
-                let body =
-                    json!({ "kind": "order", "path": "/", "policy": CHOSEN, "terms": terms });
+                let body = held("order", CHOSEN, order.take());
                 *order = json!({ "$conflict": body });
             }
-            object.values_mut().for_each(hold_orders);
+            object.values_mut().for_each(hold_choices);
         }
         _ => {}
     }

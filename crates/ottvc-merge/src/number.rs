@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use ottvc_object::value::Value;
+use ottvc_object::value::{Key, Value};
 
 /// The largest number, scaled to the last digit of a sum, that takes part in it: 127 of these fit in
 /// an `i128`, so that no order of adding passes its range where another does not.
@@ -79,6 +79,26 @@ fn compare_numbers(a: Parts, b: Parts) -> Ordering {
         format!("{digits_a:0<wide$}").cmp(&format!("{digits_b:0<wide$}"))
     });
     if a.0 < 0 { size.reverse() } else { size }
+}
+
+/// The order in which people look for values: strings by their characters, numbers by size, kinds apart.
+pub(crate) fn reading_order(a: &Value, b: &Value) -> Ordering {
+    let kind = |value: &Value| match value {
+        Value::Decimal(_) => Value::Int(0).kind_number(),
+        other => other.kind_number(),
+    };
+    match (a, b) {
+        (Value::String(a), Value::String(b)) | (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        _ if kind(a) != kind(b) => kind(a).cmp(&kind(b)),
+        _ => compare(a, b).filter(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b)),
+    }
+}
+
+/// [`reading_order`] of the keys of items, part by part.
+pub(crate) fn reading_order_of_keys(a: &Key, b: &Key) -> Ordering {
+    let parts = a.parts().iter().zip(b.parts());
+    let first = parts.map(|(a, b)| reading_order(a, b)).find(|order| order.is_ne());
+    first.unwrap_or_else(|| a.cmp(b))
 }
 
 /// Reads a fraction of whole numbers with a positive denominator, not reduced.

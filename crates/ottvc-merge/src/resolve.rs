@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Key, KeyedList, ListOrder, RENAME, Value, value_to_json};
+use ottvc_object::value::{Key, KeyedList, ListOrder, MOVE, RENAME, Value, value_to_json};
 
 use crate::MergeError;
+use crate::placed;
 use crate::values::{GROUP, complete_order, group_names};
 
 /// What to put in place of a conflict.
@@ -89,8 +90,11 @@ pub fn resolve_document(
     if at.is_root() {
         return Ok(value);
     }
-    if conflict.policy == RENAME && !at.is_root() {
+    if conflict.policy == RENAME {
         return move_to(document, at, value.as_ref()).map(Some);
+    }
+    if conflict.policy == MOVE {
+        return placed::settle(document, at, value.as_ref()).map(Some);
     }
     let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();
     let mut document = document.clone();

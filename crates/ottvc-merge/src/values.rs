@@ -5,9 +5,11 @@
 //! stands below another.
 
 mod after;
+mod carry;
 mod decide;
 mod groups;
 mod keyed;
+mod moves;
 mod parts;
 mod policies;
 mod versions;
@@ -30,7 +32,7 @@ pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_key, group_names};
 pub(crate) use keyed::complete_order;
 use parts::Parts;
-pub(crate) use parts::{FROM, former, moved};
+pub(crate) use parts::{FROM, former, is_former, moved};
 pub use versions::{Versioned, merge_documents};
 
 /// What a merge of documents came to.
@@ -74,8 +76,7 @@ pub fn merge_values(
     };
     let mut walk = Walk::new(options, file);
     let at = Cursor::root(options.schema.as_deref());
-    let merged = walk.place(slots.clone(), labels, &at)?;
-    let value = walk.settle_after(merged)?;
+    let value = walk.documents(&slots, labels, &at)?;
     let notices = after::broken_together(value.as_ref(), &slots, &at);
     let found = value.as_ref().map(Value::conflicts).unwrap_or_default();
     let mut conflicts: Vec<FieldPath> = found.into_iter().map(|(path, _)| path).collect();
@@ -218,7 +219,7 @@ impl<'o> Walk<'o> {
                 if !terms.iter().step_by(2).any(|slot| slot.is_conflict()) {
                     break;
                 }
-                if let Some(merged) = self.disputed_key(&terms)? {
+                if let Some(merged) = self.disputed_place(&terms)? {
                     return Ok(merged);
                 }
                 terms = flatten(&terms);

@@ -3,7 +3,7 @@
 
 use ottvc_merge::schema::{Finding, Inherit, MAX_FINDINGS, OnShadow, validate, validate_change};
 use ottvc_merge::{MergeError, Schema};
-use ottvc_object::value::{Document, Value, value_from_json};
+use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
 use serde_json::{Value as Json, json};
 
 fn schema(fields: &str) -> Schema {
@@ -196,16 +196,16 @@ fn validation_names_path_rule_and_value() {
     assert_eq!(
         findings(&edition, &bad),
         [
-            "/cast keys a list of 0",
-            "/cues order a list of 2",
-            "/cues/[\\$id=a] invariants a map of 2",
+            "/cast keys an empty list",
+            "/cues order [{$id: a, offset: PT90M}, {$id: b, offset: PT5M}]",
+            "/cues/[\\$id=a] invariants {$id: a, offset: PT90M}",
             "/ids/eidr format `10.5240/EA73-79D7-1B2B-B378-3A73-N`",
             "/made_for/{fr} format `fr`",
             "/ratings/[territory=US,system=MPA]/value required nothing",
             &format!("/synopses/short/@en max_length `{}...", "x".repeat(56)),
-            "/titles type a map of 1",
+            "/titles type {en: Dune}",
             "/use enum `Cinema`",
-            "/windows/[\\$id=w] invariants a map of 3",
+            "/windows/[\\$id=w] invariants {$id: w, end: {\"$ts\":\"2024-01...",
             "/year min 1492",
         ]
     );
@@ -363,4 +363,48 @@ fn json_schema_says_what_plain_json_is() {
         edition["properties"]["ratings"]["items"]["required"],
         json!(["value", "territory", "system"])
     );
+}
+
+#[test]
+fn former_keys_may_be_typed_as_an_array() {
+    let schema =
+        schema("  /m: {type: map}\n  /m/*/*: {type: int}\n  /l: {type: keyed, keys: [k]}\n");
+    let typed = json!({
+        "m": { "b": { "n": 1, "$from": ["a", "old", "z1"] } },
+        "l": [{ "k": 2, "$from": [1] }],
+    });
+    let document = schema.read_plain(&typed).unwrap();
+    let from = document.get(&"/m/b/$from".parse().unwrap());
+    assert_eq!(from, Some(&Value::set_of(["a", "z1", "old"].map(Value::from)).unwrap()));
+    assert_eq!(findings(&schema, &value_to_json(&document)), Vec::<String>::new());
+    assert_eq!(schema.convert(&document), document);
+    assert_eq!(schema.to_plain(&document), typed);
+    let bad = |from: Json| {
+        let entry = json!({ "m": { "b": { "$from": from } } });
+        findings(&schema, &value_to_json(&schema.read_plain(&entry).unwrap()))
+    };
+    assert_eq!(bad(json!(["a", "a"])), ["/m/b/\\$from from [a, a]"]);
+    assert_eq!(bad(json!([1])), ["/m/b/\\$from from [1]"]);
+    assert_eq!(bad(json!("a")), ["/m/b/\\$from from `a`"]);
+    let many: Vec<String> = (10..27).map(|n| n.to_string()).collect();
+    assert_eq!(bad(json!(many)).len(), 1);
+}
+
+#[test]
+fn plain_json_is_sorted_for_people() {
+    let schema = schema(
+        "  /s: {type: set}\n  /l: {type: keyed, keys: [k, n], order: none}\n  /o: {type: keyed, keys: [k]}\n",
+    );
+    let document = json!({
+        "s": ["war", "drama", "adventure", 10, 9, 300, -1, 2.5],
+        "l": [{ "k": "war", "n": 1 }, { "k": "drama", "n": 300 }, { "k": "drama", "n": 20 }],
+        "o": [{ "k": "war" }, { "k": "adventure" }, { "k": "drama" }],
+    });
+    let document = schema.read_plain(&document).unwrap();
+    let plain = schema.to_plain(&document);
+    assert_eq!(plain["s"], json!([-1, 2.5, 9, 10, 300, "adventure", "drama", "war"]));
+    let items = [("drama", 20), ("drama", 300), ("war", 1)].map(|(k, n)| json!({ "k": k, "n": n }));
+    assert_eq!(plain["l"], json!(items));
+    assert_eq!(plain["o"], json!([{ "k": "war" }, { "k": "adventure" }, { "k": "drama" }]));
+    assert_eq!(schema.read_plain(&plain).unwrap(), document, "the same bytes come of it");
 }

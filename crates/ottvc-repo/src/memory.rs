@@ -12,7 +12,7 @@ use ottvc_merge::{Choice, Memory, MemoryKey, MergeOptions, Schema};
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::tree::lookup_path;
-use ottvc_object::value::{Document, RENAME, Value, value_to_json};
+use ottvc_object::value::{Document, MOVE, RENAME, Value, value_to_json};
 use ottvc_object::{CommitId, Entry, NamedEntry, TreeId};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -220,13 +220,13 @@ impl Repo {
         tree: TreeId,
         place: &ConflictPlace,
     ) -> Result<Option<MemoryKey>, RepoError> {
-        // What settles a whole document, a group or a rename lies in several places.
+        // What settles a whole document, a group, a rename or a move lies in several places.
         let Some(field) = place.field.as_ref().filter(|field| !field.is_root()) else {
             return Ok(None);
         };
         let Some(document) = self.document_in(batch, tree, place)? else { return Ok(None) };
         let Some(conflict) = conflict_at(document.value(), field) else { return Ok(None) };
-        if matches!(conflict.policy.as_str(), "group" | RENAME) {
+        if matches!(conflict.policy.as_str(), "group" | MOVE | RENAME) {
             return Ok(None);
         }
         let schemas = self.schemas_for_reading(batch, tree)?;

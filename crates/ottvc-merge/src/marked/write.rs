@@ -1,14 +1,17 @@
 //! Writing a document down with its conflicts between marks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Key, KeyedList, ListOrder, RENAME, Value, escape_key, value_to_json};
+use ottvc_object::value::{
+    Key, KeyedList, ListOrder, MOVE, RENAME, Value, escape_key, value_to_json,
+};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Block, SideNames};
+use super::{Block, PLACED, SideNames};
 use crate::Schema;
+use crate::placed::Placed;
 use crate::schema::Cursor;
 use crate::values::{GROUP, group_names};
 
@@ -36,7 +39,8 @@ pub(super) fn lines(
     names: &SideNames,
 ) -> (Vec<String>, BTreeMap<String, Block>) {
     let path = FieldPath::root();
-    let mut writer = Writer { names, schema, path, lines: Vec::new(), blocks: BTreeMap::new() };
+    let (lines, blocks, goals) = (Vec::new(), BTreeMap::new(), goals(document));
+    let mut writer = Writer { names, schema, path, lines, blocks, goals };
     writer.value(0, &Place::Whole, document, "");
     (writer.lines, writer.blocks)
 }
@@ -70,6 +74,26 @@ struct Writer<'n> {
     path: FieldPath,
     lines: Vec<String>,
     blocks: BTreeMap<String, Block>,
+    /// Lists that items moved apart may go to: they have to be read as lists, before any schema counts.
+    goals: BTreeSet<FieldPath>,
+}
+
+/// The lists that a choice may put an item into.
+fn goals(document: &Value) -> BTreeSet<FieldPath> {
+    fn lists(placed: &Placed, found: &mut BTreeSet<FieldPath>) {
+        found.extend(placed.list.clone());
+        placed.with.iter().for_each(|one| lists(one, found));
+    }
+    let mut found = BTreeSet::new();
+    for (_, conflict) in document.conflicts() {
+        for term in conflict.terms.as_slice().iter().filter(|_| conflict.policy == MOVE) {
+            if let Some(placed) = term.value().and_then(Placed::read) {
+                lists(&placed, &mut found);
+            }
+        }
+    }
+    found.retain(|path| matches!(document.get(path), Some(Value::Keyed(_))));
+    found
 }
 
 impl Writer<'_> {
@@ -82,7 +106,7 @@ impl Writer<'_> {
         let prefix = place.prefix();
         match value {
             Value::Conflict(conflict) => self.conflict(depth, place, conflict, comma),
-            value if !value.has_conflict() => {
+            value if !value.has_conflict() && !self.holds_goal() => {
                 self.lines.extend(plain(depth, &prefix, &self.json(&self.path, value), comma));
             }
             Value::Array(elements) => {
@@ -120,7 +144,9 @@ impl Writer<'_> {
                 self.push(depth + 1, "}");
                 self.push(depth, format!("}}{comma}"));
             }
-            Value::Keyed(list) if self.said(value) && is_array(list, self.keys()) => {
+            Value::Keyed(list)
+                if self.said(value) && is_array(list, self.keys()) && !self.holds_goal() =>
+            {
                 self.push(depth, format!("{prefix}["));
                 let item = |(key, item)| (list.segment(key), Place::Item(list, key), item);
                 self.below(depth + 1, list.iter().map(item));
@@ -130,6 +156,11 @@ impl Writer<'_> {
             // No other kind holds conflicts.
             _ => {}
         }
+    }
+
+    /// Whether a list that an item may go to is here or below.
+    fn holds_goal(&self) -> bool {
+        self.goals.iter().any(|goal| goal.starts_with(&self.path))
     }
 
     /// A value that stands at `path`, as JSON.
@@ -260,6 +291,10 @@ impl Writer<'_> {
                 lines
             }
             (_, None) => Vec::new(),
+            (Place::Item(..), Some(placed)) if conflict.policy == MOVE => {
+                let json = json!({ PLACED: value_to_json(placed) });
+                plain(depth, &place.prefix(), &json, comma)
+            }
             // Entries that stand under keys of their own.
             (Place::Member(key), Some(Value::Map(map)))
                 if is_several(key, conflict, map.keys()) =>

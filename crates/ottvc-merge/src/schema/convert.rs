@@ -13,13 +13,15 @@ use serde_json::json;
 
 use super::{Cursor, Field, Order, Schema, Type};
 use crate::number::{Sort, compare, sort_of};
+use crate::values::{FROM, is_former};
 
 impl Schema {
     /// Returns `document` with each value of the kind this schema names, strings in the spelling of
     /// their format, and lists in the order it names. Converting again changes nothing.
     ///
     /// A string becomes a text or instant and back, an array a set or keyed list, a map a localized
-    /// map or asset reference; of elements that come twice a set keeps one.
+    /// map or asset reference; of elements that come twice a set keeps one. Former keys under `$from` are
+    /// a set, whatever pattern they fit.
     pub fn convert(&self, document: &Value) -> Value {
         convert(document.clone(), &Cursor::root(Some(self)))
     }
@@ -49,10 +51,26 @@ fn convert(value: Value, at: &Cursor<'_>) -> Value {
 
 fn entries(map: ValueMap, at: &Cursor<'_>, segment: fn(String) -> Segment) -> ValueMap {
     let entry = |(key, value): (String, Value)| {
+        // Whatever pattern it fits, it says where its entry was.
+        if key == FROM {
+            return (key, former_keys(value));
+        }
         let below = at.step(&segment(key.clone()));
         (key, convert(value, &below))
     };
     map.into_iter().map(entry).collect()
+}
+
+/// The former keys of an entry as the set they are; an array of anything else stays one.
+fn former_keys(value: Value) -> Value {
+    let Value::Array(keys) = &value else { return value };
+    let mut set = ValueSet::default();
+    for key in keys {
+        if !is_former(key) || !matches!(set.insert(key.clone()), Ok(true)) {
+            return value;
+        }
+    }
+    Value::Set(set)
 }
 
 /// Two elements that come to one spelling are one element.

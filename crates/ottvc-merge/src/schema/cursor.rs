@@ -223,6 +223,17 @@ impl<'s> Cursor<'s> {
             && self.alive.iter().any(|field| field.merge == Some(Policy::Counter))
     }
 
+    /// The domain whose lists the list here exchanges items with.
+    pub(crate) fn domain(&self) -> Option<&'s str> {
+        self.field?.move_domain.as_deref()
+    }
+    /// Whether lists here or below may exchange items.
+    pub(crate) fn exchanges(&self) -> bool {
+        self.whole().is_none()
+            && self.leaf().is_none()
+            && self.alive.iter().any(|field| field.move_domain.is_some())
+    }
+
     /// Whether this very place is counted.
     pub(crate) fn is_counter(&self) -> bool {
         self.policy() == Some(&Policy::Counter)

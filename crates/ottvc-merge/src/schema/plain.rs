@@ -5,12 +5,15 @@
 //! plain JSON has one word for both, so the value comes back in the kind the schema names.
 
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, Value, ValueMap, escape_key, value_from_json, value_to_json};
+use ottvc_object::value::{
+    Key, ListOrder, Value, ValueMap, ValueSet, escape_key, value_from_json, value_to_json,
+};
 use serde_json::{Map, Value as Json};
 
-use super::{Cursor, Schema, Type};
+use super::{Cursor, Order, Schema, Type};
 use crate::MergeError;
-use crate::values::group_names;
+use crate::number::{reading_order, reading_order_of_keys};
+use crate::values::{FROM, group_names, is_former};
 
 impl Schema {
     /// Reads plain JSON, and tags too, into the kinds this schema names.
@@ -52,7 +55,7 @@ fn plain(value: &Value, at: &Cursor<'_>) -> Json {
         }
         Value::Set(set) if said => {
             let element = |it: &Value| plain(it, &at.step(&Segment::Element(it.clone())));
-            Json::Array(set.iter().map(element).collect())
+            Json::Array(sorted(set).into_iter().map(element).collect())
         }
         Value::Text(text) if said => Json::from(text.as_str()),
         Value::Timestamp(stamp) if said => Json::from(stamp.to_string()),
@@ -64,7 +67,12 @@ fn plain(value: &Value, at: &Cursor<'_>) -> Json {
                 && at.field().is_some_and(|field| field.keys == list.fields()) =>
         {
             let item = |(key, item)| plain(item, &at.step(&list.segment(key)));
-            Json::Array(list.iter().map(item).collect())
+            let mut items: Vec<(&Key, &Value)> = list.iter().collect();
+            // Stored by the bytes of the keys, which say nothing to a reader.
+            if *at.order() == Order::None {
+                items.sort_by(|(a, _), (b, _)| reading_order_of_keys(a, b));
+            }
+            Json::Array(items.into_iter().map(item).collect())
         }
         other => value_to_json(other),
     }
@@ -73,9 +81,22 @@ fn plain(value: &Value, at: &Cursor<'_>) -> Json {
 fn entries(map: &ValueMap, at: &Cursor<'_>, named: impl Fn(&str) -> (String, Segment)) -> Json {
     let entry = |(key, value): (&String, &Value)| {
         let (written, segment) = named(key);
-        (written, plain(value, &at.step(&segment)))
+        let json = match value {
+            Value::Set(from) if key == FROM && from.iter().all(is_former) => {
+                Json::Array(sorted(from).into_iter().map(value_to_json).collect())
+            }
+            value => plain(value, &at.step(&segment)),
+        };
+        (written, json)
     };
     Json::Object(map.iter().map(entry).collect::<Map<String, Json>>())
+}
+
+/// The elements of a set as people would sort them.
+fn sorted(set: &ValueSet) -> Vec<&Value> {
+    let mut elements: Vec<&Value> = set.iter().collect();
+    elements.sort_by(|a, b| reading_order(a, b));
+    elements
 }
 
 fn untagged(json: Json) -> Json {

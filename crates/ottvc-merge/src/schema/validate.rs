@@ -1,13 +1,17 @@
 //! What a document breaks of its schema.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{ListOrder, Value, diff};
+use ottvc_object::value::{Key, ListOrder, Value, diff, value_to_json};
 
 use super::{Cursor, Limits, Schema, Type};
 use crate::MergeError;
 use crate::number::compare;
+use crate::rename::MAX_FORMER_KEYS;
+use crate::values::{FROM, is_former};
 
 /// The most findings reported of one document; whoever has as many mends some first.
 pub const MAX_FINDINGS: usize = 100;
@@ -35,7 +39,7 @@ impl From<Finding> for MergeError {
 ///
 /// Conflicts are passed over: what settles them is judged then. Costs one walk over the document.
 pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
-    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: true };
+    let mut check = Check::new(document, true);
     check.value(document, &Cursor::root(Some(schema)));
     check.findings
 }
@@ -89,8 +93,8 @@ fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {
 }
 
 /// Returns what the value at one place breaks by itself, its parts not looked at.
-pub(crate) fn findings_at(value: &Value, document: &Value, at: &Cursor<'_>) -> Vec<Finding> {
-    let mut check = Check { document, path: FieldPath::root(), findings: Vec::new(), deep: false };
+pub(crate) fn findings_at<'d>(value: &Value, document: &'d Value, at: &Cursor<'d>) -> Vec<Finding> {
+    let mut check = Check::new(document, false);
     check.value(value, at);
     check.findings
 }
@@ -101,9 +105,16 @@ struct Check<'d> {
     findings: Vec<Finding>,
     /// Whether the parts are looked at, too.
     deep: bool,
+    /// Where the items of lists that exchange items were met.
+    met: BTreeMap<(&'d str, Key), FieldPath>,
 }
 
-impl Check<'_> {
+impl<'d> Check<'d> {
+    fn new(document: &'d Value, deep: bool) -> Self {
+        let (path, findings, met) = (FieldPath::root(), Vec::new(), BTreeMap::new());
+        Self { document, path, findings, deep, met }
+    }
+
     fn found(&mut self, rule: &'static str, value: &Value, why: impl Into<String>) {
         self.told(rule, shown(value), why);
     }
@@ -114,7 +125,7 @@ impl Check<'_> {
         }
     }
 
-    fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'_>) {
+    fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'d>) {
         if self.deep && self.findings.len() < MAX_FINDINGS {
             let at = at.step(&segment);
             self.path.0.push(segment);
@@ -123,7 +134,7 @@ impl Check<'_> {
         }
     }
 
-    fn value(&mut self, value: &Value, at: &Cursor<'_>) {
+    fn value(&mut self, value: &Value, at: &Cursor<'d>) {
         if matches!(value, Value::Conflict(_)) {
             return;
         }
@@ -151,6 +162,10 @@ impl Check<'_> {
                     }
                 }
                 for (key, child) in map {
+                    if key == FROM {
+                        self.former_keys(child);
+                        continue;
+                    }
                     self.below(Segment::Key(key.clone()), child, at);
                 }
             }
@@ -183,10 +198,46 @@ impl Check<'_> {
                     self.found("order", value, "the items stand as `order` says");
                 }
                 for (key, item) in list.items() {
+                    if let Some(domain) = at.domain().filter(|_| self.deep) {
+                        self.met_once(domain, key, item, list.segment(key));
+                    }
                     self.below(list.segment(key), item, at);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What an entry says it was called before: of an entry of a map, its keys; of an item, what names it.
+    fn former_keys(&mut self, from: &Value) {
+        let item = matches!(self.path.0.last(), Some(Segment::Item(_)));
+        let fits = |key: &Value| matches!(key, Value::String(_)) || (item && is_former(key));
+        let why = match from {
+            Value::Set(keys) if keys.len() > MAX_FORMER_KEYS => {
+                format!("at most {MAX_FORMER_KEYS} former keys are kept, these are {}", keys.len())
+            }
+            Value::Set(keys) if keys.iter().all(fits) => return,
+            _ => "the former keys of an entry are a set of keys".to_owned(),
+        };
+        if self.deep {
+            self.path.0.push(Segment::Key(FROM.to_owned()));
+            self.found("from", from, why);
+            self.path.0.pop();
+        }
+    }
+
+    /// Among the lists of a domain an item stands once, or no merge could tell where it went.
+    fn met_once(&mut self, domain: &'d str, key: &Key, item: &Value, segment: Segment) {
+        let place = self.path.join(segment);
+        match self.met.get(&(domain, key.clone())) {
+            None => drop(self.met.insert((domain, key.clone()), place)),
+            Some(first) => {
+                let why =
+                    format!("it stands at `{first}` too, and once among the lists of {domain}");
+                let list = std::mem::replace(&mut self.path, place);
+                self.found("move_domain", item, why);
+                self.path = list;
+            }
         }
     }
 
@@ -261,19 +312,62 @@ impl Check<'_> {
     }
 }
 
-/// A value in a message: its JSON, cut short.
+/// The most characters of a value in a message.
+const MAX_SHOWN: usize = 60;
+
+/// A value in a message: what it says, cut short.
 fn shown(value: &Value) -> String {
-    let text = match value {
-        Value::Map(map) => format!("a map of {}", map.len()),
-        Value::Keyed(list) => format!("a list of {}", list.items().len()),
-        Value::Set(set) => format!("a set of {}", set.len()),
-        Value::Array(elements) => format!("an array of {}", elements.len()),
-        Value::Localized(map) => format!("{} locales", map.len()),
-        Value::String(text) | Value::Text(text) => format!("`{text}`"),
-        scalar => ottvc_object::value::value_to_json(scalar).to_string(),
-    };
-    if text.chars().count() <= 60 {
+    let mut text = String::new();
+    match value {
+        Value::String(own) | Value::Text(own) => {
+            text.push('`');
+            text.extend(own.chars().take(MAX_SHOWN));
+            text.push('`');
+        }
+        Value::Map(map) if map.is_empty() => text.push_str("an empty map"),
+        Value::Localized(map) if map.is_empty() => text.push_str("no locales"),
+        Value::Keyed(list) if list.items().is_empty() => text.push_str("an empty list"),
+        Value::Set(set) if set.is_empty() => text.push_str("an empty set"),
+        Value::Array(elements) if elements.is_empty() => text.push_str("an empty array"),
+        other => show(other, &mut text),
+    }
+    if text.chars().count() <= MAX_SHOWN {
         return text;
     }
-    text.chars().take(57).chain("...".chars()).collect()
+    text.chars().take(MAX_SHOWN - 3).chain("...".chars()).collect()
+}
+
+/// Writes as much of a value as a message has room for.
+fn show(value: &Value, text: &mut String) {
+    fn all<'v>(
+        (open, close): (char, char),
+        parts: impl Iterator<Item = (Option<&'v String>, &'v Value)>,
+        text: &mut String,
+    ) {
+        text.push(open);
+        for (number, (name, part)) in parts.enumerate() {
+            if text.chars().take(MAX_SHOWN + 1).count() > MAX_SHOWN {
+                return;
+            }
+            text.push_str(if number > 0 { ", " } else { "" });
+            if let Some(name) = name {
+                let _ = write!(text, "{name}: ");
+            }
+            show(part, text);
+        }
+        text.push(close);
+    }
+    match value {
+        Value::Map(map) | Value::Localized(map) => {
+            all(('{', '}'), map.iter().map(|(name, it)| (Some(name), it)), text);
+        }
+        Value::Keyed(list) => all(('[', ']'), list.iter().map(|(_, it)| (None, it)), text),
+        Value::Set(set) => all(('[', ']'), set.iter().map(|it| (None, it)), text),
+        Value::Array(elements) => all(('[', ']'), elements.iter().map(|it| (None, it)), text),
+        Value::String(own) | Value::Text(own) => {
+            text.extend(own.chars().take(MAX_SHOWN));
+        }
+        Value::Conflict(_) => text.push_str("a conflict"),
+        scalar => text.push_str(&value_to_json(scalar).to_string()),
+    }
 }

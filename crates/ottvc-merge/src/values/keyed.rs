@@ -10,6 +10,7 @@ use super::parts::Parts;
 use super::{Labels, Walk};
 use crate::MergeError;
 use crate::algebra::{settle_by, simplify_by};
+use crate::number::reading_order_of_keys;
 use crate::order::merge_order;
 use crate::schema::{Cursor, order_of};
 use crate::slot::{Slot, same_conflict};
@@ -203,10 +204,13 @@ impl<'k> Ranks<'k> {
         flat
     }
 
-    /// Adds what `order` lacks at its end.
+    /// Adds what `order` lacks at its end, as people would sort it.
     fn complete(&self, mut order: Vec<usize>) -> Vec<usize> {
         let held: BTreeSet<usize> = order.iter().copied().collect();
-        order.extend((0..self.keys.len()).filter(|rank| !held.contains(rank)));
+        let lacking = self.keys.iter().zip(0..).filter(|(_, rank)| !held.contains(rank));
+        let mut lacking: Vec<(&&Key, usize)> = lacking.collect();
+        lacking.sort_by(|(a, _), (b, _)| reading_order_of_keys(a, b));
+        order.extend(lacking.into_iter().map(|(_, rank)| rank));
         order
     }
 

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::Segment;
-use ottvc_object::value::{RENAME, Value};
+use ottvc_object::value::{MOVE, RENAME, Value};
 
 use super::{Labels, Walk};
 use crate::MergeError;
 use crate::algebra::{agreed_by, simplify_by};
+use crate::placed::Placed;
 use crate::schema::Cursor;
 use crate::slot::{Slot, flatten};
 
@@ -54,6 +55,11 @@ pub(crate) fn former(segment: &Segment) -> Value {
         }
         other => Value::from(other.to_string()),
     }
+}
+
+/// Whether this can be one of the keys that `$from` lists.
+pub(crate) fn is_former(key: &Value) -> bool {
+    key.is_scalar() && *key != Value::Null
 }
 
 /// An entry that goes under another key, its conflicts with it: each names the place where it stands.
@@ -339,28 +345,34 @@ impl<'o> Walk<'o> {
         Ok(())
     }
 
-    /// Merges where a side brings a dispute over the key along: each term with its key, so that the
-    /// dispute goes on, or comes to an end under the old key. `None` where there is no such dispute.
-    pub(super) fn disputed_key(
+    /// Merges where a side brings a dispute over the place along: each term with its key or list, so
+    /// that the dispute goes on, or comes to an end at this place. `None` where there is no such dispute.
+    pub(super) fn disputed_place(
         &self,
         terms: &[Slot<'_>],
     ) -> Result<Option<Option<Value>>, MergeError> {
-        let brings = |slot: &Slot<'_>| matches!(slot, Slot::Conflict(it) if it.policy == RENAME);
         let Some(segment @ (Segment::Key(_) | Segment::Item(_))) = self.path.segments().last()
         else {
             return Ok(None);
         };
-        if !terms.iter().step_by(2).any(brings) {
-            return Ok(None);
-        }
+        let brings = |slot: &Slot<'_>, policy: &str| matches!(slot, Slot::Conflict(it) if it.policy == policy);
+        let among = |policy: &&&str| terms.iter().step_by(2).any(|slot| brings(slot, policy));
+        let Some(policy) = [MOVE, RENAME].iter().find(among).copied() else { return Ok(None) };
+        let with_place = |value: Value| match (policy, segment) {
+            (MOVE, Segment::Item(parts)) => match parts.as_slice() {
+                [(_, id)] => Placed::here(id.clone(), value).to_value(),
+                _ => value,
+            },
+            _ => located(segment, value),
+        };
         let place = |slot: &Slot<'_>| match slot.to_term() {
-            Term::Value(value) => Term::Value(located(segment, value)),
+            Term::Value(value) => Term::Value(with_place(value)),
             other => other,
         };
         let mut all: Vec<Term<Value>> = Vec::new();
         for (at, slot) in terms.iter().enumerate() {
             match slot {
-                Slot::Conflict(conflict) if at % 2 == 0 && brings(slot) => {
+                Slot::Conflict(conflict) if at % 2 == 0 && brings(slot, policy) => {
                     all.extend(conflict.terms.as_slice().iter().cloned());
                 }
                 slot if at % 2 == 0 => all.extend(flatten(&[*slot]).iter().map(place)),
@@ -371,19 +383,25 @@ impl<'o> Walk<'o> {
         let simple = simplify_by(slots.clone(), &Slot::eq);
         let held = match agreed_by(&simple, &Slot::eq) {
             Some(Slot::Absent) => return Ok(Some(None)),
-            Some(Slot::Value(value)) if is_under(segment, value) => {
-                return Ok(Some(match (segment, value) {
-                    (Segment::Key(key), Value::Map(map)) => map.get(key).cloned(),
-                    (_, item) => Some((*item).clone()),
-                }));
-            }
-            // Settled under another key, where the walk does not stand: still for someone to say.
+            Some(Slot::Value(value)) => match here(policy, segment, value) {
+                Some(entry) => return Ok(Some(Some(entry))),
+                // Settled at another place, where the walk does not stand: still for someone to say.
+                None => slots,
+            },
             Some(_) => slots,
             None => simple,
         };
         let contested = held.iter().skip(1).step_by(2).any(|slot| slot.is_conflict());
-        let kind = if contested { ConflictKind::ContestedBase } else { ConflictKind::RenameRename };
-        let conflict = self.conflict_of(kind, RENAME, &held)?;
+        let circle = terms.iter().step_by(2).any(|slot| {
+            let Slot::Conflict(conflict) = slot else { return false };
+            brings(slot, policy) && conflict.kind == ConflictKind::MoveCycle
+        });
+        let kind = match circle {
+            _ if contested => ConflictKind::ContestedBase,
+            true => ConflictKind::MoveCycle,
+            false => ConflictKind::RenameRename,
+        };
+        let conflict = self.conflict_of(kind, policy, &held)?;
         Ok(Some(Some(Value::Conflict(Box::new(conflict)))))
     }
 
@@ -427,13 +445,18 @@ impl<'o> Walk<'o> {
     }
 }
 
-/// Whether a located entry is located at this step.
-fn is_under(segment: &Segment, located: &Value) -> bool {
+/// The entry that a term with its place holds, if its place is this step.
+fn here(policy: &str, segment: &Segment, located: &Value) -> Option<Value> {
     match (segment, located) {
-        (Segment::Key(key), Value::Map(map)) => map.len() == 1 && map.contains_key(key),
-        (Segment::Item(parts), Value::Map(map)) => {
-            parts.iter().all(|(field, part)| map.get(field) == Some(part))
+        (Segment::Item(_), located) if policy == MOVE => {
+            let placed = Placed::read(located)?;
+            placed.item.filter(|_| placed.list.is_none() && placed.with.is_empty())
         }
-        _ => false,
+        (Segment::Key(key), Value::Map(map)) if map.len() == 1 => map.get(key).cloned(),
+        (Segment::Item(parts), Value::Map(map)) => {
+            let own = parts.iter().all(|(field, part)| map.get(field) == Some(part));
+            own.then(|| located.clone())
+        }
+        _ => None,
     }
 }

@@ -18,6 +18,10 @@ pub const MAX_KEY_FIELDS: usize = 16;
 /// The policy of a conflict over the key of an entry: its terms have keys of their own.
 pub const RENAME: &str = "rename";
 
+/// The policy of a conflict over the list an item stands in: each of its terms is a map that holds the
+/// item, and where that side has it (`docs/merge.md`, section 12).
+pub const MOVE: &str = "move";
+
 /// What names an item: the values of its list's key fields, in that order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct Key(Vec<Value>);
