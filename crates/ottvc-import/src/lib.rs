@@ -11,6 +11,7 @@ mod csv;
 mod error;
 mod export;
 mod formats;
+mod graft;
 mod imf;
 mod json;
 mod kind;

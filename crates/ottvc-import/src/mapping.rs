@@ -3,7 +3,7 @@
 //! A mapping is JSON. `docs/import.md` explains each member; nothing about a format is known to the
 //! code that a mapping could say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -41,8 +41,11 @@ pub struct Mapping {
     pub(crate) format: String,
     pub(crate) syntax: Syntax,
     pub(crate) roots: Vec<String>,
-    /// Elements that may stand around a root and hold nothing else.
+    /// Elements that may stand around a root and hold nothing else, or the way down to one in an
+    /// envelope whose other parts are about its sending.
     wrappers: Vec<String>,
+    /// Elements that begin a file of a part alone, and that part of a whole one.
+    inside: Vec<(String, String)>,
     pub(crate) namespaces: Vec<(String, Vec<String>)>,
     pub(crate) default_locale: String,
     pub(crate) delimiter: u8,
@@ -100,6 +103,8 @@ pub(crate) struct Member {
     pub(crate) from: From,
     pub(crate) holds: Holds,
     pub(crate) shape: Shape,
+    /// Whether its default is written too.
+    pub(crate) always: bool,
 }
 
 /// Where a field of an item comes from.
@@ -184,6 +189,8 @@ struct RawMapping {
     root: Vec<String>,
     #[serde(default)]
     wrappers: Vec<String>,
+    #[serde(default)]
+    inside: Table<String>,
     #[serde(default)]
     namespaces: Table<Vec<String>>,
     #[serde(default)]
@@ -272,6 +279,8 @@ struct WholeMember {
     #[serde(default)]
     default: Option<String>,
     #[serde(default)]
+    always: bool,
+    #[serde(default)]
     holds: Word,
     #[serde(default, rename = "as")]
     kind: Kind,
@@ -322,6 +331,7 @@ impl Mapping {
             syntax: raw.syntax,
             roots: raw.root,
             wrappers: raw.wrappers,
+            inside: raw.inside.0,
             namespaces: raw.namespaces.0,
             default_locale,
             delimiter,
@@ -396,6 +406,7 @@ impl Mapping {
                     from: Some(from),
                     value: None,
                     default: None,
+                    always: false,
                     holds: Word::Value,
                     kind: Kind::default(),
                     vocabulary: None,
@@ -413,7 +424,10 @@ impl Mapping {
             if keys.contains(&name) && !matches!(holds, Holds::Value) {
                 return Err(format!("the key `{name}` is one value"));
             }
-            fields.push(Member { name, from, holds, shape });
+            if raw.always && !matches!(from, From::Selector(_, Some(_))) {
+                return Err(format!("`{name}` has no default that is `always` written"));
+            }
+            fields.push(Member { name, from, holds, shape, always: raw.always });
         }
         if keys.is_empty() || keys.iter().any(|key| !fields.iter().any(|it| it.name == *key)) {
             return Err("`keys` names the fields that tell items apart".into());
@@ -463,6 +477,12 @@ impl Mapping {
         scope
     }
 
+    /// The fields it can write back, each with all below it.
+    pub(crate) fn written(&self) -> BTreeSet<FieldPath> {
+        let rules = self.rules.iter().filter(|rule| rule.export && self.syntax == Syntax::Xml);
+        rules.map(|rule| rule.to.clone()).collect()
+    }
+
     /// Where it keeps what no rule takes.
     pub(crate) fn custom(&self) -> FieldPath {
         FieldPath::root().key(CUSTOM).key(self.format.clone())
@@ -495,31 +515,76 @@ impl Mapping {
     /// Whether a file that begins with this element is of its format.
     pub(crate) fn begins_with(&self, root: &Element) -> bool {
         let name = self.bound_name(root);
-        name.is_some_and(|name| self.roots.contains(&name) || self.wrappers.contains(&name))
+        name.is_some_and(|name| {
+            self.roots.contains(&name)
+                || self.inside.iter().any(|(part, _)| *part == name)
+                || self.wrapping(&name).next().is_some()
+        })
+    }
+
+    /// The wrappers that begin with this name, each as steps down from there.
+    fn wrapping<'m>(&'m self, name: &'m str) -> impl Iterator<Item = Vec<&'m str>> {
+        self.wrappers.iter().filter_map(move |wrapper| {
+            let mut steps = wrapper.split('/');
+            (steps.next() == Some(name)).then(|| steps.collect())
+        })
+    }
+
+    /// The way down through what stands around a root; empty where that is all there is.
+    fn way_down<'m>(&'m self, root: &Element, name: &'m str) -> Option<Vec<&'m str>> {
+        let named = |step: &str| {
+            root.children().any(|it| self.bound_name(it).is_some_and(|name| name == step))
+        };
+        let leads = |steps: &Vec<&str>| steps.first().is_none_or(|step| named(step));
+        self.wrapping(name).find(leads).or_else(|| self.wrapping(name).next())
     }
 
     /// Takes off what stands around a root; an error says why it cannot be.
     pub(crate) fn unwrapped(&self, mut root: Element) -> Result<Element, String> {
-        while self.bound_name(&root).is_some_and(|name| self.wrappers.contains(&name)) {
-            if root.attributes.iter().any(|it| !it.name.ends_with("}schemaLocation")) {
-                return Err(format!(
-                    "`{}` says something of its own, which no document has",
-                    root.name
-                ));
+        while let Some(name) = self.bound_name(&root)
+            && let Some(steps) = self.way_down(&root, &name)
+        {
+            let enveloped = !steps.is_empty();
+            for step in steps {
+                let named = |it: &Element| self.bound_name(it).is_some_and(|name| name == step);
+                root = only(root, named)?;
             }
-            let many = root.children().count();
-            let elements = root.content.into_iter().filter_map(|content| match content {
-                Content::Element(element) => Some(element),
-                Content::Text(_) => None,
-            });
-            root = match elements.last().filter(|_| many == 1) {
-                Some(only) => only,
-                None => {
-                    return Err(format!("{many} documents in one file: deliver each by itself"));
-                }
+            if !enveloped && root.attributes.iter().any(|it| !it.name.ends_with("}schemaLocation"))
+            {
+                return Err(format!("`{name}` says something of its own, which no document has"));
+            }
+            root = only(root, |_| true)?;
+        }
+        let part = self.bound_name(&root);
+        let inside = self.inside.iter().find(|(name, _)| part.as_ref() == Some(name));
+        if let (Some((_, part)), Some(whole)) = (inside, self.roots.first()) {
+            let spaced = |name: &str| match split(&root.name) {
+                Some((space, _)) => format!("{{{space}}}{name}"),
+                None => name.to_owned(),
             };
+            let mut around = Element::new(spaced(whole), root.line);
+            root.name = spaced(part);
+            root.attributes.retain(|it| !it.name.ends_with("}schemaLocation"));
+            around.content.push(Content::Element(root));
+            return Ok(around);
         }
         Ok(root)
+    }
+}
+
+/// The one child that `fits`.
+fn only(root: Element, fits: impl Fn(&Element) -> bool) -> Result<Element, String> {
+    let elements = root.content.into_iter().filter_map(|content| match content {
+        Content::Element(element) => Some(element).filter(|element| fits(element)),
+        Content::Text(_) => None,
+    });
+    let mut elements: Vec<Element> = elements.collect();
+    match (elements.pop(), elements.len()) {
+        (Some(only), 0) => Ok(only),
+        (last, others) => {
+            let many = others + usize::from(last.is_some());
+            Err(format!("{many} documents in one file: deliver each by itself"))
+        }
     }
 }
 
