@@ -249,8 +249,9 @@ impl<'t> Work<'_, 't> {
         }
         let ups = fields.iter().filter(|member| keys.contains(&member.name));
         let ups = ups.map(|member| match &member.from {
-            From::Selector(selector, _) => selector.up,
-            From::Constant(_) => 0,
+            // An attribute above is that of others too.
+            From::Selector(selector, _) if !selector.steps.is_empty() => selector.up,
+            From::Selector(..) | From::Constant(_) => 0,
         });
         let top = ups.max().unwrap_or_default();
         for element in hit.stack.iter().rev().take(top + 1) {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{bytes, delivery_json, golden, one, with_mapping};
+use common::{bytes, delivery_json, golden, golden_text, one, with_mapping};
 use ottvc_import::{BUILT_IN, Mapping, built_in, read, write};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Value, value_to_json};
@@ -59,6 +59,7 @@ fn what_is_written_reads_back() {
         let delivery = one(sample);
         let mapping = built_in(format).unwrap();
         let written = write(&delivery.document, &mapping).unwrap();
+        golden_text(&format!("{sample}.export.xml"), &written.text);
         let again = read(written.text.as_bytes(), None).unwrap().remove(0);
         let changes = ottvc_object::value::diff(Some(&delivery.document), Some(&again.document));
         let lost: Vec<&FieldPath> =
@@ -113,6 +114,7 @@ fn what_cannot_be_said_is_named() {
 fn one_format_is_written_as_another() {
     let mec = one("mec/northern-light.xml");
     let written = write(&mec.document, &built_in("ebucore").unwrap()).unwrap();
+    golden_text("mec/northern-light.xml.ebucore.xml", &written.text);
     let back = read(written.text.as_bytes(), None).unwrap().remove(0);
     for same in ["/titles", "/runtime", "/released", "/genres", "/crew", "/ratings"] {
         let field: FieldPath = same.parse().unwrap();
