@@ -10,7 +10,7 @@ use crate::leftover;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
 use crate::selector::{Hit, Part, Want};
 use crate::tree::{Element, Steps};
-use crate::{Delivery, Finding, ImportError, Severity, Syntax};
+use crate::{Delivery, Finding, ImportError, Severity};
 
 /// The code of the finding that a part is nothing a rule can read.
 const UNREAD: &str = "unread";
@@ -46,7 +46,7 @@ pub(crate) fn apply(
     let Work { mut document, mut findings, doubts, .. } = work;
     findings.extend(doubts.into_iter().filter(|(part, _)| !part.is_taken()).map(|(_, it)| it));
     let unmapped = leftover::count(root);
-    if let Some(left) = leftover::keep(root, mapping.syntax == Syntax::Xml) {
+    if let Some(left) = leftover::keep(root, mapping) {
         document.set(&mapping.custom(), Some(left))?;
     }
     findings.sort_by_key(|finding| finding.line);
@@ -140,9 +140,8 @@ impl<'t> Work<'_, 't> {
                     let name = element.attributes.get(*at).map(|attribute| &attribute.name);
                     let text = part.text(self.steps)?;
                     let tests = rule.from.steps.last().into_iter().flat_map(|step| &step.tests);
-                    let mut about = tests.filter(|test| {
-                        test.path.is_empty() && test.attribute.as_ref() == name
-                    });
+                    let mut about = tests
+                        .filter(|test| test.path.is_empty() && test.attribute.as_ref() == name);
                     about.any(|test| match &test.want {
                         Want::Is(words) => !rule.export || words.first() != Some(&text),
                         _ => false,
@@ -198,7 +197,8 @@ impl<'t> Work<'_, 't> {
         // Another rule may have taken all that it says.
         let own = |part: &&Part<'_>| !hit.tested.iter().any(|tested| tested.same(part));
         let mut read = parts.iter().filter(own).peekable();
-        if !rule.from.steps.is_empty() && read.peek().is_some() && read.all(|part| part.is_taken()) {
+        if !rule.from.steps.is_empty() && read.peek().is_some() && read.all(|part| part.is_taken())
+        {
             return Ok(());
         }
         // One that has its key and nothing else says nothing, unless keys are all it can have.
@@ -271,7 +271,10 @@ impl<'t> Work<'_, 't> {
             }
             From::Selector(selector, default) => (selector, default),
         };
-        let hits = selector.find(&hit.stack, self.steps)?;
+        let mut hits = selector.find(&hit.stack, self.steps)?;
+        if let Some(or) = member.or.as_ref().filter(|_| hits.is_empty()) {
+            hits = or.find(&hit.stack, self.steps)?;
+        }
         let mut parts = Vec::new();
         let value = match member.holds {
             Holds::Set => {

@@ -3,7 +3,7 @@
 //! What is written is read again under the same mapping and compared: whatever does not come back as it
 //! was is named in [`Written::unsaid`], so that nothing is dropped unseen, whatever a mapping says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap, diff};
@@ -167,12 +167,7 @@ impl Work<'_> {
         }
     }
 
-    fn item(
-        &mut self,
-        rule: &Rule,
-        fields: &[Member],
-        item: &ValueMap,
-    ) -> Option<Vec<usize>> {
+    fn item(&mut self, rule: &Rule, fields: &[Member], item: &ValueMap) -> Option<Vec<usize>> {
         // What stands above the element belongs to this item too, as far up as a field looks.
         let ups = fields.iter().filter_map(|member| match &member.from {
             From::Selector(selector, _) => Some(selector.up),
@@ -502,7 +497,7 @@ impl Out {
         }
     }
 
-    fn sort(&mut self, order: &std::collections::BTreeMap<String, Vec<String>>) {
+    fn sort(&mut self, order: &BTreeMap<String, Vec<String>>) {
         if let Some(names) = order.get(&self.name) {
             let place = |child: &Self| names.iter().position(|name| *name == child.name);
             self.children.sort_by_key(|child| place(child).unwrap_or(names.len()));
@@ -515,16 +510,18 @@ impl Out {
 
     /// Puts children that stood in what was left over into the order they had there, each name by itself.
     fn rank_alike(&mut self) {
-        let ranked = |child: &&Self| child.rank > 0;
-        let names: BTreeSet<String> =
-            self.children.iter().filter(ranked).map(|child| child.name.clone()).collect();
-        for name in names {
-            let mine = |child: &&mut Self| child.rank > 0 && child.name == name;
-            let mut all: Vec<Self> =
-                self.children.iter_mut().filter(mine).map(std::mem::take).collect();
-            all.sort_by_key(|child| std::cmp::Reverse(child.rank));
-            for slot in self.children.iter_mut().filter(|child| child.name.is_empty()) {
-                *slot = all.pop().unwrap_or_default();
+        let mut slots: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (slot, child) in self.children.iter().enumerate().filter(|(_, it)| it.rank > 0) {
+            slots.entry(child.name.clone()).or_default().push(slot);
+        }
+        for slots in slots.into_values() {
+            let taken = |slot: &usize| self.children.get_mut(*slot).map(std::mem::take);
+            let mut alike: Vec<Self> = slots.iter().filter_map(taken).collect();
+            alike.sort_by_key(|child| child.rank);
+            for (slot, child) in slots.into_iter().zip(alike) {
+                if let Some(place) = self.children.get_mut(slot) {
+                    *place = child;
+                }
             }
         }
     }

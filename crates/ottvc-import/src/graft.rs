@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::field_path::FieldPath;
 
 use crate::export::Out;
+use crate::leftover::is_element;
 
 /// Where a field was written: the way down from the root, by number of child.
 pub(crate) type Places = BTreeMap<FieldPath, Vec<usize>>;
@@ -71,9 +72,8 @@ impl Graft<'_> {
         let place: Vec<usize> = at.iter().copied().chain([into.children.len() - 1]).collect();
         self.rank(root, &place);
         self.into_element(root, place.clone(), child);
-        let bare = |it: &mut Out| {
-            it.attributes.is_empty() && it.text.is_none() && it.children.is_empty()
-        };
+        let bare =
+            |it: &mut Out| it.attributes.is_empty() && it.text.is_none() && it.children.is_empty();
         if emptied && root.at(&place).is_some_and(bare) {
             // All that was left in it belongs elsewhere, or nowhere. It is still the last.
             root.at(at).and_then(|into| into.children.pop());
@@ -146,19 +146,11 @@ fn parent(place: &[usize]) -> &[usize] {
     place.split_last().map_or(place, |(_, above)| above)
 }
 
-fn is_element(field: &FieldPath) -> bool {
-    matches!(field.segments().last(), Some(Segment::Element(_)))
-}
-
 /// Whether a written element can be the one that something was left of: values aside, which may change.
 fn alike(written: &Out, left: &Out) -> bool {
-    let agrees = |(name, value): &(String, String)| {
-        match left.attribute(name) {
-            None => written.valued.contains(name),
-            left => left == Some(value),
-        }
+    let agrees = |(name, value): &(String, String)| match left.attribute(name) {
+        None => written.valued.contains(name),
+        left => left == Some(value),
     };
-    written.name == left.name
-        && written.text == left.text
-        && written.attributes.iter().all(agrees)
+    written.name == left.name && written.text == left.text && written.attributes.iter().all(agrees)
 }

@@ -1,16 +1,20 @@
 //! What no rule took: kept as values, whole, so that nothing delivered is lost.
 //!
 //! An element of which anything is left keeps its own attributes and text, also those that a rule
-//! took, so that one sees which element it is; of its children those remain of which something is left.
+//! took, so that one sees which element it is, unless the field it said tells; of its children those
+//! remain of which something is left.
 //! An element that only has text is a string. Others are maps: `@name` for attributes, `#text` for
 //! text, `#said` for the fields it said, `#order` for the order of children, names for children, an array for several of one name; where the order of different children
 //! matters, or text stands among them, `#content` is the array of all. JSON stays the JSON it was.
 
 use std::collections::BTreeSet;
 
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap};
 
+use crate::Syntax;
 use crate::export::Out;
+use crate::mapping::Mapping;
 use crate::tree::{Content, Element};
 
 /// Names children in their order, where it is not that of their names.
@@ -18,17 +22,21 @@ const ORDER: &str = "#order";
 /// Names the fields that an element said, of which something else is left.
 const SAID: &str = "#said";
 
+/// Whether a field is an element of a set.
+pub(crate) fn is_element(field: &FieldPath) -> bool {
+    matches!(field.segments().last(), Some(Segment::Element(_)))
+}
+
 /// How many elements have something left over of their own.
 pub(crate) fn count(element: &Element) -> u64 {
     let own = u64::from(own_left(element));
     element.children().fold(own, |sum, child| sum.saturating_add(count(child)))
 }
 
-/// Keeps what is left of an element and below; `None` if all was taken. Of XML the order of children is
-/// kept too.
-pub(crate) fn keep(element: &Element, is_xml: bool) -> Option<Value> {
+/// Keeps what is left of an element and below; `None` if all was taken.
+pub(crate) fn keep(element: &Element, mapping: &Mapping) -> Option<Value> {
     let kept: Vec<(&Element, Value)> =
-        element.children().filter_map(|child| Some((child, keep(child, is_xml)?))).collect();
+        element.children().filter_map(|child| Some((child, keep(child, mapping)?))).collect();
     if !own_left(element) && kept.is_empty() {
         return None;
     }
@@ -43,10 +51,15 @@ pub(crate) fn keep(element: &Element, is_xml: bool) -> Option<Value> {
         return Some(Value::String(text));
     }
     let mut map = ValueMap::new();
-    for attribute in element.attributes.iter().filter(|attribute| !attribute.ignored.get()) {
+    let said = element.said.borrow();
+    // A field that was said says its part itself, but for the elements of a set: those stand in one place.
+    let says_all = !said.is_empty() && !said.iter().any(is_element);
+    for attribute in &element.attributes {
+        if attribute.ignored.get() || (says_all && attribute.used.get()) {
+            continue;
+        }
         map.insert(format!("@{}", attribute.name), Value::String(attribute.value.clone()));
     }
-    let said = element.said.borrow();
     if !said.is_empty() {
         let fields = said.iter().map(|field| Value::String(field.to_string()));
         map.insert(SAID.into(), Value::Array(fields.collect()));
@@ -56,13 +69,15 @@ pub(crate) fn keep(element: &Element, is_xml: bool) -> Option<Value> {
         map.insert("#content".into(), Value::Array(content(element, kept)));
         return Some(Value::Map(map));
     }
-    if !text.is_empty() {
+    if !text.is_empty() && !(says_all && element.used.get()) {
         map.insert("#text".into(), Value::String(text));
     }
     let mut names: Vec<&str> = kept.iter().map(|(child, _)| child.name.as_str()).collect();
     names.dedup();
-    if is_xml && !names.is_sorted() {
-        // What a map does not keep, and schemas of XML want.
+    let ordered = mapping.order.get(&element.name);
+    let is_ordered = |name: &&str| ordered.is_some_and(|order| order.iter().any(|it| it == name));
+    if mapping.syntax == Syntax::Xml && !names.is_sorted() && !names.iter().all(is_ordered) {
+        // What a map does not keep, schemas want, and the mapping does not know.
         let names = names.into_iter().map(|name| Value::String(name.to_owned()));
         map.insert(ORDER.into(), Value::Array(names.collect()));
     }

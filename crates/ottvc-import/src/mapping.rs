@@ -103,6 +103,8 @@ pub(crate) struct Member {
     pub(crate) from: From,
     pub(crate) holds: Holds,
     pub(crate) shape: Shape,
+    /// Where it is read if it is not found there.
+    pub(crate) or: Option<Selector>,
     /// Whether its default is written too.
     pub(crate) always: bool,
 }
@@ -279,6 +281,8 @@ struct WholeMember {
     #[serde(default)]
     default: Option<String>,
     #[serde(default)]
+    or: Option<String>,
+    #[serde(default)]
     always: bool,
     #[serde(default)]
     holds: Word,
@@ -406,6 +410,7 @@ impl Mapping {
                     from: Some(from),
                     value: None,
                     default: None,
+                    or: None,
                     always: false,
                     holds: Word::Value,
                     kind: Kind::default(),
@@ -427,7 +432,11 @@ impl Mapping {
             if raw.always && !matches!(from, From::Selector(_, Some(_))) {
                 return Err(format!("`{name}` has no default that is `always` written"));
             }
-            fields.push(Member { name, from, holds, shape, always: raw.always });
+            let or = raw.or.as_deref().map(|or| self.selector(or)).transpose()?;
+            if or.is_some() && matches!(from, From::Constant(_)) {
+                return Err(format!("`{name}` is always its `value`"));
+            }
+            fields.push(Member { name, from, holds, shape, or, always: raw.always });
         }
         if keys.is_empty() || keys.iter().any(|key| !fields.iter().any(|it| it.name == *key)) {
             return Err("`keys` names the fields that tell items apart".into());

@@ -13,6 +13,7 @@ use ottvc_object::value::{Value, value_to_json};
 const SAMPLES: &[(&str, &str)] = &[
     ("dc/northern-light.xml", "dc"),
     ("ebucore/northern-light.xml", "ebucore"),
+    ("ebucore/parts-and-ratings.xml", "ebucore"),
     ("ebucore/northern-light.rdf", "ebucore-rdf"),
     ("ebucore/northern-light.jsonld", "ebucore-jsonld"),
     ("pbcore/northern-light.xml", "pbcore"),

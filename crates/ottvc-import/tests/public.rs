@@ -104,6 +104,28 @@ fn what_is_written_of_a_sample_reads_back() {
     }
 }
 
+/// The same laws for samples that cannot be here: those of the folder `OTTVC_SAMPLES`, if there is one.
+#[test]
+fn samples_of_ones_own_read_back() {
+    let Some(folder) = std::env::var_os("OTTVC_SAMPLES") else { return };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.display();
+        let deliveries = read(&std::fs::read(&path).unwrap(), None);
+        let deliveries = deliveries.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for delivery in deliveries {
+            println!("{name}: {:#}", delivery_json(&delivery));
+            let mapping = built_in(&delivery.format).unwrap();
+            let Ok(written) = write(&delivery.document, &mapping) else { continue };
+            println!("{}\nunsaid: {:?}", written.text, written.unsaid);
+            let again = read(written.text.as_bytes(), Some(&mapping)).unwrap().remove(0);
+            let changes = diff(Some(&delivery.document), Some(&again.document));
+            let new: Vec<_> = changes.iter().filter(|change| change.old.is_none()).collect();
+            assert!(new.is_empty(), "{name} is said to say {new:?}");
+        }
+    }
+}
+
 const MEC: &str = "mec/public/MEC_v2.7.1_D.xml";
 
 fn field(text: &str) -> FieldPath {
