@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::field_path::FieldPath;
 
-use crate::export::Out;
 use crate::leftover::is_element;
+use crate::out::Out;
 
 /// Where a field was written: the way down from the root, by number of child.
 pub(crate) type Places = BTreeMap<FieldPath, Vec<usize>>;
@@ -48,9 +48,13 @@ impl Graft<'_> {
         if into.text.is_none() {
             into.text = left.text;
         }
-        let written = into.children.len();
+        let mut written: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, child) in into.children.iter().enumerate() {
+            written.entry(child.name.clone()).or_default().push(number);
+        }
         for child in left.children {
-            match self.home(root, &at, written, &child) {
+            let named = written.get(&child.name).map_or(&[][..], Vec::as_slice);
+            match self.home(root, &at, named, &child) {
                 Home::Nowhere => {}
                 Home::At(place) => {
                     self.used.insert(place.clone());
@@ -87,7 +91,7 @@ impl Graft<'_> {
         }
     }
 
-    fn home(&self, root: &mut Out, at: &[usize], written: usize, child: &Out) -> Home {
+    fn home(&self, root: &mut Out, at: &[usize], named: &[usize], child: &Out) -> Home {
         if !child.said.is_empty() {
             let said: Vec<&FieldPath> =
                 child.said.iter().filter(|field| self.places.contains_key(*field)).collect();
@@ -106,8 +110,8 @@ impl Graft<'_> {
         let mut near: Vec<Vec<usize>> = Vec::new();
         self.leads(child, &mut Vec::new(), &mut near);
         let near = near.into_iter().filter(|place| parent(place) == at);
-        let all = (0..written).map(|number| at.iter().copied().chain([number]).collect());
-        for place in near.chain(all) {
+        let like = named.iter().map(|number| at.iter().copied().chain([*number]).collect());
+        for place in near.chain(like) {
             if !self.used.contains(&place) && root.at(&place).is_some_and(|it| alike(it, child)) {
                 return Home::At(place);
             }

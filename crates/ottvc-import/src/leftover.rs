@@ -13,8 +13,8 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap};
 
 use crate::Syntax;
-use crate::export::Out;
 use crate::mapping::Mapping;
+use crate::out::Out;
 use crate::tree::{Content, Element};
 
 /// Names children in their order, where it is not that of their names.

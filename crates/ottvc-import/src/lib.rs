@@ -8,6 +8,7 @@
 
 mod apply;
 mod csv;
+mod envelope;
 mod error;
 mod export;
 mod formats;
@@ -17,6 +18,7 @@ mod json;
 mod kind;
 mod leftover;
 mod mapping;
+mod out;
 mod scope;
 mod selector;
 mod tree;

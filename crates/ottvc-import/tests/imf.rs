@@ -120,6 +120,60 @@ fn a_published_package_that_was_edited_refuses() {
     assert_eq!(told(edited)[1].0, "size");
 }
 
+#[test]
+fn what_belongs_to_a_composition_is_written_down_with_it() {
+    use base64::Engine;
+    use sha1::Digest;
+    let cpl = String::from_utf8(files().0["CPL.xml"].clone()).unwrap();
+    let (_, rest) = cpl.split_once("<Id>").unwrap();
+    let cpl = rest.split_once("</Id>").unwrap().0.to_owned();
+    let other = "urn:uuid:d7ab9e8a-15b3-2e11-15d9-fc30b26e924e";
+    let sidecar = |id: &str, cpl: &str| {
+        format!(
+            "<SidecarAsset><Id>urn:uuid:{id}</Id><AssociatedCPLList><CPLId>{cpl}</CPLId>\
+             </AssociatedCPLList></SidecarAsset>"
+        )
+    };
+    let map = format!(
+        "<SidecarCompositionMap xmlns='http://www.smpte-ra.org/ns/2067-9/2018'>\
+         <Id>urn:uuid:1</Id><SidecarAssetList>{}{}</SidecarAssetList></SidecarCompositionMap>",
+        sidecar("aa", &cpl),
+        sidecar("bb", other)
+    );
+    let profiles = |id: &str, cpl: &str| {
+        format!(
+            "<OutputProfileList xmlns='http://www.smpte-ra.org/schemas/2067-100/2014'>\
+             <Id>urn:uuid:{id}</Id><CompositionPlaylistId>{cpl}</CompositionPlaylistId>\
+             </OutputProfileList>"
+        )
+    };
+    let deliveries = changed(|files| {
+        let texts = [("2", map), ("3", profiles("3", &cpl)), ("4", profiles("4", other))];
+        for (id, text) in texts {
+            let hash = base64::engine::general_purpose::STANDARD.encode(sha1::Sha1::digest(&text));
+            let packed = format!(
+                "<Asset><Id>urn:uuid:{id}</Id><Hash>{hash}</Hash><Size>{}</Size>\
+                 <Type>text/xml</Type></Asset></AssetList>",
+                text.len()
+            );
+            edit(files, "PKL.xml", "</AssetList>", &packed);
+            let placed = format!(
+                "<Asset><Id>urn:uuid:{id}</Id><ChunkList><Chunk><Path>{id}.xml</Path></Chunk>\
+                 </ChunkList></Asset></AssetList>"
+            );
+            edit(files, "ASSETMAP.xml", "</AssetList>", &placed);
+            files.insert(format!("{id}.xml"), text.into_bytes());
+        }
+    });
+    assert_eq!(errors(&deliveries), [""; 0]);
+    let said = |field: &str| {
+        let value = deliveries[0].document.get(&field.parse().unwrap()).unwrap();
+        ottvc_object::value::value_to_json(value).to_string()
+    };
+    assert_eq!(said("/package/sidecars"), r#"{"$set":["aa"]}"#);
+    assert_eq!(said("/package/output_profiles"), r#"{"$set":["3"]}"#);
+}
+
 /// Playlists that are wrong are read as far as they go, or refused by their line.
 #[test]
 fn a_wrong_playlist_is_read_or_refused() {
