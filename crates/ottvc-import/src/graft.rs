@@ -24,7 +24,7 @@ enum Home {
 
 /// Puts back all that was left below the root.
 pub(crate) fn graft(root: &mut Out, left: Out, places: &Places) {
-    Graft { places, used: BTreeSet::new(), ranked: 0 }.into_element(root, Vec::new(), left);
+    Graft { places, used: BTreeSet::new(), ranked: 0 }.fill(root, Vec::new(), left);
 }
 
 struct Graft<'p> {
@@ -34,7 +34,7 @@ struct Graft<'p> {
 }
 
 impl Graft<'_> {
-    fn into_element(&mut self, root: &mut Out, at: Vec<usize>, left: Out) {
+    fn fill(&mut self, root: &mut Out, at: Vec<usize>, left: Out) {
         let Some(into) = root.at(&at) else { return };
         for (name, value) in left.attributes {
             let valued = into.valued.contains(&name);
@@ -61,7 +61,7 @@ impl Graft<'_> {
                     if child.said.iter().all(is_element) {
                         self.rank(root, &place);
                     }
-                    self.into_element(root, place, child);
+                    self.fill(root, place, child);
                 }
                 Home::Beside => self.beside(root, &at, child),
             }
@@ -75,7 +75,7 @@ impl Graft<'_> {
         into.children.push(Out { attributes, text, ..Out::new(child.name.clone()) });
         let place: Vec<usize> = at.iter().copied().chain([into.children.len() - 1]).collect();
         self.rank(root, &place);
-        self.into_element(root, place.clone(), child);
+        self.fill(root, place.clone(), child);
         let bare =
             |it: &mut Out| it.attributes.is_empty() && it.text.is_none() && it.children.is_empty();
         if emptied && root.at(&place).is_some_and(bare) {

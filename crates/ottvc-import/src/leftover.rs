@@ -69,14 +69,15 @@ pub(crate) fn keep(element: &Element, mapping: &Mapping) -> Option<Value> {
         map.insert("#content".into(), Value::Array(content(element, kept)));
         return Some(Value::Map(map));
     }
-    if !text.is_empty() && !(says_all && element.used.get()) {
+    let is_said = says_all && element.used.get();
+    if !text.is_empty() && !is_said {
         map.insert("#text".into(), Value::String(text));
     }
     let mut names: Vec<&str> = kept.iter().map(|(child, _)| child.name.as_str()).collect();
     names.dedup();
     let ordered = mapping.order.get(&element.name);
-    let is_ordered = |name: &&str| ordered.is_some_and(|order| order.iter().any(|it| it == name));
-    if mapping.syntax == Syntax::Xml && !names.is_sorted() && !names.iter().all(is_ordered) {
+    let is_new = |name: &&str| ordered.is_none_or(|order| !order.iter().any(|it| it == name));
+    if mapping.syntax == Syntax::Xml && !names.is_sorted() && names.iter().any(is_new) {
         // What a map does not keep, schemas want, and the mapping does not know.
         let names = names.into_iter().map(|name| Value::String(name.to_owned()));
         map.insert(ORDER.into(), Value::Array(names.collect()));
