@@ -1,11 +1,14 @@
 //! From a source tree to a document: rules in order, each part taken once, the rest kept.
 
+use std::collections::BTreeSet;
+
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{KeyedList, Value, ValueMap, canonical_tag};
 
+use crate::kind::Kind;
 use crate::leftover;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
-use crate::selector::{Hit, Part};
+use crate::selector::{Hit, Part, Want};
 use crate::tree::{Element, Steps};
 use crate::{Delivery, Finding, ImportError, Severity};
 
@@ -22,6 +25,7 @@ pub(crate) fn apply(
 ) -> Result<Delivery, ImportError> {
     let mut work = Work {
         mapping,
+        written: mapping.written(),
         steps,
         document: Value::Map(ValueMap::new()),
         findings: Vec::new(),
@@ -42,7 +46,7 @@ pub(crate) fn apply(
     let Work { mut document, mut findings, doubts, .. } = work;
     findings.extend(doubts.into_iter().filter(|(part, _)| !part.is_taken()).map(|(_, it)| it));
     let unmapped = leftover::count(root);
-    if let Some(left) = leftover::keep(root) {
+    if let Some(left) = leftover::keep(root, mapping) {
         document.set(&mapping.custom(), Some(left))?;
     }
     findings.sort_by_key(|finding| finding.line);
@@ -63,6 +67,8 @@ pub(crate) fn apply(
 
 struct Work<'m, 't> {
     mapping: &'m Mapping,
+    /// The fields that the mapping writes too.
+    written: BTreeSet<FieldPath>,
     steps: &'m Steps,
     document: Value,
     findings: Vec<Finding>,
@@ -82,6 +88,7 @@ impl<'t> Work<'_, 't> {
                     for element in elements {
                         let at = rule.to.join(Segment::Element(element));
                         self.document.set(&at, Some(Value::Bool(true)))?;
+                        self.note(rule, hit.part, &at);
                     }
                     take(&parts);
                 }
@@ -108,9 +115,63 @@ impl<'t> Work<'_, 't> {
             Some(_) => {}
             None => self.document.set(&at, Some(value))?,
         }
+        if rule.shape.kind == Kind::Year && !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // It says more than the year, which no field has: that stays.
+            return Ok(());
+        }
+        self.note(rule, hit.part, &at);
+        for (step, element) in rule.from.steps.iter().zip(hit.stack.iter().skip(1)) {
+            let told_apart = step.tests.iter().any(|test| matches!(test.want, Want::Is(_)));
+            if told_apart && !element.is_leaf() && self.written.contains(&rule.to) {
+                element.said.borrow_mut().push(at.clone());
+            }
+        }
         hit.part.take();
-        take(&hit.tested);
+        take(&self.tested(rule, hit)?);
         Ok(())
+    }
+
+    /// What tests looked at and writing says again; another word for the same stays where it is.
+    fn tested(&self, rule: &Rule, hit: &Hit<'t>) -> Result<Vec<Part<'t>>, ImportError> {
+        let mut again = Vec::new();
+        for part in &hit.tested {
+            let other_word = match (part, hit.part) {
+                (Part::Attribute(element, at), Part::Text(own)) if std::ptr::eq(*element, own) => {
+                    let name = element.attributes.get(*at).map(|attribute| &attribute.name);
+                    let text = part.text(self.steps)?;
+                    let tests = rule.from.steps.last().into_iter().flat_map(|step| &step.tests);
+                    let mut about = tests
+                        .filter(|test| test.path.is_empty() && test.attribute.as_ref() == name);
+                    about.any(|test| match &test.want {
+                        Want::Is(words) => !rule.export || words.first() != Some(&text),
+                        _ => false,
+                    })
+                }
+                _ => false,
+            };
+            if !other_word || !self.written.contains(&rule.to) {
+                again.push(*part);
+            }
+        }
+        Ok(again)
+    }
+
+    /// Notes which field a part said, so that what is left of its element finds its way back.
+    fn note(&self, rule: &Rule, part: Part<'t>, field: &FieldPath) {
+        if !self.written.contains(&rule.to) {
+            return;
+        }
+        match part {
+            Part::Attribute(element, at) if !element.is_leaf() => {
+                // It is the value of a field, and says nothing of what stands inside.
+                if let Some(attribute) = element.attributes.get(at) {
+                    attribute.ignored.set(true);
+                }
+            }
+            Part::Text(element) | Part::Attribute(element, _) => {
+                element.said.borrow_mut().push(field.clone());
+            }
+        }
     }
 
     fn item(
@@ -131,6 +192,13 @@ impl<'t> Work<'_, 't> {
         if let Some(key) = keys.iter().find(|key| !item.contains_key(*key)) {
             let why = format!("without `{key}` it is no item of `{}`", rule.to);
             self.find(hit.part, Severity::Warning, "no_key", why);
+            return Ok(());
+        }
+        // Another rule may have taken all that it says.
+        let own = |part: &&Part<'_>| !hit.tested.iter().any(|tested| tested.same(part));
+        let mut read = parts.iter().filter(own).peekable();
+        if !rule.from.steps.is_empty() && read.peek().is_some() && read.all(|part| part.is_taken())
+        {
             return Ok(());
         }
         // One that has its key and nothing else says nothing, unless keys are all it can have.
@@ -158,12 +226,40 @@ impl<'t> Work<'_, 't> {
         };
         self.document.set(&at, Some(item))?;
         take(&parts);
+        self.note_item(rule, keys, fields, hit, &at);
         // Other rules may find more items in a whole row.
         let whole = rule.from.steps.is_empty();
         if matches!(hit.part, Part::Text(element) if !whole && element.text().is_empty()) {
             hit.part.take();
         }
         Ok(())
+    }
+
+    /// Notes which item an element is, and those above it that tell which it is.
+    fn note_item(
+        &self,
+        rule: &Rule,
+        keys: &[String],
+        fields: &[Member],
+        hit: &Hit<'t>,
+        item: &FieldPath,
+    ) {
+        if !self.written.contains(&rule.to) {
+            return;
+        }
+        let ups = fields.iter().filter(|member| keys.contains(&member.name));
+        let ups = ups.map(|member| match &member.from {
+            // An attribute above is that of others too.
+            From::Selector(selector, _) if !selector.steps.is_empty() => selector.up,
+            From::Selector(..) | From::Constant(_) => 0,
+        });
+        let top = ups.max().unwrap_or_default();
+        for element in hit.stack.iter().rev().take(top + 1) {
+            let mut said = element.said.borrow_mut();
+            if said.last() != Some(item) {
+                said.push(item.clone());
+            }
+        }
     }
 
     /// Reads one field of an item.
@@ -175,7 +271,10 @@ impl<'t> Work<'_, 't> {
             }
             From::Selector(selector, default) => (selector, default),
         };
-        let hits = selector.find(&hit.stack, self.steps)?;
+        let mut hits = selector.find(&hit.stack, self.steps)?;
+        if let Some(or) = member.or.as_ref().filter(|_| hits.is_empty()) {
+            hits = or.find(&hit.stack, self.steps)?;
+        }
         let mut parts = Vec::new();
         let value = match member.holds {
             Holds::Set => {

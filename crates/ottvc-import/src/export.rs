@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap, diff};
 
+use crate::graft::{Places, graft};
 use crate::kind::Kind;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
+use crate::out::{Out, is_xml};
 use crate::selector::{Selector, Step, Test, Want};
 use crate::{ImportError, Syntax, leftover};
 
@@ -35,14 +37,20 @@ pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError
     if !mapping.rules.iter().any(|rule| rule.export) {
         return Err(one_way("its mapping has no rule for it"));
     }
-    let mut work = Work { mapping, document, root: Out::new(root.clone()), said: BTreeSet::new() };
+    let mut work = Work {
+        mapping,
+        document,
+        root: Out::new(root.clone()),
+        said: BTreeSet::new(),
+        places: Places::new(),
+    };
     for rule in mapping.rules.iter().filter(|rule| rule.export) {
         work.rule(rule);
     }
     if let Some(left) = document.get(&mapping.custom()) {
         let mut left = leftover::restore(root, left);
         left.keep_writable(mapping);
-        graft(&mut work.root, left);
+        graft(&mut work.root, left, &work.places);
     }
     let mut root = work.root;
     root.sort(&mapping.order);
@@ -60,20 +68,13 @@ pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError
     Ok(Written { text, unsaid })
 }
 
-/// An element to be written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Out {
-    pub(crate) name: String,
-    pub(crate) attributes: Vec<(String, String)>,
-    pub(crate) text: Option<String>,
-    pub(crate) children: Vec<Out>,
-}
-
 struct Work<'m> {
     mapping: &'m Mapping,
     document: &'m Value,
     root: Out,
     said: BTreeSet<FieldPath>,
+    /// Where each field was written.
+    places: Places,
 }
 
 impl Work<'_> {
@@ -84,7 +85,8 @@ impl Work<'_> {
                 if let Some(text) = rule.shape.write(value)
                     && self.say(rule.to.clone())
                 {
-                    self.place(&[], &rule.from, &text, None, true);
+                    let place = self.place(&[], &rule.from, &text, None, true);
+                    self.wrote([rule.to.clone()], place);
                 }
             }
             (Holds::Localized, Value::Localized(map)) => {
@@ -95,8 +97,10 @@ impl Work<'_> {
                         continue;
                     }
                     let Some(text) = rule.shape.write(leaf) else { continue };
-                    if self.say(rule.to.join(Segment::Locale(tag.clone()))) {
-                        self.place(&[], &rule.from, &text, Some(tag), true);
+                    let at = rule.to.join(Segment::Locale(tag.clone()));
+                    if self.say(at.clone()) {
+                        let place = self.place(&[], &rule.from, &text, Some(tag), true);
+                        self.wrote([at], place);
                     }
                 }
             }
@@ -105,24 +109,33 @@ impl Work<'_> {
                 for element in set.iter() {
                     let at = rule.to.join(Segment::Element(element.clone()));
                     if let Some(text) = rule.shape.write(element)
-                        && self.say(at)
+                        && self.say(at.clone())
                     {
-                        words.push(text);
+                        words.push((text, vec![at]));
                     }
                 }
-                for text in joined(words, &rule.shape) {
-                    self.place(&[], &rule.from, &text, None, true);
+                if let Some(by) = &rule.shape.split
+                    && !words.is_empty()
+                {
+                    let (texts, fields): (Vec<String>, Vec<Vec<FieldPath>>) =
+                        words.into_iter().unzip();
+                    words = vec![(texts.join(by), fields.concat())];
+                }
+                for (text, fields) in words {
+                    let place = self.place(&[], &rule.from, &text, None, true);
+                    self.wrote(fields, place);
                 }
             }
-            (Holds::Items { fields, .. }, Value::Keyed(list)) => {
+            (Holds::Items { keys, fields }, Value::Keyed(list)) => {
                 for (key, item) in list.iter() {
                     let at = rule.to.join(list.segment(key));
                     if let Value::Map(item) = item
                         && !self.said.contains(&at)
-                        && suits(rule, fields, item)
+                        && suits(rule, keys, fields, item)
                     {
-                        self.said.insert(at);
-                        self.item(rule, fields, item);
+                        self.said.insert(at.clone());
+                        let place = self.item(rule, fields, item);
+                        self.wrote([at], place);
                     }
                 }
             }
@@ -134,7 +147,13 @@ impl Work<'_> {
         self.said.insert(field)
     }
 
-    fn item(&mut self, rule: &Rule, fields: &[Member], item: &ValueMap) {
+    fn wrote(&mut self, fields: impl IntoIterator<Item = FieldPath>, place: Option<Vec<usize>>) {
+        if let Some(place) = place {
+            self.places.extend(fields.into_iter().map(|field| (field, place.clone())));
+        }
+    }
+
+    fn item(&mut self, rule: &Rule, fields: &[Member], item: &ValueMap) -> Option<Vec<usize>> {
         // What stands above the element belongs to this item too, as far up as a field looks.
         let ups = fields.iter().filter_map(|member| match &member.from {
             From::Selector(selector, _) => Some(selector.up),
@@ -142,7 +161,13 @@ impl Work<'_> {
         });
         let up = ups.max().unwrap_or_default();
         let fresh = rule.from.steps.len().saturating_sub(up + 1);
-        let Some(at) = self.descend(&[], &rule.from.steps, None, fresh) else { return };
+        let at = match self.above(rule, fields, item, up) {
+            Some(above) => {
+                let (_, inside) = rule.from.steps.split_at(fresh + 1);
+                self.descend(&above, inside, None, 0)?
+            }
+            None => self.descend(&[], &rule.from.steps, None, fresh)?,
+        };
         for member in fields {
             let From::Selector(selector, default) = &member.from else { continue };
             let Some(value) = item.get(&member.name) else { continue };
@@ -167,16 +192,49 @@ impl Work<'_> {
                 }
                 (Holds::Value, value) => {
                     let Some(text) = member.shape.write(value) else { continue };
-                    if default.as_ref() != Some(&text) {
+                    if member.always || default.as_ref() != Some(&text) {
                         self.place(&base, selector, &text, None, false);
                     }
                 }
                 _ => {}
             }
         }
+        Some(at)
+    }
+
+    /// The element above an item that was written already, where all it tells of the item are attributes.
+    fn above(
+        &mut self,
+        rule: &Rule,
+        fields: &[Member],
+        item: &ValueMap,
+        up: usize,
+    ) -> Option<Vec<usize>> {
+        let upper = fields.iter().filter_map(|member| match &member.from {
+            From::Selector(selector, _) if selector.up > 0 => Some((member, selector)),
+            _ => None,
+        });
+        let mut told = Vec::new();
+        for (member, selector) in upper {
+            let plain = selector.up == up && selector.steps.is_empty();
+            let text = member.shape.write(item.get(&member.name)?)?;
+            told.push((selector.attribute.clone().filter(|_| plain)?, text));
+        }
+        let depth = rule.from.steps.len().checked_sub(up + 1).filter(|_| !told.is_empty())?;
+        let (way, inside) = rule.from.steps.split_at(depth);
+        let step = inside.first()?;
+        let mut at = self.descend(&[], way, None, way.len())?;
+        let agrees = |child: &Out| {
+            let told = told.iter().all(|(name, text)| child.attribute(name) == Some(text));
+            child.name == step.name && told
+        };
+        let next = self.root.at(&at)?.children.iter().position(agrees)?;
+        at.push(next);
+        Some(at)
     }
 
     /// Writes a text where a selector says, seen from `base`; with `fresh` as an element of its own.
+    /// Returns which element it is, or whose attribute.
     fn place(
         &mut self,
         base: &[usize],
@@ -184,48 +242,44 @@ impl Work<'_> {
         text: &str,
         locale: Option<&str>,
         fresh: bool,
-    ) {
+    ) -> Option<Vec<usize>> {
         if !is_xml(text) {
-            return;
+            return None;
         }
         let last = selector.steps.len().saturating_sub(1);
         let from = match (&selector.attribute, fresh) {
             (None, true) => last,
             _ => selector.steps.len(),
         };
-        let Some(mut at) = self.descend(base, &selector.steps, locale, from) else { return };
+        let mut at = self.descend(base, &selector.steps, locale, from)?;
         match &selector.attribute {
             None => {
-                let Some(element) = self.root.at(&at) else { return };
+                let element = self.root.at(&at)?;
                 if element.text.as_deref().is_some_and(|before| before != text)
                     && !selector.steps.is_empty()
                 {
                     // Somebody else's; it needs one of its own.
-                    let Some(other) = self.descend(base, &selector.steps, locale, last) else {
-                        return;
-                    };
-                    at = other;
+                    at = self.descend(base, &selector.steps, locale, last)?;
                 }
                 if let Some(element) = self.root.at(&at) {
                     element.text = Some(text.to_owned());
                 }
             }
             Some(name) => {
-                let Some(element) = self.root.at(&at) else { return };
+                let element = self.root.at(&at)?;
                 let taken = element.attribute(name).is_some_and(|before| before != text);
                 if taken && !selector.steps.is_empty() {
-                    let Some(other) = self.descend(base, &selector.steps, locale, last) else {
-                        return;
-                    };
-                    at = other;
+                    at = self.descend(base, &selector.steps, locale, last)?;
                 }
                 if let Some(element) = self.root.at(&at)
                     && element.attribute(name).is_none()
                 {
                     element.attributes.push((name.clone(), text.to_owned()));
+                    element.valued.push(name.clone());
                 }
             }
         }
+        Some(at)
     }
 
     /// Goes down by steps from `base`, making what is not there, and everything from step `fresh` on.
@@ -267,8 +321,9 @@ impl Work<'_> {
     }
 }
 
-/// Whether an item is one that this rule would read: constants and tests agree with its fields.
-fn suits(rule: &Rule, fields: &[Member], item: &ValueMap) -> bool {
+/// Whether an item is one that this rule would read: its key can be written, and constants and tests
+/// agree with its fields.
+fn suits(rule: &Rule, keys: &[String], fields: &[Member], item: &ValueMap) -> bool {
     let written = |member: &Member| item.get(&member.name).and_then(|it| member.shape.write(it));
     let constants = fields.iter().all(|member| match &member.from {
         From::Constant(value) => {
@@ -277,8 +332,13 @@ fn suits(rule: &Rule, fields: &[Member], item: &ValueMap) -> bool {
         }
         From::Selector(..) => true,
     });
-    let Some(step) = rule.from.steps.last() else { return constants };
+    let keyed = fields.iter().all(|member| {
+        let is_key = keys.contains(&member.name) && matches!(member.from, From::Selector(..));
+        !is_key || written(member).is_some()
+    });
+    let Some(step) = rule.from.steps.last() else { return constants && keyed };
     constants
+        && keyed
         && step.tests.iter().all(|test| {
             let about = fields.iter().find(|member| match &member.from {
                 From::Selector(selector, _) => {
@@ -327,223 +387,6 @@ impl Shape {
         match &self.vocabulary {
             Some(words) => words.theirs(&text),
             None => Some(text),
-        }
-    }
-}
-
-/// Whether XML can say it at all.
-fn is_xml(text: &str) -> bool {
-    let barred =
-        |c: char| (c.is_control() && !"\t\n\r".contains(c)) || "\u{fffe}\u{ffff}".contains(c);
-    !text.chars().any(barred)
-}
-
-/// Whether XML takes it for a name.
-fn is_name(name: &str) -> bool {
-    let first = |c: char| c.is_alphabetic() || c == '_';
-    let more = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    name.starts_with(first) && name.chars().all(more) && !name.starts_with("xmlns")
-}
-
-impl Out {
-    pub(crate) fn new(name: String) -> Self {
-        Self { name, ..Self::default() }
-    }
-
-    fn at(&mut self, path: &[usize]) -> Option<&mut Self> {
-        path.iter().try_fold(self, |element, next| element.children.get_mut(*next))
-    }
-
-    fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// What a test looks at.
-    fn tested(&self, test: &Test) -> Option<&str> {
-        let at = test.path.iter().try_fold(self, |element, name| {
-            element.children.iter().find(|child| child.name == *name)
-        })?;
-        match &test.attribute {
-            Some(name) => at.attribute(name),
-            None => Some(at.text.as_deref().unwrap_or_default()),
-        }
-    }
-
-    fn passes(&self, test: &Test, locale: Option<&str>, default: &str) -> bool {
-        let found = self.tested(test);
-        match &test.want {
-            Want::There => found.is_some(),
-            Want::Missing => found.is_none(),
-            Want::Is(words) => found.is_some_and(|found| words.iter().any(|word| word == found)),
-            // What is of no language fits into any.
-            Want::Locale => locale.is_none_or(|locale| found.unwrap_or(default) == locale),
-        }
-    }
-
-    /// Makes a test pass.
-    fn meet(&mut self, test: &Test, locale: Option<&str>, default: &str) {
-        let word = match &test.want {
-            Want::Locale => locale.filter(|tag| *tag != default),
-            want => want.word(),
-        };
-        let Some(word) = word else { return };
-        let mut at = self;
-        for name in &test.path {
-            let known = at.children.iter().position(|child| child.name == *name);
-            let next = known.unwrap_or_else(|| {
-                at.children.push(Self::new(name.clone()));
-                at.children.len() - 1
-            });
-            let Some(child) = at.children.get_mut(next) else { return };
-            at = child;
-        }
-        match &test.attribute {
-            Some(name) => at.attributes.push((name.clone(), word.to_owned())),
-            None => at.text = Some(word.to_owned()),
-        }
-    }
-
-    /// Leaves out what no XML of this mapping can name or say: what is kept aside may have been edited.
-    fn keep_writable(&mut self, mapping: &Mapping) {
-        let known = |name: &str| match crate::tree::split(name) {
-            Some((space, local)) => is_xml(space) && !space.is_empty() && is_name(local),
-            None => match name.split_once(':') {
-                Some((prefix, local)) => {
-                    let known = mapping.namespaces.iter().any(|(known, _)| known == prefix);
-                    (known || prefix == "xml") && is_name(local)
-                }
-                None => is_name(name),
-            },
-        };
-        self.text = self.text.take().filter(|text| is_xml(text));
-        self.attributes.retain(|(name, value)| known(name) && is_xml(value));
-        self.children.retain(|child| known(&child.name));
-        for child in &mut self.children {
-            child.keep_writable(mapping);
-        }
-    }
-
-    fn sort(&mut self, order: &std::collections::BTreeMap<String, Vec<String>>) {
-        if let Some(names) = order.get(&self.name) {
-            let place = |child: &Self| names.iter().position(|name| *name == child.name);
-            self.children.sort_by_key(|child| place(child).unwrap_or(names.len()));
-        }
-        for child in &mut self.children {
-            child.sort(order);
-        }
-    }
-
-    /// The whole file, with this as its root.
-    fn document(&self, mapping: &Mapping) -> String {
-        let mut prefixes = BTreeSet::new();
-        self.prefixes(&mut prefixes);
-        let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        let mut spaces = String::new();
-        for (prefix, namespaces) in &mapping.namespaces {
-            let Some(namespace) = namespaces.iter().find(|space| !space.contains('*')) else {
-                continue;
-            };
-            if prefixes.contains(prefix.as_str()) {
-                let colon = if prefix.is_empty() { "" } else { ":" };
-                spaces.push_str(&format!(" xmlns{colon}{prefix}=\"{}\"", escape(namespace, true)));
-            }
-        }
-        self.write(&mut text, 0, &spaces);
-        text
-    }
-
-    fn prefixes<'o>(&'o self, found: &mut BTreeSet<&'o str>) {
-        let prefix = |name: &'o str| name.split_once(':').map_or("", |(prefix, _)| prefix);
-        found.insert(prefix(&self.name));
-        for (name, _) in self.attributes.iter().filter(|(name, _)| name.contains(':')) {
-            found.insert(prefix(name));
-        }
-        for child in &self.children {
-            child.prefixes(found);
-        }
-    }
-
-    fn write(&self, text: &mut String, depth: usize, spaces: &str) {
-        let indent = "  ".repeat(depth);
-        // A name of a namespace nobody gave a prefix carries it along.
-        let (name, own) = spelled(&self.name, "");
-        text.push_str(&format!("{indent}<{name}{spaces}{own}"));
-        for (number, (name, value)) in self.attributes.iter().enumerate() {
-            let (name, own) = spelled(name, &number.to_string());
-            text.push_str(&format!("{own} {name}=\"{}\"", escape(value, true)));
-        }
-        match (&self.text, self.children.is_empty()) {
-            (None, true) => text.push_str("/>\n"),
-            (Some(own), true) => {
-                text.push_str(&format!(">{}</{name}>\n", escape(own, false)));
-            }
-            (own, false) => {
-                text.push_str(">\n");
-                if let Some(own) = own {
-                    text.push_str(&format!("{indent}  {}\n", escape(own, false)));
-                }
-                for child in &self.children {
-                    child.write(text, depth + 1, "");
-                }
-                text.push_str(&format!("{indent}</{name}>\n"));
-            }
-        }
-    }
-}
-
-/// A name as XML spells it, and the declaration it needs.
-fn spelled(name: &str, number: &str) -> (String, String) {
-    match crate::tree::split(name) {
-        Some((space, local)) => {
-            let prefix = format!("ns{number}");
-            (format!("{prefix}:{local}"), format!(" xmlns:{prefix}=\"{}\"", escape(space, true)))
-        }
-        None => (name.to_owned(), String::new()),
-    }
-}
-
-fn escape(text: &str, attribute: bool) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' if attribute => escaped.push_str("&quot;"),
-            '\n' | '\t' if attribute => escaped.push_str(&format!("&#{};", u32::from(c))),
-            '\r' => escaped.push_str("&#13;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Puts back what was left over: into the element it belongs to, where that was written, else beside.
-fn graft(into: &mut Out, left: Out) {
-    for (name, value) in left.attributes {
-        if into.attribute(&name).is_none() {
-            into.attributes.push((name, value));
-        }
-    }
-    if into.text.is_none() {
-        into.text = left.text;
-    }
-    let mut used = BTreeSet::new();
-    let written = into.children.len();
-    for child in left.children {
-        let same = into.children.iter().take(written).enumerate().position(|(at, other)| {
-            let agrees = |(name, value): &(String, String)| child.attribute(name) == Some(value);
-            !used.contains(&at)
-                && other.name == child.name
-                && other.text == child.text
-                && other.attributes.iter().all(agrees)
-        });
-        match same.and_then(|at| Some((at, into.children.get_mut(at)?))) {
-            Some((at, other)) => {
-                used.insert(at);
-                graft(other, child);
-            }
-            None => into.children.push(child),
         }
     }
 }

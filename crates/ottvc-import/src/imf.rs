@@ -5,6 +5,8 @@
 //! hashed; whatever is missing or differs is a finding that forbids taking the delivery. Durations are
 //! whole numbers of edit units at a rational rate.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
@@ -14,6 +16,7 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{KeyedList, Value, ValueMap};
 use sha1::{Digest, Sha1};
 
+use crate::imf::beside::Beside;
 use crate::kind::{gcd, rational};
 use crate::tree::{Element, MAX_BYTES};
 use crate::{Delivery, Finding, ImportError, Severity, built_in, xml};
@@ -182,12 +185,13 @@ impl Taken {
     }
 
     /// Takes the files that one playlist is written down with.
-    fn files(&mut self, assets: &[Asset]) -> Result<(), ImportError> {
+    fn files(&mut self, assets: &[Asset], more: usize) -> Result<(), ImportError> {
         let texts = |asset: &Asset| {
             let path = asset.path.as_ref().map_or(0, String::len);
             FILE_BYTES + asset.id.len() + asset.hash.len() + asset.kind.len() + path
         };
-        self.files = self.files.saturating_add(assets.iter().map(texts).sum());
+        let bytes = assets.iter().map(texts).sum::<usize>().saturating_add(more);
+        self.files = self.files.saturating_add(bytes);
         match self.files > MAX_FILES_BYTES {
             true => Err(ImportError::TooLarge {
                 what: "too many files in too many playlists",
@@ -211,6 +215,7 @@ fn packed(
     let mut assets = Vec::new();
     let mut ids = BTreeSet::new();
     let mut compositions = Vec::new();
+    let mut beside = Beside::default();
     for element in below(list, &["AssetList", "Asset"]) {
         let id = uuid(&text_of(element, "Id"));
         // Read once, however often it is listed.
@@ -230,11 +235,15 @@ fn packed(
             id,
         };
         if let Some(bytes) = check(package, &asset, findings)
-            && local_root(&bytes) == Some("CompositionPlaylist".to_owned())
+            && let Ok(root) = xml::parse(&bytes)
         {
-            taken.playlist(&bytes, asset.line)?;
-            let place = asset.path.clone().unwrap_or_default();
-            compositions.push((place, crate::read(&bytes, Some(&mapping))?));
+            if local(&root.name) == "CompositionPlaylist" {
+                taken.playlist(&bytes, asset.line)?;
+                let place = asset.path.clone().unwrap_or_default();
+                compositions.push((place, crate::read(&bytes, Some(&mapping))?));
+            } else {
+                beside.read(&root);
+            }
         }
         assets.push(asset);
     }
@@ -255,37 +264,12 @@ fn packed(
                     });
                 }
             }
-            taken.files(&assets)?;
-            describe(&mut delivery, list, &assets)?;
+            taken.files(&assets, beside.bytes_of(&delivery))?;
+            beside.describe(&mut delivery, uuid(&text_of(list, "Id")), &assets)?;
             deliveries.push(delivery);
         }
     }
     Ok(deliveries)
-}
-
-/// Writes down which files the package has.
-fn describe(delivery: &mut Delivery, list: &Element, assets: &[Asset]) -> Result<(), ImportError> {
-    let at = FieldPath::root().key("package");
-    let mut files = KeyedList::empty(vec!["id".to_owned()])?;
-    for asset in assets {
-        let mut item = ValueMap::new();
-        item.insert("id".into(), asset.id.clone().into());
-        for (name, text) in [("sha1", &asset.hash), ("type", &asset.kind)] {
-            item.insert(name.into(), text.clone().into());
-        }
-        if let Some(path) = &asset.path {
-            item.insert("path".into(), path.clone().into());
-        }
-        if let Some(size) = asset.size.and_then(|size| i64::try_from(size).ok()) {
-            item.insert("size".into(), size.into());
-        }
-        files.put(files.key_of(&item)?, Value::Map(item))?;
-    }
-    let id = Value::from(uuid(&text_of(list, "Id")));
-    delivery.document.set(&at.key("id"), Some(id))?;
-    delivery.document.set(&at.key("files"), Some(Value::Keyed(files)))?;
-    delivery.scope.push(at);
-    Ok(())
 }
 
 /// Hashes a file; returns its bytes if it is XML, and whole.
@@ -547,10 +531,6 @@ fn found(code: &'static str, element: &str, line: u64, why: String) -> Finding {
 fn local(name: &str) -> &str {
     let name = crate::tree::split(name).map_or(name, |(_, local)| local);
     name.rsplit_once(':').map_or(name, |(_, local)| local)
-}
-
-fn local_root(bytes: &[u8]) -> Option<String> {
-    xml::parse(bytes).ok().map(|root| local(&root.name).to_owned())
 }
 
 fn child<'e>(element: &'e Element, name: &str) -> Option<&'e Element> {

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Timestamp,
     /// A duration, in ISO 8601 or as `HH:MM:SS`.
     Duration,
+    /// A duration that is written as `HH:MM:SS`.
+    Clock,
     /// A fraction: `24000/1001`, `24000 1001`, `25`.
     Rational,
     /// A country or area; upper case.
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Key,
     /// A UUID, as it is or as `urn:uuid:`.
     Uuid,
+    /// An EIDR id, as it is, as a URN or as a DOI.
+    Eidr,
 }
 
 impl Kind {
@@ -78,7 +82,7 @@ impl Kind {
                 Ok(stamp) => Ok(Value::Timestamp(stamp)),
                 Err(_) => no("instant"),
             },
-            Self::Duration => string(duration(text), "duration"),
+            Self::Duration | Self::Clock => string(duration(text), "duration"),
             Self::Rational => string(rational(text), "fraction"),
             Self::Territory => string(territory(text), "country or area"),
             Self::Language => string(canonical_tag(text), "language tag"),
@@ -86,6 +90,7 @@ impl Kind {
                 let words: Vec<&str> = text.split_whitespace().collect();
                 Ok(Value::String(words.join(" ").to_lowercase()))
             }
+            Self::Eidr => string(eidr(text), "EIDR id"),
             Self::Uuid => {
                 let lower = text.to_ascii_lowercase();
                 Ok(Value::String(lower.strip_prefix("urn:uuid:").unwrap_or(&lower).to_owned()))
@@ -103,8 +108,14 @@ impl Kind {
             Value::Timestamp(stamp) => stamp.to_string(),
             _ => return None,
         };
+        let plain = text.clone();
         let text = match self {
             Self::Uuid => format!("urn:uuid:{text}"),
+            Self::Clock => clock(&text).unwrap_or(text),
+            _ => text,
+        };
+        let text = match self {
+            Self::Clock if self.read(&text).ok().as_ref() != Some(value) => plain,
             _ => text,
         };
         let read = (!text.is_empty()).then(|| self.read(&text).ok()).flatten();
@@ -173,6 +184,22 @@ fn duration(text: &str) -> Option<String> {
     Some(written)
 }
 
+/// Hours, minutes and seconds of a duration in ISO 8601 that has nothing else.
+fn clock(text: &str) -> Option<String> {
+    let mut rest = text.strip_prefix("PT")?;
+    let mut take = |unit: char| match rest.split_once(unit) {
+        Some((number, after)) => {
+            rest = after;
+            number.to_owned()
+        }
+        None => "0".to_owned(),
+    };
+    let (hours, minutes, seconds) = (take('H'), take('M'), take('S'));
+    let (second, part) = seconds.split_once('.').unwrap_or((&seconds, ""));
+    let dot = if part.is_empty() { "" } else { "." };
+    rest.is_empty().then(|| format!("{hours:0>2}:{minutes:0>2}:{second:0>2}{dot}{part}"))
+}
+
 /// A country or its part by ISO 3166, or an area by UN M49.
 fn territory(text: &str) -> Option<String> {
     let upper = text.to_ascii_uppercase();
@@ -181,6 +208,17 @@ fn territory(text: &str) -> Option<String> {
     let area = upper.len() == 3 && upper.bytes().all(|byte| byte.is_ascii_digit());
     let named = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
     (area || (letters && named)).then_some(upper)
+}
+
+/// An EIDR id in its canonical form; its check character is for schemas to judge.
+fn eidr(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let heads = ["URN:EIDR:", "EIDR:", "DOI:", "HTTPS://DOI.ORG/", "HTTP://DOI.ORG/"];
+    let id = heads.iter().find_map(|head| upper.strip_prefix(head)).unwrap_or(&upper);
+    let id = id.replacen("10.5240:", "10.5240/", 1);
+    let lens: Vec<usize> = id.strip_prefix("10.5240/")?.split('-').map(str::len).collect();
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./-".contains(&byte));
+    (plain && lens == [4, 4, 4, 4, 4, 1]).then_some(id)
 }
 
 /// A fraction of whole numbers, reduced.
@@ -215,10 +253,20 @@ mod tests {
         assert_eq!(read(Kind::Duration, "00:00:01.500"), string("PT1.5S"));
         assert_eq!(read(Kind::Duration, "00:00:00"), string("PT0S"));
         assert_eq!(read(Kind::Duration, "90 min"), None);
+        let clock = |text: &str| Kind::Clock.write(&Value::from(text)).unwrap();
+        assert_eq!(clock("PT1H28M52S"), "01:28:52");
+        assert_eq!(clock("PT0.042S"), "00:00:00.042");
+        assert_eq!(clock("PT90M"), "PT90M", "what would come back as another is left as it is");
+        assert_eq!(clock("P1D"), "P1D");
         assert_eq!(read(Kind::Rational, "48000 2002"), string("24000/1001"));
         assert_eq!(read(Kind::Rational, "25"), string("25/1"));
         assert_eq!(read(Kind::Rational, "1/0"), None);
         assert_eq!(read(Kind::Key, "  Ada  LOVELACE "), string("ada lovelace"));
+        let eidr = string("10.5240/1C32-9E3E-2EA6-A115-FC43-U");
+        assert_eq!(read(Kind::Eidr, "urn:eidr:10.5240/1c32-9e3e-2ea6-a115-fc43-u"), eidr);
+        assert_eq!(read(Kind::Eidr, "urn:eidr:10.5240:1C32-9E3E-2EA6-A115-FC43-U"), eidr);
+        assert_eq!(read(Kind::Eidr, "https://doi.org/10.5240/1C32-9E3E-2EA6-A115-FC43-U"), eidr);
+        assert_eq!(read(Kind::Eidr, "1C32-9E3E-2EA6-A115-FC43-U"), None);
         assert_eq!(read(Kind::Language, "FR-fr"), string("fr-FR"));
         assert_eq!(read(Kind::Int, "1.5"), None);
     }

@@ -8,14 +8,17 @@
 
 mod apply;
 mod csv;
+mod envelope;
 mod error;
 mod export;
 mod formats;
+mod graft;
 mod imf;
 mod json;
 mod kind;
 mod leftover;
 mod mapping;
+mod out;
 mod scope;
 mod selector;
 mod tree;

@@ -3,7 +3,7 @@
 //! A mapping is JSON. `docs/import.md` explains each member; nothing about a format is known to the
 //! code that a mapping could say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -14,7 +14,6 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use crate::ImportError;
 use crate::kind::{Kind, shorten};
 use crate::selector::{Selector, Want};
-use crate::tree::{Content, Element, split};
 
 /// The most bytes of a mapping.
 pub const MAX_MAPPING_BYTES: u64 = 1 << 20;
@@ -41,8 +40,11 @@ pub struct Mapping {
     pub(crate) format: String,
     pub(crate) syntax: Syntax,
     pub(crate) roots: Vec<String>,
-    /// Elements that may stand around a root and hold nothing else.
-    wrappers: Vec<String>,
+    /// Elements that may stand around a root and hold nothing else, or the way down to one in an
+    /// envelope whose other parts are about its sending.
+    pub(crate) wrappers: Vec<String>,
+    /// Elements that begin a file of a part alone, and that part of a whole one.
+    pub(crate) inside: Vec<(String, String)>,
     pub(crate) namespaces: Vec<(String, Vec<String>)>,
     pub(crate) default_locale: String,
     pub(crate) delimiter: u8,
@@ -100,6 +102,10 @@ pub(crate) struct Member {
     pub(crate) from: From,
     pub(crate) holds: Holds,
     pub(crate) shape: Shape,
+    /// Where it is read if it is not found there.
+    pub(crate) or: Option<Selector>,
+    /// Whether its default is written too.
+    pub(crate) always: bool,
 }
 
 /// Where a field of an item comes from.
@@ -184,6 +190,8 @@ struct RawMapping {
     root: Vec<String>,
     #[serde(default)]
     wrappers: Vec<String>,
+    #[serde(default)]
+    inside: Table<String>,
     #[serde(default)]
     namespaces: Table<Vec<String>>,
     #[serde(default)]
@@ -272,6 +280,10 @@ struct WholeMember {
     #[serde(default)]
     default: Option<String>,
     #[serde(default)]
+    or: Option<String>,
+    #[serde(default)]
+    always: bool,
+    #[serde(default)]
     holds: Word,
     #[serde(default, rename = "as")]
     kind: Kind,
@@ -322,6 +334,7 @@ impl Mapping {
             syntax: raw.syntax,
             roots: raw.root,
             wrappers: raw.wrappers,
+            inside: raw.inside.0,
             namespaces: raw.namespaces.0,
             default_locale,
             delimiter,
@@ -396,6 +409,8 @@ impl Mapping {
                     from: Some(from),
                     value: None,
                     default: None,
+                    or: None,
+                    always: false,
                     holds: Word::Value,
                     kind: Kind::default(),
                     vocabulary: None,
@@ -413,7 +428,14 @@ impl Mapping {
             if keys.contains(&name) && !matches!(holds, Holds::Value) {
                 return Err(format!("the key `{name}` is one value"));
             }
-            fields.push(Member { name, from, holds, shape });
+            if raw.always && !matches!(from, From::Selector(_, Some(_))) {
+                return Err(format!("`{name}` has no default that is `always` written"));
+            }
+            let or = raw.or.as_deref().map(|or| self.selector(or)).transpose()?;
+            if or.is_some() && matches!(from, From::Constant(_)) {
+                return Err(format!("`{name}` is always its `value`"));
+            }
+            fields.push(Member { name, from, holds, shape, or, always: raw.always });
         }
         if keys.is_empty() || keys.iter().any(|key| !fields.iter().any(|it| it.name == *key)) {
             return Err("`keys` names the fields that tell items apart".into());
@@ -463,6 +485,12 @@ impl Mapping {
         scope
     }
 
+    /// The fields it can write back, each with all below it.
+    pub(crate) fn written(&self) -> BTreeSet<FieldPath> {
+        let rules = self.rules.iter().filter(|rule| rule.export && self.syntax == Syntax::Xml);
+        rules.map(|rule| rule.to.clone()).collect()
+    }
+
     /// Where it keeps what no rule takes.
     pub(crate) fn custom(&self) -> FieldPath {
         FieldPath::root().key(CUSTOM).key(self.format.clone())
@@ -481,45 +509,6 @@ impl Mapping {
             })
         };
         self.namespaces.iter().find(known).map(|(prefix, _)| prefix.clone())
-    }
-
-    /// The name of an element, its namespace bound to a prefix.
-    fn bound_name(&self, element: &Element) -> Option<String> {
-        let Some((space, local)) = split(&element.name) else { return Some(element.name.clone()) };
-        Some(match self.prefix(space)?.as_str() {
-            "" => local.to_owned(),
-            prefix => format!("{prefix}:{local}"),
-        })
-    }
-
-    /// Whether a file that begins with this element is of its format.
-    pub(crate) fn begins_with(&self, root: &Element) -> bool {
-        let name = self.bound_name(root);
-        name.is_some_and(|name| self.roots.contains(&name) || self.wrappers.contains(&name))
-    }
-
-    /// Takes off what stands around a root; an error says why it cannot be.
-    pub(crate) fn unwrapped(&self, mut root: Element) -> Result<Element, String> {
-        while self.bound_name(&root).is_some_and(|name| self.wrappers.contains(&name)) {
-            if root.attributes.iter().any(|it| !it.name.ends_with("}schemaLocation")) {
-                return Err(format!(
-                    "`{}` says something of its own, which no document has",
-                    root.name
-                ));
-            }
-            let many = root.children().count();
-            let elements = root.content.into_iter().filter_map(|content| match content {
-                Content::Element(element) => Some(element),
-                Content::Text(_) => None,
-            });
-            root = match elements.last().filter(|_| many == 1) {
-                Some(only) => only,
-                None => {
-                    return Err(format!("{many} documents in one file: deliver each by itself"));
-                }
-            };
-        }
-        Ok(root)
     }
 }
 

@@ -73,6 +73,16 @@ impl Part<'_> {
             attribute.ignored.set(true);
         }
     }
+    /// Whether it is the same part.
+    pub(crate) fn same(self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => std::ptr::eq(a, *b),
+            (Self::Attribute(a, at), Self::Attribute(b, other)) => {
+                std::ptr::eq(a, *b) && at == *other
+            }
+            _ => false,
+        }
+    }
     /// Whether a rule took it before.
     pub(crate) fn is_taken(self) -> bool {
         match self {

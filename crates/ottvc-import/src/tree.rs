@@ -4,8 +4,9 @@
 //! language reads them. Each part remembers whether a rule took it; what no rule took is left over and
 //! kept. Limits are held while a tree is built: nothing is made of input that is past them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::Value;
 
 use crate::ImportError;
@@ -53,6 +54,8 @@ pub(crate) struct Element {
     pub(crate) line: u64,
     /// Whether its text was taken, or the whole of it as an item.
     pub(crate) used: Cell<bool>,
+    /// The fields it said that can be written again; what is left of it belongs to them.
+    pub(crate) said: RefCell<Vec<FieldPath>>,
     /// What a JSON scalar is; its text stands in `content` too.
     pub(crate) scalar: Option<Value>,
     /// Whether it is one of an array of JSON.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{bytes, delivery_json, golden, one, with_mapping};
+use common::{bytes, delivery_json, golden, golden_text, one, with_mapping};
 use ottvc_import::{BUILT_IN, Mapping, built_in, read, write};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Value, value_to_json};
@@ -13,6 +13,7 @@ use ottvc_object::value::{Value, value_to_json};
 const SAMPLES: &[(&str, &str)] = &[
     ("dc/northern-light.xml", "dc"),
     ("ebucore/northern-light.xml", "ebucore"),
+    ("ebucore/parts-and-ratings.xml", "ebucore"),
     ("ebucore/northern-light.rdf", "ebucore-rdf"),
     ("ebucore/northern-light.jsonld", "ebucore-jsonld"),
     ("pbcore/northern-light.xml", "pbcore"),
@@ -59,6 +60,7 @@ fn what_is_written_reads_back() {
         let delivery = one(sample);
         let mapping = built_in(format).unwrap();
         let written = write(&delivery.document, &mapping).unwrap();
+        golden_text(&format!("{sample}.export.xml"), &written.text);
         let again = read(written.text.as_bytes(), None).unwrap().remove(0);
         let changes = ottvc_object::value::diff(Some(&delivery.document), Some(&again.document));
         let lost: Vec<&FieldPath> =
@@ -113,13 +115,14 @@ fn what_cannot_be_said_is_named() {
 fn one_format_is_written_as_another() {
     let mec = one("mec/northern-light.xml");
     let written = write(&mec.document, &built_in("ebucore").unwrap()).unwrap();
+    golden_text("mec/northern-light.xml.ebucore.xml", &written.text);
     let back = read(written.text.as_bytes(), None).unwrap().remove(0);
-    for same in ["/titles", "/runtime", "/released", "/genres", "/crew"] {
+    for same in ["/titles", "/runtime", "/released", "/genres", "/crew", "/ratings"] {
         let field: FieldPath = same.parse().unwrap();
         assert_eq!(back.document.get(&field), mec.document.get(&field), "{same}\n{}", written.text);
     }
-    // MEC has ratings, and this mapping of EBUCore has none.
-    assert!(written.unsaid.iter().any(|field| field.to_string() == "/ratings"));
+    // MEC has artwork, and EBUCore has no place for it.
+    assert!(written.unsaid.iter().any(|field| field.to_string() == "/artwork"));
 }
 
 #[test]
@@ -134,6 +137,7 @@ fn what_no_rule_takes_is_kept_whole() {
     let delivery = read(xml.as_bytes(), None).unwrap().remove(0);
     let custom = delivery.document.get(&"/custom/dc".parse().unwrap()).unwrap();
     let expected = serde_json::json!({
+        "#order": ["{urn:x}note", "{urn:x}rows", "dc:title", "dc:date"],
         "{urn:x}note": {"@a": "1", "#content": ["one ", {"b": "bold"}, " two"]},
         "{urn:x}rows": {"#content": [{"r": "1"}, {"s": ""}, {"r": "2"}]},
         "dc:title": "B",

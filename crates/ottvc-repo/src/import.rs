@@ -8,7 +8,7 @@
 
 use ottvc_import::{Delivery, Mapping, Scope, Severity, deliver};
 use ottvc_merge::Schema;
-use ottvc_merge::schema::{Order, validate};
+use ottvc_merge::schema::{Finding, Order, validate};
 use ottvc_object::commit::Provenance;
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, lookup_path};
@@ -141,15 +141,19 @@ impl Repo {
             return Err(RepoError::CurrentBranch { name: lineage.name.short().to_owned() });
         }
         let batch = Batch::new(&self.nodes);
+        let our_tree = self.head_tree(&state)?;
+        // A lineage has no schemas of its own: what is delivered is judged by those of who takes it.
+        let schemas = self.schemas(&batch, our_tree)?;
+        let edition = Schema::edition()?;
         let mut documents = Vec::new();
         let mut edits = Edits::new();
         for delivery in deliveries {
             let path = place(delivery, request)?;
             let before = self.document_of(&batch, lineage.tree, &path)?;
             let said = deliver(before.as_ref(), delivery, request.scope)?;
-            let document = Document::new(Schema::edition()?.convert(&said))?;
+            let document = Document::new(edition.convert(&said))?;
             let mut findings: Vec<FindingRow> = delivery.findings.iter().map(row).collect();
-            findings.extend(breaches(document.value())?);
+            findings.extend(breaches(document.value(), schemas.of(&path).unwrap_or(&edition)));
             let object = document.to_object()?;
             let len = object.bytes().len() as u64;
             let entry = Entry::Document { id: object.id().into(), len };
@@ -189,7 +193,6 @@ impl Repo {
             let (name, old) = (lineage.name.clone(), lineage.old);
             moves.push(RefEdit { name, old, new: Some(new) });
         }
-        let our_tree = self.head_tree(&state)?;
         let name = lineage.name.short().to_owned();
         let (merge, commit, after) = match self.head_commit_id(&state)? {
             None => {
@@ -413,18 +416,15 @@ fn row(finding: &ottvc_import::Finding) -> FindingRow {
     }
 }
 
-/// What a document breaks of the built-in schema.
-fn breaches(document: &Value) -> Result<Vec<FindingRow>, RepoError> {
-    let schema = Schema::edition()?;
-    let found = validate(document, &schema);
-    Ok(found
-        .into_iter()
-        .map(|finding| FindingRow {
-            severity: Severity::Warning.word(),
-            code: "schema",
-            line: 0,
-            place: finding.path.to_string(),
-            why: format!("{}, and it is {}", finding.why, finding.value),
-        })
-        .collect())
+/// What a document breaks of the schema that speaks for it.
+fn breaches(document: &Value, schema: &Schema) -> Vec<FindingRow> {
+    let found = validate(&schema.convert(document), schema);
+    let row = |finding: Finding| FindingRow {
+        severity: Severity::Warning.word(),
+        code: "schema",
+        line: 0,
+        place: finding.path.to_string(),
+        why: format!("{}, and it is {} ({})", finding.why, finding.value, schema.full_name()),
+    };
+    found.into_iter().map(row).collect()
 }

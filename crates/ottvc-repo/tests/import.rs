@@ -307,6 +307,31 @@ fn what_breaks_the_schema_is_told() {
 }
 
 #[test]
+fn what_is_delivered_is_judged_by_the_schema_of_its_document() {
+    let lab = Lab::new();
+    lab.write(DOCUMENT, r#"{"year": 2024}"#)
+        .write("schemas.yaml", "documents: {'edition.meta.json': house/1}\nschemas: {house/1: house.yaml}\n")
+        .write(
+            "house.yaml",
+            "schema: house/1\nfields:\n  /year: {type: int}\n  /titles: {type: localized, of: string, max_length: 3}\n",
+        );
+    lab.commit("by hand");
+    let delivered = "<dc:title>Long</dc:title><dcterms:extent>P1M</dcterms:extent>";
+    let told = |report: &ImportReport| -> Vec<(String, bool)> {
+        let found = report.documents[0].findings.iter();
+        found.map(|it| (it.place.clone(), it.why.contains("house/1"))).collect()
+    };
+    // That a month is no duration is what `ott.edition/1` says, and this house does not.
+    let report = lab.import("acme", Scope::Full, delivered);
+    assert_eq!(told(&report), [("/titles/@und".to_owned(), true)]);
+    // A document that is not bound is judged as before.
+    let to = RepoPath::new("other.meta.json").unwrap();
+    let request = ImportRequest { to: Some(to), ..request("other", Scope::Full) };
+    let report = lab.repo.import(&dc(delivered), &request, &Silent).unwrap();
+    assert_eq!(told(&report), [("/runtime".to_owned(), false)]);
+}
+
+#[test]
 fn an_export_says_what_it_cannot_say_and_refuses_conflicts() {
     let lab = written();
     lab.import(

@@ -42,12 +42,16 @@ pub(crate) fn delivery_json(delivery: &Delivery) -> Json {
 
 /// Compares with the golden file of a sample; `OTTVC_GOLDEN=write` writes it instead.
 pub(crate) fn golden(sample: &str, found: &Json) {
-    let path = file(&format!("{sample}.golden.json"));
-    let text = format!("{found:#}\n");
+    golden_text(&format!("{sample}.golden.json"), &format!("{found:#}\n"));
+}
+
+/// Compares a text with a golden file, or writes it.
+pub(crate) fn golden_text(name: &str, text: &str) {
+    let path = file(name);
     if std::env::var_os("OTTVC_GOLDEN").is_some_and(|word| word == "write") {
         use std::io::Write;
         std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
     }
     let before = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, before, "{sample}");
+    assert_eq!(text, before, "{name}");
 }
