@@ -233,6 +233,17 @@ fn under_a_schema_sets_and_lists_keep_the_order_of_ours() {
     );
 }
 
+#[test]
+fn a_map_that_looked_like_a_tagged_value_says_what_it_says() {
+    let merged =
+        merge(r#"{"$set":["b","a"]}"#, r#"{"$set":["b", "a"]}"#, r#"{"$set":["b","a"],"a":null}"#);
+    assert_eq!(merged, r#"{"$set":["b", "a"], "a":null}"#);
+    // A set, whose elements keep their places.
+    let [base, ours, theirs] = [r#"["c"]"#, r#"["c", "b"]"#, r#"["c", "a"]"#]
+        .map(|set| format!("{{\n  \"s\": {{\"$set\": {set}}}\n}}"));
+    assert_eq!(merge(&base, &ours, &theirs), "{\n  \"s\": {\"$set\": [\"a\", \"b\", \"c\"]}\n}");
+}
+
 /// JSON of few names and values, so that sides often meet.
 fn tree() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![

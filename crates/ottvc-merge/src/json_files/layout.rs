@@ -106,7 +106,9 @@ impl<'a> Layout<'a> {
             }
             // A tagged value is an object in the text, whatever its plain form is.
             let alike = match (json, ours.says) {
-                (Json::Object(_), Json::Object(_)) => ours.text().starts_with('{'),
+                (Json::Object(_), Json::Object(_)) => {
+                    ours.text().starts_with('{') && tag(json) == tag(ours.says)
+                }
                 (Json::Array(_), Json::Array(_)) => ours.text().starts_with('['),
                 _ => false,
             };
@@ -130,7 +132,11 @@ impl<'a> Layout<'a> {
         at: &Cursor<'_>,
     ) -> Vec<Row<'r>> {
         match json {
-            Json::Object(members) => object_rows(members, ours, others),
+            Json::Object(members) => {
+                let others: Vec<Seen<'r>> =
+                    others.iter().filter(|other| tag(other.says) == tag(json)).copied().collect();
+                object_rows(members, ours, &others)
+            }
             Json::Array(elements) => self.array_rows(elements, ours, others, at),
             _ => Vec::new(),
         }
@@ -172,21 +178,17 @@ impl<'a> Layout<'a> {
         if !seen.text().starts_with('[') {
             return elements;
         }
-        // Those of a set or a keyed list are sorted where they were read, so each is found by what it
-        // says by itself.
-        let sorted = self.list(says, at).is_some();
-        let by_name: BTreeMap<String, &Json> = match sorted {
-            true => says.iter().map(|json| (identity(json, at), json)).collect(),
-            false => BTreeMap::new(),
-        };
-        for (place, part) in seen.node.parts.iter().enumerate() {
-            let found = if sorted {
-                let name = self.element(seen.file.slice(&part.value.span), at);
-                name.and_then(|name| by_name.get(&name).map(|json| (name, *json)))
-            } else {
-                says.get(place).map(|json| (identity(json, at), json))
-            };
-            if let Some((name, json)) = found {
+        // Those of sets and of some lists are sorted where they were read, so each is found by what it
+        // says by itself; of equal ones the first is the first.
+        let mut by_name: BTreeMap<String, Vec<&Json>> = BTreeMap::new();
+        for json in says.iter().rev() {
+            by_name.entry(identity(json, at)).or_default().push(json);
+        }
+        for part in &seen.node.parts {
+            let name = self.element(seen.file.slice(&part.value.span), at);
+            if let Some(name) = name
+                && let Some(json) = by_name.get_mut(&name).and_then(Vec::pop)
+            {
                 let places = elements.found.entry(name.clone()).or_default();
                 places.push((part, seen.below(part, json)));
                 elements.order.push(name);
@@ -206,7 +208,7 @@ impl<'a> Layout<'a> {
         matches!(list, Value::Set(_) | Value::Keyed(_)).then_some(list)
     }
 
-    /// What says which element of a set or keyed list this text is.
+    /// What says which element of an array this text is.
     fn element(&self, text: &str, at: &Cursor<'_>) -> Option<String> {
         let json = serde_json::from_str(text).ok()?;
         let value = self.reading.value(&json).ok()?;
@@ -455,6 +457,12 @@ fn arranged<'r>(rows: Vec<Row<'r>>, names: &[String], orders: &[Vec<String>]) ->
     }
     sorted.extend(by_name.into_values());
     sorted
+}
+
+/// The tag of what may be a tagged value: it says other things than a map of the same members.
+fn tag(json: &Json) -> Option<&str> {
+    let (key, _) = json.as_object().filter(|object| object.len() == 1)?.iter().next()?;
+    is_tag(key).then_some(key)
 }
 
 /// What says which element of an array this is: the key of an item, all of any other.
