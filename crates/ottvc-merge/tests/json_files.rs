@@ -1,4 +1,5 @@
 //! JSON files merged and written: what comes out says what was merged, and looks like ours.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::sync::Arc;
 
