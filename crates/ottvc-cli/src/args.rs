@@ -109,7 +109,7 @@ pub(crate) enum Command {
     Conflicts(conflicts::Conflicts),
     /// Settle conflicts
     Resolve(conflicts::Resolve),
-    /// Merge three metadata documents given as files
+    /// Merge three JSON files by field
     MergeFile(merge_file::MergeFile),
     /// Read and change metadata documents
     Meta(meta::Meta),

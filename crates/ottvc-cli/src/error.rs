@@ -27,7 +27,7 @@ pub(crate) enum CliError {
     NoInput { path: PathBuf },
     #[error("cannot read `{}`", path.display())]
     Input { path: PathBuf, source: std::io::Error },
-    #[error("`{}` is no metadata document", path.display())]
+    #[error("`{}` cannot be merged", path.display())]
     BadInput { path: PathBuf, source: ObjectError },
     #[error("cannot import `{}`", path.display())]
     Delivery { path: PathBuf, source: ImportError },

@@ -372,10 +372,9 @@ fn merge_file_serves_other_programs() {
     assert_eq!((piped.status, piped.out), (0, lab.ok(clean)));
 }
 
-#[test]
-fn git_merges_documents_by_field() {
-    let lab = Lab::new();
-    let git = |line: &str| {
+/// Runs Git in the working copy for its status, output and errors; `None` if there is no Git.
+fn git_in(lab: &Lab) -> Option<impl Fn(&str) -> (i32, String, String)> {
+    let run = |line: &str| {
         let mut command = std::process::Command::new("git");
         command.args(shell_words::split(line).unwrap()).current_dir(&lab.work);
         command.env("HOME", lab.beside.join("home")).env("GIT_CONFIG_NOSYSTEM", "1");
@@ -385,13 +384,24 @@ fn git_merges_documents_by_field() {
         }
         command.output()
     };
-    if git("--version").is_err() {
+    if run("--version").is_err() {
         eprintln!("there is no git, so nothing is tested");
-        return;
+        return None;
     }
+    Some(move |line: &str| {
+        let output = run(line).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    })
+}
+
+#[test]
+fn git_merges_documents_by_field() {
+    let lab = Lab::new();
+    let Some(git) = git_in(&lab) else { return };
     let git = |line: &str| {
-        let output = git(line).unwrap();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let (status, _, err) = git(line);
+        (status, err)
     };
     // Files are as old as each other, so git tells them apart by their length.
     let document = |rating: &str, year: &str| {
@@ -431,4 +441,105 @@ fn git_merges_documents_by_field() {
     let left: serde_json::Value = serde_json::from_str(&lab.read("film.meta.json")).unwrap();
     assert_eq!(left["year"], "2026-01");
     assert_eq!(left["rating"]["$conflict"]["terms"][0]["value"], "6");
+}
+
+#[test]
+fn git_shows_only_the_lines_that_merged() {
+    let lab = Lab::new();
+    let Some(git) = git_in(&lab) else { return };
+    let base = r##"{
+    "$schema": "https://example.com/package.json",
+    "version": "1.0.0",
+    "name": "player",
+    "scripts": { "test": "run", "build": "make" },
+    "dependencies": {
+        "zlib": "^1.2",
+        "ansi": "~2.0"
+    },
+    "files": ["src", "bin"],
+    "$defs": {"a": {"$ref": "#/b"}},
+    "build": 12345678901234567890123,
+    "limit": 1.50
+}
+"##;
+    git("init -q -b main");
+    git(&format!("config merge.ottvc.driver \"'{OTTVC}' merge-file %O %A %B --output %A\""));
+    lab.write(".gitattributes", "*.json merge=ottvc\n");
+    lab.write("package.json", base);
+    git("add .");
+    git("commit -q -m base");
+    git("switch -q -c deps");
+    let mux = "\"zlib\": \"^1.2\",\n        \"mux\": \"1.0\",";
+    let deps = |text: &str| text.replace("\"zlib\": \"^1.2\",", mux);
+    lab.write("package.json", deps(base));
+    git("commit -q -a -m deps");
+    git("switch -q main");
+    let ours = base.replace("\"^1.2\"", "\"^1.30\"").replace("1.0.0", "1.10.0");
+    lab.write("package.json", &ours);
+    git("commit -q -a -m main");
+    // Neighbouring lines, which are a conflict for git.
+    let (status, _, err) = git("merge -q -m both deps");
+    assert_eq!(status, 0, "{err}");
+    let merged = ours.replace("\"^1.30\",", "\"^1.30\",\n        \"mux\": \"1.0\",");
+    assert_eq!(lab.read("package.json"), merged);
+    assert_eq!(git("diff --numstat HEAD^1 HEAD").1, "1\t0\tpackage.json\n");
+    assert_eq!(git("diff --numstat HEAD^2 HEAD").1, "2\t2\tpackage.json\n");
+
+    git("switch -q deps");
+    lab.write("package.json", deps(base).replace("[\"src\", \"bin\"]", "[\"src\"]"));
+    git("commit -q -a -m files");
+    git("switch -q main");
+    lab.write("package.json", merged.replace("\"bin\"", "\"bin\", \"doc\""));
+    git("commit -q -a -m files");
+    assert_eq!(git("merge -q -m both deps").0, 1);
+    let left = lab.read("package.json");
+    let (before, after) = merged.split_once("[\"src\", \"bin\"]").unwrap();
+    assert!(left.starts_with(&format!("{before}{{\n        \"$conflict\": {{\n")), "{left}");
+    assert!(left.ends_with(&format!("\n        }}\n    }}{after}")), "{left}");
+}
+
+#[test]
+fn merge_file_takes_any_json() {
+    let lab = Lab::new();
+    lab.write("base.json", "[1]");
+    lab.write("ours.json", "[1, 2]");
+    lab.write("theirs.json", "[1, 3]");
+    let (status, answer) = lab.json("merge-file base.json ours.json theirs.json");
+    assert_eq!((status, &answer["conflicts"][0]["field"]), (4, &json!("/")));
+    assert_eq!(answer["merged"]["$conflict"]["kind"], "edit_edit");
+    lab.write("base.json", r#"{"$ref": 1, "n": 12345678901234567890123}"#);
+    lab.write("ours.json", r#"{"$ref": 2, "n": 12345678901234567890123}"#);
+    lab.write("theirs.json", r#"{"$ref": 3, "n": 1.0, "$$x": []}"#);
+    let rule = r"--rule '/\$ref=theirs'";
+    let told = lab.ok(&format!("merge-file base.json ours.json theirs.json {rule}"));
+    assert_eq!(told.trim_end(), r#"{"$ref": 3, "n": 1.0, "$$x": []}"#);
+    let (_, answer) = lab.json(&format!("merge-file base.json base.json ours.json {rule}"));
+    assert_eq!(answer["merged"].to_string(), r#"{"$ref":2,"n":12345678901234567890123}"#);
+    // What is refused says where.
+    lab.write("twice.json", "{\n  \"a\": 1,\n  \"a\": 2\n}");
+    insta::assert_snapshot!(lab.refused(1, "document.bad_json", "merge-file base.json ours.json twice.json"), @"
+    error: `twice.json` cannot be merged
+    cause: not a metadata document at line 3, column 5: the key `a` comes twice
+    hint: mend the JSON there, then repeat
+    ");
+    lab.write("long.json", format!("{{\"a\": [1{}]}}", "1".repeat(40)));
+    insta::assert_snapshot!(lab.refused(1, "document.bad_value", "merge-file base.json ours.json long.json"), @"
+    error: `long.json` cannot be merged
+    cause: bad value at /a/#0: a number has over 34 significant digits
+    hint: mend the JSON there, then repeat
+    ");
+}
+
+#[test]
+fn documents_may_name_what_describes_them() {
+    let lab = Lab::repo();
+    lab.ok("meta schema --use ott.edition/1");
+    let text = "{\n  \"$schema\": \"./ott.edition-1.schema.json\",\n  \"genres\": [\n    \"drama\"\n  ]\n}\n";
+    lab.write("trailer.meta.json", text);
+    lab.ok("add .");
+    lab.ok("commit -m described");
+    lab.ok("meta set trailer.meta.json '/genres=[\"war\"]'");
+    assert_eq!(lab.read("trailer.meta.json"), text.replace("drama", "war"));
+    let told = lab.json(r"meta get trailer.meta.json '/\$schema'").1;
+    assert_eq!(told["value"], "./ott.edition-1.schema.json");
 }

@@ -417,9 +417,9 @@ fn merge_refuses_to_run_over_staged_changes() {
 #[test]
 fn merge_file_needs_no_repository() {
     let lab = Lab::new();
-    lab.write("base.json", r#"{"title": "A", "rating": "12"}"#);
-    lab.write("ours.json", r#"{"title": "B", "rating": "18"}"#);
-    lab.write("theirs.json", r#"{"title": "A", "rating": "16", "year": 2026}"#);
+    lab.write("base.json", "{\"title\": \"A\", \"rating\": \"12\"}\n");
+    lab.write("ours.json", "{\"title\": \"B\", \"rating\": \"18\"}\n");
+    lab.write("theirs.json", "{\"title\": \"A\", \"rating\": \"16\", \"year\": 2026}\n");
     let told = lab.tell([
         "merge-file base.json ours.json base.json",
         "merge-file base.json ours.json theirs.json",
@@ -428,57 +428,22 @@ fn merge_file_needs_no_repository() {
     ]);
     insta::assert_snapshot!(told, @r#"
     $ ottvc merge-file base.json ours.json base.json
-    {
-      "rating": "18",
-      "title": "B"
-    }
+    {"title": "B", "rating": "18"}
     $ ottvc merge-file base.json ours.json theirs.json
-    {
-      "rating": {
-        "$conflict": {
-          "id": "[id]",
-          "kind": "edit_edit",
-          "path": "/rating",
-          "policy": "atomic",
-          "terms": [
-            {
-              "side": "ours",
-              "value": "18"
-            },
-            {
-              "side": "base",
-              "value": "12"
-            },
-            {
-              "side": "theirs",
-              "value": "16"
-            }
-          ]
-        }
-      },
-      "title": "B",
-      "year": 2026
-    }
+    {"title": "B", "rating": {"$conflict": {"id": "[id]", "kind": "edit_edit", "path": "/rating", "policy": "atomic", "terms": [{"side": "ours", "value": "18"}, {"side": "base", "value": "12"}, {"side": "theirs", "value": "16"}]}}, "year": 2026}
     conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
     hint: a schema may settle more: --schema ott.edition/1, or a file of your own
     [status 4]
     $ ottvc merge-file base.json ours.json theirs.json --rule /rating=ours
-    {
-      "rating": "18",
-      "title": "B",
-      "year": 2026
-    }
+    {"title": "B", "rating": "18", "year": 2026}
     $ ottvc merge-file /dev/null ours.json ours.json
-    {
-      "rating": "18",
-      "title": "B"
-    }
+    {"title": "B", "rating": "18"}
     "#);
     insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
     insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json --rule /rating=ours"), @"{clean: bool, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, rule: text, theirs: text}], merged: {rating: text, title: text, year: number}}");
     lab.write("broken.json", "{\n  \"a\": \n}");
     insta::assert_snapshot!(lab.refused(1, "document.bad_json", "merge-file base.json broken.json theirs.json"), @"
-    error: `broken.json` is no metadata document
+    error: `broken.json` cannot be merged
     cause: not a metadata document at line 3, column 1: expected value
     hint: mend the JSON there, then repeat
     ");

@@ -189,7 +189,7 @@ fn help_of_every_command_fits_the_screen() {
       merge        Merge a revision into the current branch
       conflicts    List conflicts, with what base, ours and theirs have
       resolve      Settle conflicts
-      merge-file   Merge three metadata documents given as files
+      merge-file   Merge three JSON files by field
       meta         Read and change metadata documents
       propagate    Move editions on to a newer state of what they inherit from
       apply        Push the change of one commit to other editions, field by field

@@ -22,12 +22,13 @@ use ottvc_object::id::SchemaId;
 
 use crate::MergeError;
 
-pub(crate) use convert::order_of;
+pub(crate) use convert::{convert, order_of};
 pub(crate) use cursor::{Cursor, Whole, is_container};
 pub use field::{
     Delete, Fallback, Field, Inherit, Limits, OnShadow, Order, Policy, Reach, Type, Unit,
 };
 pub use format::Format;
+pub(crate) use plain::{place, plain};
 pub use predicate::Predicate;
 pub(crate) use validate::findings_at;
 pub use validate::{Finding, MAX_FINDINGS, validate, validate_change};

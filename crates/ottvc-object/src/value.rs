@@ -35,7 +35,7 @@ pub(crate) use depth::Level;
 pub use depth::{MAX_CONFLICT_DEPTH, MAX_DEPTH};
 pub use diff::{FieldChange, diff};
 pub use document::Document;
-pub use json::{escape_key, parse as parse_json, value_from_json, value_to_json};
+pub use json::{escape_key, is_tag, parse as parse_json, value_from_json, value_to_json};
 pub use keyed::{Key, KeyedList, ListOrder, MAX_KEY_FIELDS, MOVE, RENAME};
 pub use set::ValueSet;
 pub use timestamp::Timestamp;

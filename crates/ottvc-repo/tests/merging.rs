@@ -345,15 +345,29 @@ fn a_file_against_a_folder_is_one_conflict() {
 
 #[test]
 fn plain_json_merges_by_structure_when_both_sides_changed_it() {
-    let lab =
-        forked(&[("cues.json", r#"[1, {"a": 1, "b": 1}]"#), ("s.json", r#"{"a": 1, "b": 1}"#)]);
-    lab.write("s.json", r#"{"a": 2, "b": 1}"#).commit("a");
+    let text = |a: &str, b: &str| {
+        format!("{{\r\n\t\"b\": {b},\r\n\t\"$ref\": [1, 2],\r\n\t\"a\": {a}\r\n}}\r\n")
+    };
+    let lab = forked(&[("cues.json", r#"[1, {"a": 1, "b": 1}]"#), ("s.json", &text("1.0", "1.0"))]);
+    lab.write("s.json", text("2.0", "1.0")).commit("a");
     lab.switch("cut");
-    lab.write("s.json", r#"{"a": 1, "b": 2}"#).commit("b");
+    lab.write("s.json", text("1.0", "2.0")).commit("b");
     assert!(lab.merge("main").clean);
-    let merged: serde_json::Value = serde_json::from_slice(&lab.cat("cut", "s.json")).unwrap();
-    assert_eq!(merged, serde_json::json!({"a": 2, "b": 2}));
+    let merged = String::from_utf8(lab.cat("cut", "s.json")).unwrap();
+    assert_eq!(merged, text("2.0", "2.0"), "lines that nobody changed stay");
     assert_eq!(lab.cat("cut", "cues.json"), br#"[1, {"a": 1, "b": 1}]"#, "untouched bytes stay");
+}
+
+#[test]
+fn what_is_no_json_is_not_merged_by_structure() {
+    for (main, cut) in [("{\"a\": 1, \"a\": 2}", "{\"a\": 3}"), ("", "{\"a\": 3}")] {
+        let lab = forked(&[("s.json", "{}")]);
+        lab.write("s.json", main).commit("a");
+        lab.switch("cut");
+        lab.write("s.json", cut).commit("b");
+        assert_eq!(lab.merge("main").conflicts.len(), 1, "{main}");
+        assert_eq!(lab.read("s.json").unwrap(), cut);
+    }
 }
 
 #[test]
@@ -363,9 +377,8 @@ fn numbers_that_json_readers_write_stay_numbers() {
     lab.write("probe.json", text(2, 1)).commit("a");
     lab.switch("cut");
     lab.write("probe.json", text(1, 2)).commit("b");
-    let report = lab.merge("main");
-    assert_eq!(report.conflicts.len(), 1, "the file as a whole");
-    assert_eq!(lab.read("probe.json").unwrap(), text(1, 2));
+    assert!(lab.merge("main").clean);
+    assert_eq!(lab.read("probe.json").unwrap(), text(2, 2));
 }
 
 #[test]

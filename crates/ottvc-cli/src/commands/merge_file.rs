@@ -1,16 +1,16 @@
-//! `merge-file`: merges three metadata documents given as files; needs no repository.
+//! `merge-file`: merges three JSON files; needs no repository.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use ottvc_merge::schema::{Finding, validate};
-use ottvc_merge::{Decision, MergeOptions, Schema, merge_values};
+use ottvc_merge::{Decision, JsonFiles, MergeOptions, Schema};
 use ottvc_object::RepoPath;
-use ottvc_object::conflict::{Conflict, Terms};
+use ottvc_object::conflict::Conflict;
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Document, RENAME, Value, value_to_json};
+use ottvc_object::value::{RENAME, Value};
 use ottvc_repo::merging::DecisionRow;
 use ottvc_repo::resolving::ConflictRow;
 use serde_json::{Value as Json, json};
@@ -23,13 +23,14 @@ use crate::out::{Out, write_file};
 use crate::screen::Screen;
 use crate::sides;
 
-/// Merge three metadata documents given as files, without a repository.
+/// Merge three JSON files by field, without a repository.
 ///
-/// The merged document goes to standard output, or with --output into a file, conflicts in it as
-/// `$conflict` objects; the status is 4 if there are any, and standard error lists them. An empty file,
-/// such as /dev/null, stands for no document; - for standard input.
+/// The merged file goes to standard output, or with --output into a file. It is laid out as OURS is:
+/// the order of members, indents, line ends and whatever nobody changed stay as they are. Conflicts are
+/// `$conflict` objects in it; the status is 4 if there are any, and standard error lists them. An empty
+/// file, such as /dev/null, stands for none; - for standard input.
 ///
-/// Git merges documents by field with the driver `ottvc merge-file %O %A %B --output %A`.
+/// Git merges such files with the driver `ottvc merge-file %O %A %B --output %A`.
 #[derive(Debug, Args)]
 pub(crate) struct MergeFile {
     /// What both sides began from
@@ -47,7 +48,7 @@ pub(crate) struct MergeFile {
     /// What the fields are and how each of them merges: ott.edition/1, or a YAML file
     #[arg(long, value_name = "SCHEMA")]
     schema: Option<String>,
-    /// Write the merged document into this file, whole or not at all; it may be one of those merged
+    /// Write the merged file into this one, whole or not at all; it may be one of those merged
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -62,27 +63,22 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
     let schema = args.schema.as_deref().map(|named| schema_of(context, named)).transpose()?;
     let schema = schema.map(|(schema, _)| schema);
     let rules = rules(&args.rule)?;
-    let options = MergeOptions { rules, schema: schema.clone(), ..MergeOptions::default() };
-    let term = |path: &Path| {
-        let value = read(context, path)?;
-        Ok::<_, CliError>(match &schema {
-            Some(schema) => value.map(|value| schema.convert(&value)),
-            None => value,
-        })
-    };
-    let terms = Terms::three(term(&args.ours)?, term(&args.base)?, term(&args.theirs)?);
+    let options = MergeOptions { rules, ..MergeOptions::default() };
+    let paths = [&args.ours, &args.base, &args.theirs];
+    let mut texts = Vec::with_capacity(paths.len());
+    for path in paths {
+        let bytes = bytes_of(context, path)?;
+        texts.push((!bytes.trim_ascii().is_empty()).then_some(bytes));
+    }
+    let files = JsonFiles::read(texts, schema.clone()).map_err(|(term, source)| {
+        let path = paths.get(term).map_or_else(PathBuf::new, |path| path.to_path_buf());
+        CliError::BadInput { path, source }
+    })?;
     let file = file_name(&args.ours);
-    let merged = merge_values(&terms, &options, &file)?;
+    let merged = files.merge(&options, &file)?;
     let clean = merged.conflicts.is_empty();
-    let to_json = |value: &Value| match &schema {
-        Some(schema) => schema.to_plain(value),
-        None => value_to_json(value),
-    };
-    let document = merged.value.as_ref().map_or(Json::Null, to_json);
-    let show = |at: &FieldPath, value: &Value| match &schema {
-        Some(schema) => schema.to_plain_at(at, value),
-        None => value_to_json(value),
-    };
+    let document = merged.value.as_ref().map_or(Json::Null, |value| files.to_json(value));
+    let show = |at: &FieldPath, value: &Value| files.to_json_at(at, value);
     let found = match (&schema, &merged.value) {
         (Some(schema), Some(value)) => validate(value, schema),
         _ => Vec::new(),
@@ -100,17 +96,13 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         answer.insert("notices".into(), rows(&merged.notices));
         answer.insert("findings".into(), rows(&found));
     }
-    // Held to the limits of documents, as it would be where it is stored. Where both sides removed it, no
-    // document is what there is.
-    let text = match &merged.value {
-        None => String::new(),
-        Some(value) => match (Document::new(value.clone())?, &schema) {
-            (_, Some(schema)) => format!("{:#}\n", schema.to_plain(value)),
-            (document, None) => document.to_json_pretty(),
-        },
-    };
+    // Held to the limits of documents, which two sides can go past together.
+    if let Some(value) = &merged.value {
+        value.check()?;
+    }
+    let text = files.write(merged.value.as_ref());
     if let Some(path) = &args.output {
-        write_file(&context.folder.join(path), &mut |file| file.write_all(text.as_bytes()))?;
+        write_file(&context.folder.join(path), &mut |file| file.write_all(&text))?;
     }
     context.answer(out, &answer, |out| {
         for Finding { path, why, value, .. } in &found {
@@ -124,10 +116,10 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
                 "hint: a schema may settle more: --schema ott.edition/1, or a file of your own",
             );
         }
-        match text.trim_end() {
-            text if args.output.is_some() || text.is_empty() => Ok(()),
-            text => out.line(text),
+        if args.output.is_some() {
+            return Ok(());
         }
+        out.bytes()?.write_all(&text).map_err(CliError::Output)
     })?;
     Ok(if clean { Exit::Ok } else { Exit::Conflicts })
 }
@@ -166,17 +158,6 @@ pub(crate) fn bytes_of(context: &Context, path: &Path) -> Result<Vec<u8>, CliErr
         return Err(ottvc_object::ObjectError::TooLarge { what, len, limit }.into());
     }
     Ok(bytes)
-}
-
-/// Reads a document; an empty file is none.
-fn read(context: &Context, path: &Path) -> Result<Option<Value>, CliError> {
-    let bytes = bytes_of(context, path)?;
-    if bytes.trim_ascii().is_empty() {
-        return Ok(None);
-    }
-    let document = Document::from_json(&bytes);
-    let bad = |source| CliError::BadInput { path: path.to_path_buf(), source };
-    Ok(Some(document.map_err(bad)?.into_value()))
 }
 
 /// The name that globs of rules are compared with.

@@ -27,7 +27,8 @@ impl Schema {
     }
 }
 
-fn convert(value: Value, at: &Cursor<'_>) -> Value {
+/// Converts what stands at a place.
+pub(crate) fn convert(value: Value, at: &Cursor<'_>) -> Value {
     let value = match at.kind() {
         Some(kind) if !kind.holds(&value) => into_kind(value, kind, at),
         _ => value,

@@ -34,15 +34,21 @@ impl Schema {
     /// Writes what stands, or might stand, at `path` of a document as plain JSON; under the key of fields
     /// that move together, a map of them.
     pub fn to_plain_at(&self, path: &FieldPath, value: &Value) -> Json {
-        let map = match path.segments().split_last() {
-            Some((Segment::Key(key), map)) if group_names(key).is_some() => map,
-            _ => path.segments(),
-        };
-        plain(value, &map.iter().fold(Cursor::root(Some(self)), |at, step| at.step(step)))
+        plain(value, &place(Some(self), path))
     }
 }
 
-fn plain(value: &Value, at: &Cursor<'_>) -> Json {
+/// The place at `path`; of fields that move together the map that holds them.
+pub(crate) fn place<'s>(schema: Option<&'s Schema>, path: &FieldPath) -> Cursor<'s> {
+    let map = match path.segments().split_last() {
+        Some((Segment::Key(key), map)) if group_names(key).is_some() => map,
+        _ => path.segments(),
+    };
+    map.iter().fold(Cursor::root(schema), |at, step| at.step(step))
+}
+
+/// Writes what stands at a place; without a schema all but plain JSON has its tag.
+pub(crate) fn plain(value: &Value, at: &Cursor<'_>) -> Json {
     let said = at.kind().is_some_and(|kind| kind.holds(value));
     match value {
         Value::Map(map) => entries(map, at, |key| (escape_key(key), Segment::Key(key.to_owned()))),

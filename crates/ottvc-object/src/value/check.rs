@@ -26,8 +26,19 @@ pub(super) fn check_root(root: &Value) -> Result<(), ObjectError> {
     if let Some(why) = why {
         return Err(ObjectError::BadValue { field: "/".into(), why });
     }
-    let mut check = Check { path: FieldPath::default(), conflicts: 0, values: 0 };
-    check.value(root, 1).map_err(|why| ObjectError::BadValue { field: check.path.to_string(), why })
+    root.check()
+}
+
+impl Value {
+    /// Holds a value to the rules and limits of documents, whatever its kind.
+    ///
+    /// # Errors
+    /// [`ObjectError::BadValue`] naming the field that breaks one.
+    pub fn check(&self) -> Result<(), ObjectError> {
+        let mut check = Check { path: FieldPath::default(), conflicts: 0, values: 0 };
+        let checked = check.value(self, 1);
+        checked.map_err(|why| ObjectError::BadValue { field: check.path.to_string(), why })
+    }
 }
 
 /// A walk over a document; on an error `path` stays where the error is.

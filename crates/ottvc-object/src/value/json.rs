@@ -3,7 +3,8 @@
 //!
 //! A tagged value is an object with one key: `$dec $ts $text $set $kl $loc $asset $conflict`. Any
 //! other key that begins with `$` is doubled (`$$x`), but for the two that items carry by
-//! themselves, `$id` and `$from`. Reading what was written gives the same value.
+//! themselves, `$id` and `$from`, and `$schema`, by which editors find what describes a document.
+//! Reading what was written gives the same value.
 
 mod parse;
 mod read;
@@ -15,10 +16,10 @@ use crate::error::ObjectError;
 use crate::value::{AssetRef, Decimal, KeyedList, ListOrder, Value, ValueMap};
 
 pub use parse::parse;
-pub use read::value_from_json;
+pub use read::{is_tag, value_from_json};
 
 /// Keys that begin with `$` and are written as they are.
-const PLAIN_KEYS: [&str; 2] = ["$from", "$id"];
+const PLAIN_KEYS: [&str; 3] = ["$from", "$id", "$schema"];
 /// A decimal of at most so many digits, within these powers of ten, survives other programs' binary
 /// floating point, and is written as a plain number.
 const PLAIN_DIGITS: u32 = 15;
@@ -57,7 +58,8 @@ fn entries(map: &ValueMap) -> Map<String, Json> {
     map.iter().map(|(key, value)| (escape_key(key), value_to_json(value))).collect()
 }
 
-/// Returns how a map key is written in the projection: one that begins with `$` gets a second one.
+/// Returns how a map key is written in the projection: one that begins with `$` gets a second one,
+/// but for those that stand for themselves.
 pub fn escape_key(key: &str) -> String {
     if key.starts_with('$') && !PLAIN_KEYS.contains(&key) {
         format!("${key}")

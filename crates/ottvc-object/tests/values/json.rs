@@ -121,12 +121,12 @@ fn bad_json_names_its_place() {
 
 #[test]
 fn keys_with_a_dollar_are_doubled() {
-    let document = json("{\"$$ref\": 1, \"$id\": \"x\", \"$$$y\": 2}").unwrap();
+    let document = json("{\"$$ref\": 1, \"$id\": \"x\", \"$$$y\": 2, \"$schema\": \"s\"}").unwrap();
     let Value::Map(map) = document.value() else { panic!() };
-    assert_eq!(map.keys().collect::<Vec<_>>(), ["$$y", "$id", "$ref"]);
+    assert_eq!(map.keys().collect::<Vec<_>>(), ["$$y", "$id", "$ref", "$schema"]);
     assert_eq!(
         document.to_json_pretty(),
-        "{\n  \"$$$y\": 2,\n  \"$$ref\": 1,\n  \"$id\": \"x\"\n}\n"
+        "{\n  \"$$$y\": 2,\n  \"$$ref\": 1,\n  \"$id\": \"x\",\n  \"$schema\": \"s\"\n}\n"
     );
 }
 

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottvc_merge::{
-    Change, EntryDecision, EntryMerge, EntryTerm, MergeOptions, Move, Place, Schema, Versioned,
-    layers, merge_documents, merge_entries, merge_values, pair_moves,
+    Change, EntryDecision, EntryMerge, EntryTerm, JsonFiles, MergeOptions, Move, Place, Schema,
+    Versioned, layers, merge_documents, merge_entries, merge_values, pair_moves,
 };
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
-use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
+use ottvc_object::value::{Document, Value};
 use ottvc_object::{
     DocumentId, Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId,
 };
@@ -601,42 +601,35 @@ impl<'r> TreeMerge<'r> {
         terms: &Terms<Option<FileEntry>>,
         mode: FileMode,
     ) -> Result<Option<Entry>, RepoError> {
-        let mut values = Vec::new();
+        let mut texts = Vec::new();
         for file in terms.as_slice() {
             match file.map(|file| self.read_json(file)).transpose()? {
-                None => values.push(None),
-                Some(Some(value)) => values.push(Some(value)),
                 Some(None) => return Ok(None),
+                text => texts.push(text.flatten()),
             }
         }
-        let merged = merge_values(&Terms::new(values)?, self.options, path)?;
+        let Ok(files) = JsonFiles::read(texts, None) else { return Ok(None) };
+        let merged = files.merge(self.options, path)?;
         let Some(value) = merged.value.filter(|_| merged.conflicts.is_empty()) else {
             return Ok(None);
         };
-        let json = value_to_json(&value);
-        if has_tags(&json) {
-            // A number with more digits than a double has: whoever reads the file knows no tags.
-            return Ok(None);
-        }
-        let mut text = serde_json::to_string_pretty(&json).unwrap_or_default();
-        text.push('\n');
+        let text = files.write(Some(&value));
         let mut writer = self.repo.objects.writer()?;
         let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
         let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
-            .file(text.as_bytes(), &|_| {})?;
+            .file(text.as_slice(), &|_| {})?;
         writer.finish()?;
         Ok(Some(Entry::File(FileEntry { content: done.content, len: done.len, mode })))
     }
 
-    /// Reads a file as JSON; `None` if it is none, or too long.
-    fn read_json(&self, file: FileEntry) -> Result<Option<Value>, RepoError> {
+    /// The bytes of a file that is to be merged by structure; `None` if it is too long.
+    fn read_json(&self, file: FileEntry) -> Result<Option<Vec<u8>>, RepoError> {
         if file.len > MAX_JSON_BYTES {
             return Ok(None);
         }
         let mut bytes = Vec::new();
         content::open(&*self.repo.objects, file.content)?.write_to(&mut bytes)?;
-        let json = serde_json::from_slice(&bytes).ok();
-        Ok(json.and_then(|json: serde_json::Value| value_from_json(&json).ok()))
+        Ok(Some(bytes))
     }
 
     /// Turns a file that stands where another side has a folder into one conflict over both.
@@ -676,17 +669,6 @@ fn to_be_made(merged: &Value, terms: &Terms<Versioned>) -> Vec<FieldPath> {
     let policy = format!("derived({PROBE})");
     let made = merged.conflicts().into_iter().filter(|(_, conflict)| conflict.policy == policy);
     made.map(|(path, _)| path).filter(|path| is_made(terms, path)).collect()
-}
-
-/// Whether JSON has tagged values in it: keys of the file itself that begin so are doubled.
-fn has_tags(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::Object(members) => members.iter().any(|(key, value)| {
-            (key.starts_with('$') && !key.starts_with("$$")) || has_tags(value)
-        }),
-        serde_json::Value::Array(elements) => elements.iter().any(has_tags),
-        _ => false,
-    }
 }
 
 /// The path of an entry as the entry itself spells its last name.

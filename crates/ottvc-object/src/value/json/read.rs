@@ -229,15 +229,14 @@ impl Reader {
     }
 }
 
+/// Whether an object with this one key is a tagged value.
+pub fn is_tag(key: &str) -> bool {
+    matches!(key, "$dec" | "$ts" | "$text" | "$set" | "$kl" | "$loc" | "$asset" | "$conflict")
+}
+
 /// Returns the tag of an object with its content, if it has one.
 fn tag_of(object: &Map<String, Json>) -> Read<Option<(&str, &Json)>> {
-    let tag = object.iter().find(|(key, _)| {
-        matches!(
-            key.as_str(),
-            "$dec" | "$ts" | "$text" | "$set" | "$kl" | "$loc" | "$asset" | "$conflict"
-        )
-    });
-    match tag {
+    match object.iter().find(|(key, _)| is_tag(key)) {
         Some((tag, _)) if object.len() > 1 => {
             Err(format!("`{tag}` must be the only key of its object"))
         }
