@@ -264,3 +264,51 @@ fn a_fix_is_applied_field_by_field() {
     hint: `ottvc help apply` says what it takes
     ");
 }
+
+#[test]
+fn what_nobody_inherits_stays_with_its_edition() {
+    let lab = Lab::film();
+    lab.ok("meta schema --use ott.edition/1");
+    lab.write(
+        "edition.meta.json",
+        r#"{"titles": {"en": "Dune"}, "runtime": "PT2H", "ids": {"isan": "M"}, "genres": ["war"]}"#,
+    );
+    lab.ok("add .");
+    lab.ok("commit -m Schema");
+    lab.ok("branch regional/de --territory de");
+    lab.ok("branch work");
+    lab.ok("switch regional/de");
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="DE"' '/titles/@en="Dune!"'"#);
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.ok(r#"meta set edition.meta.json /year=2021 '/titles/@en="Dune: One"' '/use="Web"' '/genres=["war","noir"]'"#);
+    lab.ok("commit -m Fixes");
+    insta::assert_snapshot!(lab.tell([
+        "lineage 'northern light'",
+        "apply main --to regional/de work --dry-run",
+        "propagate main --to '**' --dry-run",
+        "propagate main --to work",
+        "switch regional/de",
+        "meta reset edition.meta.json",
+        "meta reset edition.meta.json /ids",
+        "lineage no-such-title",
+        "branch elsewhere --territory Germany",
+    ]), @"");
+    assert_eq!(lab.json("propagate main --to work").1["notices"][0]["branch"], "work");
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let lab = editions();
+    lab.ok("switch regional/fr");
+    lab.write("extras", "a file");
+    lab.ok("add .");
+    lab.ok("commit -m 'A file where main has a folder'");
+    lab.ok("switch main");
+    lab.ok("meta set extras/x.meta.json '/n=1'");
+    lab.ok("commit -m Extras");
+    insta::assert_snapshot!(lab.tell([
+        "propagate main --to regional/fr --dry-run",
+        "apply main --to regional/fr --dry-run",
+    ]), @"");
+}

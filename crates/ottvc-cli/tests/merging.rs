@@ -108,7 +108,7 @@ fn the_same_field_conflicts_until_settled() {
     In conflict
       edition.meta.json#/rating
 
-    next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours|theirs
+    next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours (or theirs)
     $ ottvc conflicts
     edition.meta.json
       /rating  changed on both sides

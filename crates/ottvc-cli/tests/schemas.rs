@@ -234,3 +234,44 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     nothing is remembered
     ");
 }
+
+#[test]
+fn a_field_that_the_schema_does_not_know_is_told_of() {
+    let lab = edition();
+    insta::assert_snapshot!(lab.tell([
+        r#"meta set edition.meta.json '/titels/@en="Northern Lights"'"#,
+        r#"meta set edition.meta.json '/titles/en="Northern Lights"'"#,
+        r#"meta set edition.meta.json '/mood="dark"' '/ids/imdb="tt1"' '/ids/eidrs="x"' '/year=2026'"#,
+        r#"meta set edition.meta.json '/custom/house="x"'"#,
+    ]), @"");
+    let (_, answer) = lab.json(r#"meta set edition.meta.json '/titels/@en="N"'"#);
+    assert_eq!(answer["notices"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_given_once_stays_in_a_merge() {
+    let lab = edition();
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="A"'"#);
+    lab.ok("commit -m 'An id'");
+    lab.ok("branch cut");
+    lab.ok("meta set edition.meta.json /year=2026");
+    lab.ok("commit -m Year");
+    // What no commit under the schema may do.
+    lab.ok("switch cut");
+    lab.ok("rm schemas.yaml");
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="B"'"#);
+    lab.ok("commit -m 'Another id'");
+    lab.ok("meta schema --use ott.edition/1");
+    lab.ok("commit -m Schema");
+    lab.ok("switch main");
+    insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json '/ids/isan="B"'"#), @"");
+    let (status, dry) = lab.json("merge cut --dry-run");
+    assert_eq!((status, dry["findings"][0]["rule"].as_str()), (7, Some("immutable")));
+    insta::assert_snapshot!(lab.tell([
+        "merge cut",
+        "commit",
+        r#"meta set edition.meta.json '/ids/isan="A"'"#,
+        "commit",
+        "meta get main /ids",
+    ]), @"");
+}
