@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::Diverged;
-use ottvc_repo::RepoError;
+use ottvc_refs::RefKind;
 use ottvc_repo::lineage::EditionRow;
 use ottvc_repo::plan::{Carrying, OutcomeRow, Plan, PlanReport, TargetRow, TargetState};
 use ottvc_repo::push::PushRequest;
@@ -310,14 +310,12 @@ pub(crate) struct Lineage {
 
 pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Result<Exit, CliError> {
     let opened = context.open(Need::Read)?;
-    let root = args.branch.as_deref();
-    let rows = match opened.repo.lineage(root, args.long) {
-        // A branch of that name goes before.
-        Err(RepoError::UnknownRevision { .. }) if is_title(&opened, root) => {
-            opened.repo.lineage(None, args.long)?
-        }
-        rows => rows?,
-    };
+    // A branch of that name goes before.
+    let branches = opened.repo.list_refs(RefKind::Branch)?;
+    let is_branch = |name: &&str| branches.iter().any(|row| row.name == *name);
+    let named = args.branch.as_deref();
+    let root = named.filter(|name| is_branch(name) || !is_title(&opened, name));
+    let rows = opened.repo.lineage(root, args.long)?;
     context.answer(out, &json!({ "editions": rows }), |out| {
         let indent = |row: &EditionRow| "  ".repeat(row.depth);
         let name = |row: &EditionRow| format!("{}{}", indent(row), row.branch);
@@ -364,7 +362,6 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
 }
 
 /// Whether somebody named the repository by its title.
-fn is_title(opened: &Opened, named: Option<&str>) -> bool {
-    let title = opened.config.title();
-    named.zip(title).is_some_and(|(named, title)| named.to_lowercase() == title.to_lowercase())
+fn is_title(opened: &Opened, named: &str) -> bool {
+    opened.config.title().is_some_and(|title| title.to_lowercase() == named.to_lowercase())
 }
