@@ -318,10 +318,7 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
         }
         if !kept.is_empty() {
             let kept = show::plain(&kept.join(", "));
-            out.line(format!(
-                "{}",
-                paint(DIM, format!("but for {kept}: not inherited, and kept"))
-            ))?;
+            out.line(paint(DIM, format!("but for {kept}: not inherited, and kept")))?;
         }
         Ok(())
     })
