@@ -209,6 +209,7 @@ mod tests {
         merge.bad_generation 10 500 A commit is not older than its child
         merge.not_remembered 3 404 No such resolution is remembered
         layer.no_parent 6 409 The edition inherits from no other
+        layer.inherited_name 6 409 A folder of documents has the name of a document that is inherited
         layer.not_overridden 3 404 Nothing of the edition's own is there
         plan.stale 6 412 What would be done now is another plan
         schema.bad_yaml 2 400 Not a schema

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use ottvc_merge::MergeError;
+use ottvc_merge::layers::NotReset;
 use ottvc_repo::RepoError;
 use ottvc_repo::schemas::Found;
 use ottvc_store::StoreError;
@@ -183,6 +184,10 @@ fn hint(error: &CliError) -> Option<String> {
             RepoError::Unmerged { name } => {
                 Some(format!("merge it, or delete it with `ottvc branch -d {name} --force`"))
             }
+            RepoError::NotOverridden { why: NotReset::Own, .. } => Some(
+                "`ottvc meta set` and `ottvc meta unset` change it; `ottvc meta schema` prints schemas"
+                    .into(),
+            ),
             RepoError::Exists { kind: "branch", name } => {
                 Some(format!("`ottvc switch {name}` goes there; or take another name"))
             }
@@ -284,6 +289,9 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
                 _ => 0,
             };
             json!({ "path": path, "line": line })
+        }
+        RepoError::InheritedName { folder, document } => {
+            json!({ "path": folder, "document": document })
         }
         RepoError::Invalid { findings } => json!({ "findings": findings }),
         RepoError::Exists { name, .. }

@@ -99,7 +99,7 @@ fn conflicts_are_shown_between_marks_and_settled_by_what_is_left() {
     let both = "sed -i -e '/^[<|].*/d' -e '/^=======/,/^>>>>>>>/d' -e '/hero/d' -e '/pilot/s/pilot/ghost/' \"$1\"";
     insta::assert_snapshot!(edit(&lab, both, "meta edit edition.meta.json"), @"
     edition.meta.json edited and staged
-    no conflicts left in it; next: ottvc status
+    no conflicts left; next: ottvc status
     ");
     lab.ok("commit -q");
     let document = lab.json("meta get main").1["value"].clone();

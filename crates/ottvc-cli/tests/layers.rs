@@ -90,7 +90,7 @@ fn propagate_and_lineage_answer_programs() {
     let lab = editions();
     lab.ok("meta set edition.meta.json '/rating=\"14\"'");
     lab.ok("commit -m Rating");
-    insta::assert_snapshot!(lab.shape("lineage --long"), @"{editions: [{branch: text, class: null, commit: text, current: bool, depth: number, edition: text, inherits: null, lacks: null, overrides: number, territory: null}]}");
+    insta::assert_snapshot!(lab.shape("lineage --long"), @"{editions: [{branch: text, class: null, commit: text, current: bool, depth: number, edition: text, given_once: number, inherits: null, lacks: null, not_inherited: number, overrides: number, territory: null}]}");
     insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{absent: [], field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
     let (_, planned) = lab.json("propagate main --to 'regional/*' --dry-run");
     let plan = planned["plan"].as_str().unwrap();
@@ -141,7 +141,7 @@ fn an_edition_follows_again_after_reset() {
         regional/de-at  AT, from regional/de at [short id], 0 overrides
     "#);
     lab.ok("meta set edition.meta.json '/rating=\"18\"'");
-    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{document: {rating: text, title: {en: text}}, path: text}");
+    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{document: {rating: text, title: {en: text}}, kept: [], path: text}");
     insta::assert_snapshot!(lab.refused(3, "layer.not_overridden", "meta reset edition.meta.json /title"), @"
     error: /title in edition.meta.json is inherited as it is
     hint: `ottvc lineage --long` lists what is
@@ -173,7 +173,7 @@ fn conflicts_stop_all_unless_told_otherwise() {
     $ ottvc propagate main --to 'regional/*'
     main ([short id]): nothing was changed, 1 edition would be in conflict
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
 
@@ -182,14 +182,14 @@ fn conflicts_stop_all_unless_told_otherwise() {
     $ ottvc propagate main --to 'regional/*' --partial
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
     [status 4]
     $ ottvc propagate main --to regional/de --allow-conflicts
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de  conflicts: 1 orphaned
-        edition.meta.json#/title  has {"en":"Aurora"} in what is gone; was {"en":"Northern Light"}, is nothing, conflict orphan_override
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
     $ ottvc conflicts regional/de
     edition.meta.json
       /title  removed or replaced by the parent, changed by the edition
@@ -224,6 +224,7 @@ fn a_fix_is_applied_field_by_field() {
       regional/de     as it is: 1 diverged
         edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
       regional/fr     1 applied
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it inherited
       regional/de-at  as it is: 1 via parent
         edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
 
@@ -234,12 +235,14 @@ fn a_fix_is_applied_field_by_field() {
       regional/de     as it is: 1 diverged
         edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
       regional/fr     1 applied
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it inherited
       regional/de-at  as it is: 1 via parent
         edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
     $ ottvc apply main --to regional/de --diverged conflict
     main ([short id]): nothing was changed, 1 edition would be in conflict
       regional/de  conflicts: 1 diverged, 1 applied
-        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14", conflict edit_edit
+        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"; in conflict: changed on both sides
+        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights"; overrides now what it inherited
 
     next: --partial changes the others, --allow-conflicts leaves conflicts to be settled
     [status 4]
@@ -247,6 +250,7 @@ fn a_fix_is_applied_field_by_field() {
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de  1 diverged, 1 applied
         edition.meta.json#/rating  overruled: had "16", has "14"
+        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights"; overrides now what it inherited
     $ ottvc log regional/de -n 1
     [short id]  [time]  Ana  (regional/de)
         Apply [short id]: Rating and title
@@ -262,5 +266,108 @@ fn a_fix_is_applied_field_by_field() {
     insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --fields /year"), @"
     error: `/year` is no change to push: [short id] changes no document there
     hint: `ottvc help apply` says what it takes
+    ");
+}
+
+#[test]
+fn what_nobody_inherits_stays_with_its_edition() {
+    let lab = Lab::film();
+    lab.ok("meta schema --use ott.edition/1");
+    lab.write(
+        "edition.meta.json",
+        r#"{"titles": {"en": "Dune"}, "runtime": "PT2H", "ids": {"isan": "M"}, "genres": ["war"]}"#,
+    );
+    lab.ok("add .");
+    lab.ok("commit -m Schema");
+    lab.ok("branch regional/de --territory de");
+    lab.ok("branch work");
+    lab.ok("switch regional/de");
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="DE"' '/titles/@en="Dune!"'"#);
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.ok(r#"meta set edition.meta.json /year=2021 '/titles/@en="Dune: One"' '/use="Web"' '/genres=["war","noir"]'"#);
+    lab.ok("commit -m Fixes");
+    insta::assert_snapshot!(lab.tell([
+        "lineage 'northern light'",
+        "apply main --to regional/de work --dry-run",
+        "propagate main --to '**' --dry-run",
+        "propagate main --to work",
+        "switch regional/de",
+        "meta reset edition.meta.json",
+        "meta reset edition.meta.json /ids",
+        "lineage no-such-title",
+        "branch elsewhere --territory Germany",
+    ]), @r#"
+    $ ottvc lineage 'northern light'
+    * main
+        regional/de  DE, from main at [short id], 1 override, 1 given once, 1 not inherited
+          lacks 3 changes of main: edition.meta.json#/genres/{noir}, edition.meta.json#/titles/@en, edition.meta.json#/year
+      work
+    $ ottvc apply main --to regional/de work --dry-run
+    main ([short id]): 2 editions would change
+      work         1 not inherited, 3 applied
+        edition.meta.json#/use  stays its own: it is not inherited
+      regional/de  1 not inherited, 2 applied, 1 diverged
+        edition.meta.json#/use  stays its own: it is not inherited
+        edition.meta.json#/genres/{noir}  had nothing, has "noir"; overrides now what it inherited
+        edition.meta.json#/titles/@en  keeps "Dune!"; the change is from "Dune" to "Dune: One"
+        edition.meta.json#/year  had nothing, has 2021; overrides now what it inherited
+
+    plan [id]
+    $ ottvc propagate main --to '**' --dry-run
+    main ([short id]): 1 edition would change
+      regional/de  2 flowed, 1 shadowed, 1 not inherited
+        edition.meta.json#/titles/@en  keeps "Dune!"; was "Dune", is "Dune: One"
+        edition.meta.json#/use  stays its own: it is not inherited
+
+    plan [id]
+    note: `work` does not inherit from `main`; `ottvc apply` pushes a change to it
+    $ ottvc propagate main --to work
+    main ([short id]): no edition changes
+    note: `work` does not inherit from `main`; `ottvc apply` pushes a change to it
+    $ ottvc switch regional/de
+    On branch regional/de at [short id]; 1 file written
+    $ ottvc meta reset edition.meta.json
+    edition.meta.json is inherited
+    but for /ids, /runtime: not inherited, and kept
+    $ ottvc meta reset edition.meta.json /ids
+    error: /ids in edition.meta.json has nothing to inherit: by its schema it is each edition's own
+    hint: `ottvc meta set` and `ottvc meta unset` change it; `ottvc meta schema` prints schemas
+    [status 3]
+    $ ottvc lineage no-such-title
+    error: no revision is called `no-such-title`
+    hint: `ottvc branch`, `ottvc tag` and `ottvc log` list what there is
+    [status 3]
+    $ ottvc branch elsewhere --territory Germany
+    branch elsewhere at [short id]
+    note: `Germany` is no territory of ISO 3166 (DE, GB-SCT) or UN M49 (419), and is kept all the same
+    "#);
+    assert_eq!(lab.json("propagate main --to work").1["notices"][0]["branch"], "work");
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let lab = editions();
+    lab.ok("switch regional/fr");
+    lab.write("extras", "a file");
+    lab.ok("add .");
+    lab.ok("commit -m 'A file where main has a folder'");
+    lab.ok("switch main");
+    lab.ok("meta set extras/x.meta.json '/n=1'");
+    lab.ok("commit -m Extras");
+    insta::assert_snapshot!(lab.tell([
+        "propagate main --to regional/fr --dry-run",
+        "apply main --to regional/fr --dry-run",
+    ]), @"
+    $ ottvc propagate main --to regional/fr --dry-run
+    main ([short id]): 1 edition would change
+      regional/fr  1 shadowed
+        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing, is {n: 1}
+
+    plan [id]
+    $ ottvc apply main --to regional/fr --dry-run
+    main ([short id]): no edition changes
+      regional/fr  as it is: 1 diverged
+        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing, is {n: 1}
     ");
 }

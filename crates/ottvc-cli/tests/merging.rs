@@ -61,7 +61,7 @@ fn different_fields_merge_clean() {
     lab.ok("undo");
     let (status, merged) = lab.json("merge de");
     assert_eq!((status, &merged["clean"]), (0, &json!(true)));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: text, conflicts: [], decisions: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: text, conflicts: [], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_same_field_conflicts_until_settled() {
     In conflict
       edition.meta.json#/rating
 
-    next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours|theirs
+    next: ottvc conflicts, then ottvc resolve 'edition.meta.json#/rating' --take ours (or theirs)
     $ ottvc conflicts
     edition.meta.json
       /rating  changed on both sides
@@ -184,7 +184,7 @@ fn a_conflict_as_programs_see_it() {
     let (status, merged) = lab.json("merge de");
     assert_eq!(status, 4);
     assert_eq!(dry, (4, merged.clone()));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!((&merged["clean"], &merged["commit"]), (&json!(false), &json!(null)));
     let (status, listed) = lab.json("conflicts");
     assert_eq!(status, 0);
@@ -229,7 +229,7 @@ fn a_rule_decides_beforehand_or_afterwards() {
       branch main is at [short id] again
     "#);
     let (_, merged) = lab.json("merge de --dry-run --rule /rating=ours");
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, path: text, rule: text, theirs: text}], notices: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, path: text, rule: text, theirs: text}], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!(lab.run("merge de").status, 4);
     insta::assert_snapshot!(lab.tell(["resolve --rule '/**=base'", "commit -q"]), @"
     $ ottvc resolve --rule '/**=base'

@@ -234,3 +234,90 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     nothing is remembered
     ");
 }
+
+#[test]
+fn a_field_that_the_schema_does_not_know_is_told_of() {
+    let lab = edition();
+    insta::assert_snapshot!(lab.tell([
+        r#"meta set edition.meta.json '/titels/@en="Northern Lights"'"#,
+        r#"meta set edition.meta.json '/titles/en="Northern Lights"'"#,
+        r#"meta set edition.meta.json '/mood="dark"' '/ids/imdb="tt1"' '/ids/eidrs="x"' '/year=2026'"#,
+        r#"meta set edition.meta.json '/custom/house="x"'"#,
+    ]), @r#"
+    $ ottvc meta set edition.meta.json '/titels/@en="Northern Lights"'
+    edition.meta.json#/titels/@en = "Northern Lights"
+    note: ott.edition/1 has no field /titels; did you mean /titles?
+    $ ottvc meta set edition.meta.json '/titles/en="Northern Lights"'
+    note: ott.edition/1 has no field /titles/en; did you mean /titles/@en?
+    error: bad value at /titles: a localized map has no step `en`
+    hint: change that field and try again
+    [status 1]
+    $ ottvc meta set edition.meta.json '/mood="dark"' '/ids/imdb="tt1"' '/ids/eidrs="x"' '/year=2026'
+    edition.meta.json#/mood = "dark"
+    edition.meta.json#/ids/imdb = "tt1"
+    edition.meta.json#/ids/eidrs = "x"
+    edition.meta.json#/year = 2026
+    note: ott.edition/1 has no field /mood; did you mean /moods?
+    note: ott.edition/1 has no field /ids/eidrs; did you mean /ids/eidr?
+    $ ottvc meta set edition.meta.json '/custom/house="x"'
+    edition.meta.json#/custom/house = "x"
+    "#);
+    let (_, answer) = lab.json(r#"meta set edition.meta.json '/titels/@en="N"'"#);
+    assert_eq!(answer["notices"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_given_once_stays_in_a_merge() {
+    let lab = edition();
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="A"'"#);
+    lab.ok("commit -m 'An id'");
+    lab.ok("branch cut");
+    lab.ok("meta set edition.meta.json /year=2026");
+    lab.ok("commit -m Year");
+    // What no commit under the schema may do.
+    lab.ok("switch cut");
+    lab.ok("rm schemas.yaml");
+    lab.ok(r#"meta set edition.meta.json '/ids/isan="B"'"#);
+    lab.ok("commit -m 'Another id'");
+    lab.ok("meta schema --use ott.edition/1");
+    lab.ok("commit -m Schema");
+    lab.ok("switch main");
+    insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json '/ids/isan="B"'"#), @"
+    error: `edition.meta.json#/ids/isan` breaks ott.edition/1, immutable: it stays `A`, and it is `B`
+    hint: the message names the field, the rule and what is there
+    ");
+    let (status, dry) = lab.json("merge cut --dry-run");
+    assert_eq!((status, dry["findings"][0]["rule"].as_str()), (7, Some("immutable")));
+    insta::assert_snapshot!(lab.tell([
+        "merge cut",
+        "commit",
+        r#"meta set edition.meta.json '/ids/isan="A"'"#,
+        "commit",
+        "meta get main /ids",
+    ]), @r#"
+    $ ottvc merge cut
+    merging cut ([short id]): 1 path changed, 1 finding
+
+    modified  edition.meta.json
+        /ids/isan  "A" -> "B"
+
+    edition.meta.json#/ids/isan  was given once: it stays `A`, and it is `B`
+      settle: ottvc meta set edition.meta.json '/ids/isan="A"'
+
+    next: settle each as shown, then ottvc commit, or ottvc merge --abort
+    [status 7]
+    $ ottvc commit
+    error: `edition.meta.json#/ids/isan` breaks ott.edition/1, immutable: it stays `A`, and it is `B`
+    hint: the message names the field, the rule and what is there
+    [status 1]
+    $ ottvc meta set edition.meta.json '/ids/isan="A"'
+    edition.meta.json#/ids/isan = "A"
+    $ ottvc commit
+    [main [short id]] Merge cut
+     0 paths changed; 2 files, 1 document, 97.8 KiB in all
+    $ ottvc meta get main /ids
+    {
+      "isan": "A"
+    }
+    "#);
+}

@@ -24,11 +24,11 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, ListOrder, Value, ValueSet};
 
 pub use apply::{Applied, ApplyTo, Diverged, PushOutcome, PushedUnit, apply};
-pub use inherit::{at_create, inherited};
+pub use inherit::{at_create, held, held_units, inherited};
 pub use overlay::overlay;
 pub use propagate::{FlowOutcome, Propagated, UnitOutcome, propagate};
 pub use record::record;
-pub use reset::NotReset;
+pub use reset::{NotReset, Reset, reset};
 pub use units::{Unit, changed_units};
 
 /// What an edition says itself about one document, or one place in it.

@@ -13,6 +13,7 @@ mod json_schema;
 mod plain;
 mod predicate;
 pub(crate) mod read;
+mod unknown;
 mod validate;
 pub(crate) mod yaml;
 
@@ -30,8 +31,9 @@ pub use field::{
 pub use format::Format;
 pub(crate) use plain::{place, plain};
 pub use predicate::Predicate;
-pub(crate) use validate::findings_at;
-pub use validate::{Finding, MAX_FINDINGS, validate, validate_change};
+pub use unknown::Unknown;
+pub use validate::{Finding, MAX_FINDINGS, validate, validate_change, validate_merge};
+pub(crate) use validate::{changes_once, findings_at};
 
 /// The text of the built-in schema.
 const EDITION: &str = include_str!("../schemas/ott.edition-1.yaml");

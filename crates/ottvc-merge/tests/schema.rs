@@ -1,7 +1,9 @@
 //! What a schema may say, what a document breaks of it, and plain JSON under it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
-use ottvc_merge::schema::{Finding, Inherit, MAX_FINDINGS, OnShadow, validate, validate_change};
+use ottvc_merge::schema::{
+    Finding, Inherit, MAX_FINDINGS, OnShadow, validate, validate_change, validate_merge,
+};
 use ottvc_merge::{MergeError, Schema};
 use ottvc_object::value::{Document, Value, value_from_json, value_to_json};
 use serde_json::{Value as Json, json};
@@ -249,6 +251,77 @@ fn what_is_given_once_stays() {
     assert_eq!(changed(&old, &json!({ "ids": { "a": 1 }, "l": list("y") })), ["/l/[k=1]/code"]);
     assert_eq!(changed(&old, &json!({ "ids": { "a": 1 } })), ["/l"], "removed with what holds it");
     assert_eq!(changed(&old, &json!({ "l": list("x") })), ["/ids"]);
+    let conflict = json!({ "$conflict": { "kind": "edit_edit", "path": "/ids", "policy": "map",
+        "terms": [{ "side": "ours", "value": 1 }, { "side": "base", "value": 2 },
+            { "side": "theirs", "value": 3 }] } });
+    assert_eq!(changed(&old, &json!({ "ids": conflict, "l": list("x") })), none);
+}
+
+/// Whoever merges chooses between values that both sides were the first to give.
+#[test]
+fn a_merge_keeps_what_its_base_gave_once() {
+    let schema = schema("  /id: {type: string, immutable: true}\n");
+    let doc = |id: &str| value(&json!({ "id": id }));
+    let changed = |ours: &str, bases: &[&str], merged: &str| -> usize {
+        let bases: Vec<Value> = bases.iter().map(|id| doc(id)).collect();
+        validate_merge(&doc(ours), &bases, &doc(merged), &schema).len()
+    };
+    assert_eq!(changed("A", &["A"], "B"), 1);
+    assert_eq!(changed("A", &["A", "A"], "A"), 0);
+    assert_eq!(changed("A", &[], "B"), 0, "nobody gave it before");
+    let none = value(&json!({}));
+    assert_eq!(validate_merge(&doc("A"), std::slice::from_ref(&none), &doc("B"), &schema), []);
+    assert_eq!(changed("A", &["B"], "C"), 1);
+    assert_eq!(changed("A", &["B"], "B"), 0, "it is again what it was");
+}
+
+/// A schema may name other key fields than lists were written with.
+#[test]
+fn lists_get_the_key_fields_of_their_schema_where_every_item_has_them() {
+    let wider = schema("  /l: {type: keyed, keys: [a, b], order: none}\n");
+    let list =
+        |keys: &[&str], items: Json| json!({ "l": { "$kl": { "keys": keys, "items": items } } });
+    let old = list(&["a"], json!([{ "a": 2, "b": 1, "n": 5 }, { "a": 1, "b": 9 }]));
+    let converted = wider.convert(&value(&old));
+    let new = list(&["a", "b"], json!([{ "a": 1, "b": 9 }, { "a": 2, "b": 1, "n": 5 }]));
+    assert_eq!(converted, value(&new));
+    assert_eq!(wider.convert(&converted), converted);
+    assert_eq!(validate(&converted, &wider), []);
+    for left in [
+        list(&["a"], json!([{ "a": 1, "b": 1 }, { "a": 2 }])),
+        list(&["n"], json!([{ "a": 1, "b": 1, "n": 1 }, { "a": 1, "b": 1, "n": 2 }])),
+    ] {
+        let converted = wider.convert(&value(&left));
+        assert_eq!(converted, value(&left), "an item without a key, or with that of another");
+        assert_eq!(findings(&wider, &left), ["/l keys a list of 2"]);
+    }
+}
+
+#[test]
+fn fields_that_a_schema_does_not_know_are_found() {
+    let edition = Schema::edition().unwrap();
+    let unknown = |path: &str| edition.unknown(&path.parse().unwrap());
+    for known in [
+        "/titles/@en",
+        "/technical/video/codec",
+        "/cast/[person=p1,function=actor]/billing",
+        "/cast/$order",
+        "/genres/{war}",
+        "/synopses/any/@en",
+        "/ids/eidr",
+    ] {
+        assert_eq!(unknown(known), None, "{known}");
+    }
+    let found = unknown("/titels/@en").unwrap();
+    assert_eq!((found.at.to_string(), found.open), ("/titels".to_owned(), false));
+    assert!(found.known.contains(&"/titles".parse().unwrap()));
+    let found = unknown("/ids/imdb").unwrap();
+    assert!(found.open && found.known.contains(&"/ids/isan".parse().unwrap()));
+    let meant = |path: &str| unknown(path).unwrap().meant.map(|path| path.to_string());
+    assert_eq!(meant("/titles/EN-gb").as_deref(), Some("/titles/@en-GB"));
+    assert_eq!(meant("/genres/war").as_deref(), Some("/genres/{war}"));
+    assert_eq!(meant("/provenance/dc/at").as_deref(), Some("/provenance/[source=dc]/at"));
+    assert_eq!(meant("/cast/p1"), None);
 }
 
 #[test]

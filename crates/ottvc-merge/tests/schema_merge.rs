@@ -241,6 +241,33 @@ fn decisions_inside_what_is_given_back_are_not_told() {
     assert_eq!(merged.decisions.len(), 1);
 }
 
+/// What both sides put together of something that is given once is theirs to settle; what one side changed is
+/// that side's, and whoever commits hears of it.
+#[test]
+fn what_is_given_once_is_not_put_together_anew() {
+    let schema = schema(
+        "  /ids: {type: map, immutable: true}\n  /note: {type: text, merge: text(word), immutable: true}\n",
+    );
+    let doc = |ids: Json, note: &str| json!({ "ids": ids, "note": { "$text": note } });
+    let base = doc(json!({ "a": 1 }), "one two three");
+    let added = |ids: Json| doc(ids, "one two three");
+    let merged = merge(
+        &under(&schema),
+        &added(json!({ "a": 1, "b": 2 })),
+        &base,
+        &added(json!({ "a": 1, "c": 3 })),
+    );
+    assert_eq!(json_of(&merged), added(json!({ "a": 1, "b": 2, "c": 3 })));
+    let merged =
+        merge(&under(&schema), &added(json!({ "a": 1, "b": 2 })), &base, &added(json!({ "a": 9 })));
+    assert_eq!(conflict_kind(&merged, "/ids"), ConflictKind::Invalid);
+    let edited = |note: &str| doc(json!({ "a": 1 }), note);
+    let merged = merge(&under(&schema), &edited("ein two three"), &base, &edited("one two drei"));
+    assert_eq!(conflict_kind(&merged, "/note"), ConflictKind::Invalid);
+    let merged = merge(&under(&schema), &base, &base, &added(json!({ "a": 9 })));
+    assert_eq!(json_of(&merged), added(json!({ "a": 9 })));
+}
+
 /// The same disagreement, at another place that the same pattern speaks for, is settled as before.
 #[test]
 fn what_was_settled_before_is_settled_alike() {

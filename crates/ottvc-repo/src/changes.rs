@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use ottvc_merge::Schema;
+use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{EMPTY_TREE, PathChange, diff_paths};
 use ottvc_object::value::{Document, Value, diff as diff_values, value_to_json};
@@ -11,6 +13,7 @@ use serde::Serialize;
 use crate::cache::Rows;
 use crate::nodes::Batch;
 use crate::scan::{Met, Scan};
+use crate::schemas::{Schemas, is_computed_order};
 use crate::{Repo, RepoError, content};
 
 /// Everything that differs between two states.
@@ -59,10 +62,12 @@ pub struct FieldChange {
 }
 
 impl FieldChange {
-    /// Compares two documents field by field.
-    pub(crate) fn between(old: &Value, new: &Value) -> Vec<Self> {
+    /// Compares two documents field by field. An order that the schema computes is no change.
+    pub(crate) fn between(old: &Value, new: &Value, schema: Option<&Schema>) -> Vec<Self> {
+        let computed = |it: &FieldPath| schema.is_some_and(|schema| is_computed_order(schema, it));
         diff_values(Some(old), Some(new))
             .into_iter()
+            .filter(|change| !computed(&change.field))
             .map(|change| Self {
                 field: change.field.to_string(),
                 old: change.old.as_ref().map(value_to_json),
@@ -134,13 +139,15 @@ impl Repo {
             Some(id) => self.commit(id)?.tree,
             None => EMPTY_TREE,
         };
-        let (head, changes) = match b {
+        let (head, tree, changes) = match b {
             Some(rev) => {
                 let id = self.resolve(rev)?.id;
-                (Some(id), self.tree_changes(base_tree, self.commit(id)?.tree)?)
+                let tree = self.commit(id)?.tree;
+                (Some(id), tree, self.tree_changes(base_tree, tree)?)
             }
-            None => (None, self.working_changes(base_tree, state.staged)?),
+            None => (None, state.staged, self.working_changes(base_tree, state.staged)?),
         };
+        let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), tree)?;
         let wanted: Vec<PathKey> = paths.iter().map(RepoPath::key).collect();
         let wants = |path: &RepoPath| {
             wanted.is_empty() || wanted.iter().any(|want| path.key().0.starts_with(&want.0))
@@ -150,7 +157,7 @@ impl Repo {
             let here = new.as_ref().or(old.as_ref()).map(|(path, _)| path.clone());
             if here.is_some_and(|path| wants(&path)) {
                 let at = if head.is_none() { New::OnDisk } else { New::Stored };
-                rows.push(self.describe(old.as_ref(), new.as_ref(), at)?);
+                rows.push(self.describe(old.as_ref(), new.as_ref(), at, &schemas)?);
             }
         }
         Ok(Diff {
@@ -171,24 +178,26 @@ impl Repo {
             Some(parent) => self.commit(parent)?.tree,
             None => EMPTY_TREE,
         };
+        let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), commit.tree)?;
         let changes = pair_renames(self.tree_changes(base_tree, commit.tree)?)
             .into_iter()
-            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), New::Stored))
+            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), New::Stored, &schemas))
             .collect::<Result<Vec<Change>, RepoError>>()?;
         let base = base.map(|id| id.to_string());
         Ok(Diff { base, head: Some(id.to_string()), changes })
     }
 
-    /// Describes changes whose new documents may be in `batch` only.
+    /// Describes changes to a tree that may be in `batch` only, and its documents.
     pub(crate) fn describe_new(
         &self,
         batch: &Batch<'_>,
+        tree: TreeId,
         changes: Vec<PathChange>,
     ) -> Result<Vec<Change>, RepoError> {
+        let schemas = self.schemas_for_reading(batch, tree)?;
         let pairs = pair_renames(changes).into_iter();
-        pairs
-            .map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), New::Batch(batch)))
-            .collect()
+        let at = New::Batch(batch);
+        pairs.map(|(old, new)| self.describe(old.as_ref(), new.as_ref(), at, &schemas)).collect()
     }
 
     /// Compares two commits' trees without renames paired: for counts.
@@ -270,7 +279,13 @@ impl Repo {
     }
 
     /// Describes one change.
-    fn describe(&self, old: Side<'_>, new: Side<'_>, at: New<'_>) -> Result<Change, RepoError> {
+    fn describe(
+        &self,
+        old: Side<'_>,
+        new: Side<'_>,
+        at: New<'_>,
+        schemas: &Schemas,
+    ) -> Result<Change, RepoError> {
         let renamed = match (old, new) {
             (Some((from, _)), Some((to, _))) if from != to => Some(from.to_string()),
             _ => None,
@@ -292,7 +307,8 @@ impl Repo {
         let conflict = is_conflict(old) || is_conflict(new);
         let document = is_document(new) || (file_of(new).is_none() && is_document(old));
         let fields = if !conflict && (is_document(old) || is_document(new)) {
-            self.field_changes(old, new, at)?
+            let schema = new.or(old).and_then(|(path, _)| schemas.of(path));
+            self.field_changes(old, new, at, schema.map(|schema| &**schema))?
         } else {
             Vec::new()
         };
@@ -313,6 +329,7 @@ impl Repo {
         old: Side<'_>,
         new: Side<'_>,
         at: New<'_>,
+        schema: Option<&Schema>,
     ) -> Result<Vec<FieldChange>, RepoError> {
         let load = |side: Side<'_>, at: New<'_>| -> Result<Value, RepoError> {
             match side {
@@ -332,7 +349,7 @@ impl Repo {
             }
         };
         let (old, new) = (load(old, New::Stored)?, load(new, at)?);
-        Ok(FieldChange::between(&old, &new))
+        Ok(FieldChange::between(&old, &new, schema))
     }
 
     /// Compares two files by their chunks. `on_disk` is where the new one is, if only there.

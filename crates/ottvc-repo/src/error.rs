@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ottvc_import::ImportError;
 use ottvc_merge::MergeError;
+use ottvc_merge::layers::NotReset;
 use ottvc_object::ObjectError;
 use ottvc_refs::RefError;
 use ottvc_store::StoreError;
@@ -223,17 +224,28 @@ pub enum RepoError {
         branch: String,
     },
     /// There is nothing of the edition's own to give up.
-    #[error("{} in {place} {}", field, match above {
-        Some(above) => format!("is a part of {above}, which is overridden as one"),
-        None => "is inherited as it is".to_owned(),
+    #[error("{} in {place} {}", field, match why {
+        NotReset::Above(above) => format!("is a part of {above}, which is overridden as one"),
+        NotReset::Inherited => "is inherited as it is".to_owned(),
+        NotReset::Own => "has nothing to inherit: by its schema it is each edition's own".to_owned(),
     })]
     NotOverridden {
         /// What was given.
         field: String,
         /// The document.
         place: String,
-        /// What it is a part of.
-        above: Option<String>,
+        /// Why there is nothing.
+        why: NotReset,
+    },
+    /// A folder of documents has the name of a document that its edition inherits.
+    #[error(
+        "`{document}` lies in the folder `{folder}`, and the edition inherits a document of that name"
+    )]
+    InheritedName {
+        /// The folder.
+        folder: String,
+        /// A document in it.
+        document: String,
     },
     /// A plan was named that is not what would be done now.
     #[error("what would be done now is not the plan `{given}`")]
@@ -342,6 +354,7 @@ impl RepoError {
             Self::CannotUndo { .. } => "operation.cannot_undo",
             Self::NoParent { .. } => "layer.no_parent",
             Self::NotOverridden { .. } => "layer.not_overridden",
+            Self::InheritedName { .. } => "layer.inherited_name",
             Self::StalePlan { .. } => "plan.stale",
             Self::BadArgument { .. } => "argument.bad",
             Self::NotInTrash { .. } => "trash.not_found",

@@ -10,7 +10,6 @@ use ottvc_import::{Delivery, Mapping, Scope, Severity, deliver};
 use ottvc_merge::Schema;
 use ottvc_merge::schema::{Finding, Order, validate};
 use ottvc_object::commit::Provenance;
-use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, lookup_path};
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{Commit, CommitId, Entry, RepoPath, Storable, TreeId};
@@ -22,6 +21,7 @@ use crate::merging::{Incoming, MergeReport, MergeRequest};
 use crate::meta::EDITION_DOCUMENT;
 use crate::nodes::Batch;
 use crate::record::Draft;
+use crate::schemas::is_computed_order;
 use crate::stage::Edits;
 use crate::workspace::{Head, State};
 use crate::{Progress, Repo, RepoError};
@@ -57,7 +57,7 @@ pub struct ImportReport {
     pub delivery: Option<String>,
     /// The commit on the current branch; `None` if none was made.
     pub commit: Option<String>,
-    /// Whether no conflict is left.
+    /// Whether no conflict is left, and the merge changes nothing that was given once.
     pub clean: bool,
     /// One row for each document delivered.
     pub documents: Vec<ImportedDocument>,
@@ -221,6 +221,7 @@ impl Repo {
                 (Some(report.clone()), report.commit, after)
             }
         };
+        let schemas = self.schemas_for_reading(&batch, after)?;
         let documents = documents
             .into_iter()
             .map(|(path, delivery, findings)| {
@@ -232,7 +233,7 @@ impl Repo {
                     format: delivery.format.clone(),
                     mapping: delivery.mapping.clone(),
                     unmapped: delivery.unmapped,
-                    fields: FieldChange::between(&old, &new),
+                    fields: FieldChange::between(&old, &new, schemas.of(&path).map(|it| &**it)),
                     findings,
                 })
             })
@@ -353,15 +354,6 @@ impl Repo {
                 .collect(),
         })
     }
-}
-
-/// Whether a field is the order of a list whose schema computes it: no file needs to say it.
-fn is_computed_order(schema: &Schema, field: &FieldPath) -> bool {
-    field.segments().last() == Some(&Segment::Order)
-        && field
-            .parent()
-            .and_then(|list| schema.field_at(&list).map(|field| field.order != Order::Significant))
-            .unwrap_or_default()
 }
 
 /// What made the commit of a delivery: the mappings that read it.

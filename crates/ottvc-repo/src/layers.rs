@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ottvc_merge::Schema;
-use ottvc_merge::layers::{self, Layer, NotReset};
+use ottvc_merge::layers::{self, Layer, Reset};
 use ottvc_object::commit::Pin;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
@@ -45,6 +45,17 @@ impl Layered {
     pub(crate) fn new(own: TreeId, pin: Pin) -> Self {
         Self { own: (own != EMPTY_TREE).then_some(own), pin: Some(pin) }
     }
+}
+
+/// A document of which something was given up, to be inherited again.
+#[derive(Clone, Debug)]
+pub struct ResetDocument {
+    /// Its path.
+    pub path: RepoPath,
+    /// What it says now; `None` where it is gone.
+    pub document: Option<Document>,
+    /// Fields that stay the edition's own, as nobody inherits them.
+    pub kept: Vec<FieldPath>,
 }
 
 /// What the next commit says about layers.
@@ -141,6 +152,19 @@ pub(crate) fn layer_edit(
 ) -> Result<(PathKey, PathEdit), RepoError> {
     let document = layer.map(Layer::to_document).transpose()?;
     document_edit(batch, path, document.as_ref())
+}
+
+/// Refuses layers of documents in a folder that has the name of a document that is inherited: a layer lies
+/// at the path of its document, and says there that this one is not shown.
+fn refuse_nested(batch: &Batch<'_>, own: TreeId, edits: &Edits) -> Result<(), RepoError> {
+    for edit in edits.values().filter(|edit| edit.new.is_some()) {
+        let Some(above) = in_the_way(batch, own, edits, &edit.path)? else { continue };
+        if above != edit.path {
+            let (folder, document) = (above.to_string(), edit.path.to_string());
+            return Err(RepoError::InheritedName { folder, document });
+        }
+    }
+    Ok(())
 }
 
 /// Whether an entry is a document.
@@ -242,6 +266,7 @@ impl Repo {
             let after = explained(schema, parent.as_ref(), before, shown.as_ref()).own;
             edits.extend([layer_edit(batch, path, after.as_ref())?]);
         }
+        refuse_nested(batch, own, &edits)?;
         let own = self.apply(own, &edits, batch)?;
         let mut edits = Edits::new();
         for path in &elsewhere {
@@ -458,17 +483,18 @@ impl Repo {
     }
 
     /// Gives up what the edition of the working copy says itself at fields of a document, or in all of it:
-    /// the inherited values are back in the working copy, staged, and inherited with the next commit.
+    /// the inherited values are back in the working copy, staged, and inherited with the next commit. What
+    /// the schema says nobody inherits stays.
     ///
     /// # Errors
     /// [`RepoError::NoParent`] if the edition inherits from no other, [`RepoError::NotOverridden`] for a
-    /// field that is inherited already, or that is a part of what is overridden as one.
+    /// field that is inherited already, that nobody inherits, or that is a part of what is overridden as one.
     pub fn reset_fields(
         &self,
         from: &Path,
         given: &str,
         fields: &[FieldPath],
-    ) -> Result<(RepoPath, Option<Document>), RepoError> {
+    ) -> Result<ResetDocument, RepoError> {
         let path = document_path(&self.repo_path(from, given)?)?;
         let state = self.state()?;
         let Some((_, head)) = self.pinned_head(&state)? else {
@@ -488,32 +514,19 @@ impl Repo {
         let Explained { inherited, own } = explained(schema, parent.as_ref(), own, shown.as_ref());
         let whole = [FieldPath::root()];
         let fields = if fields.is_empty() { &whole } else { fields };
-        let mut left = own;
-        for field in fields {
-            let not = |above: Option<FieldPath>| RepoError::NotOverridden {
-                field: field.to_string(),
-                place: path.to_string(),
-                above: above.map(|above| above.to_string()),
-            };
-            left = match left.as_ref().map(|left| left.reset(schema, field)) {
-                Some(Ok(left)) => left,
-                None | Some(Err(NotReset::Inherited)) => return Err(not(None)),
-                Some(Err(NotReset::Above(above))) => return Err(not(Some(above))),
-            };
-        }
-        let document = layers::overlay(schema, inherited.as_deref(), left.as_ref());
+        let (below, shown) = (inherited.as_deref(), shown.as_ref());
+        let Reset { own: left, document, kept } =
+            layers::reset(schema, below, own.as_ref(), shown, fields).map_err(|(field, why)| {
+                let (field, place) = (field.to_string(), path.to_string());
+                RepoError::NotOverridden { field, place, why }
+            })?;
         let document = document.map(Document::new).transpose()?;
         match &document {
             Some(document) => self.write_document(&path, document)?,
             None => drop(self.remove(&self.root, &[path.to_string()], false, true)?),
         }
         // Staged after the document: should we stop between, what is shown is still an override.
-        self.touch(&path, &|schema, own, _| {
-            fields.iter().fold(own.cloned(), |left, field| match &left {
-                Some(layer) => layer.reset(schema, field).unwrap_or(left),
-                None => None,
-            })
-        })?;
-        Ok((path, document))
+        self.touch(&path, &|_, _, _| left.clone())?;
+        Ok(ResetDocument { path, document, kept })
     }
 }

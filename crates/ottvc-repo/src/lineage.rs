@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ottvc_merge::layers;
+use ottvc_merge::schema::Inherit;
 use ottvc_object::tree::{EMPTY_TREE, walk};
-use ottvc_object::{EditionId, Entry, RepoPath, TreeId};
+use ottvc_object::{Commit, EditionId, Entry, RepoPath, TreeId};
 use ottvc_refs::{RefKind, RefName, RefValue};
 use serde::Serialize;
 
@@ -34,7 +35,11 @@ pub struct EditionRow {
     pub inherits: Option<PinRow>,
     /// Places that it overrides, or suppresses.
     pub overrides: u64,
-    /// Those places, as `PATH#FIELD`; a suppressed one with `-` before it. Only if asked for.
+    /// Places it was given once, when it was made, and has as its own since (`at_create`).
+    pub given_once: u64,
+    /// Places that nobody inherits (`never`).
+    pub not_inherited: u64,
+    /// All those places, as `PATH#FIELD`; a suppressed one with `-` before it. Only if asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own: Vec<String>,
     /// What its parent has and it has not been given.
@@ -95,6 +100,8 @@ impl Repo {
                 current: here == Head::Branch(name.clone()),
                 inherits: None,
                 overrides: 0,
+                given_once: 0,
+                not_inherited: 0,
                 own: Vec::new(),
                 lacks: None,
             };
@@ -104,9 +111,14 @@ impl Repo {
                 && let Some(pin) = commit.pin
             {
                 let parent = by_edition.get(&pin.edition).filter(|parent| *parent != name);
-                let own = self.own_places(&batch, commit.own.unwrap_or(EMPTY_TREE))?;
-                row.overrides = own.len() as u64;
-                row.own = if long { own } else { Vec::new() };
+                for (place, inherit) in self.own_places(&batch, &commit)? {
+                    match inherit {
+                        Inherit::Flow => row.overrides += 1,
+                        Inherit::AtCreate => row.given_once += 1,
+                        Inherit::Never => row.not_inherited += 1,
+                    }
+                    row.own.extend(long.then_some(place));
+                }
                 row.inherits = Some(PinRow {
                     edition: pin.edition.to_string(),
                     branch: parent.map(|parent| parent.short().to_owned()),
@@ -153,8 +165,14 @@ impl Repo {
         Ok(rows)
     }
 
-    /// What a tree of layers overrides and suppresses.
-    fn own_places(&self, batch: &Batch<'_>, own: TreeId) -> Result<Vec<String>, RepoError> {
+    /// What a commit has of its own, and how others would inherit it.
+    fn own_places(
+        &self,
+        batch: &Batch<'_>,
+        commit: &Commit,
+    ) -> Result<Vec<(String, Inherit)>, RepoError> {
+        let own = commit.own.unwrap_or(EMPTY_TREE);
+        let schemas = self.schemas_for_reading(batch, commit.tree)?;
         let mut paths = Vec::new();
         walk(batch, own, &RepoPath::root(), &mut |path, named| {
             if matches!(named.entry, Entry::Document { .. }) {
@@ -166,7 +184,9 @@ impl Repo {
         for path in paths {
             let layer = layer_at(batch, own, &path)?;
             for (field, there) in layer.iter().flat_map(layers::Layer::places) {
-                places.push(format!("{}{path}#{field}", if there { "" } else { "-" }));
+                let place = format!("{}{path}#{field}", if there { "" } else { "-" });
+                let said = schemas.of(&path).and_then(|schema| schema.reach_at(&field).inherit);
+                places.push((place, said.unwrap_or(Inherit::Flow)));
             }
         }
         Ok(places)

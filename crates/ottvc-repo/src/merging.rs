@@ -47,9 +47,9 @@ pub struct MergeReport {
     pub ours: String,
     /// The commit merged from.
     pub theirs: String,
-    /// Whether no conflict is left.
+    /// Whether no conflict is left, and nothing changes that was given once.
     pub clean: bool,
-    /// The merge commit; `None` if none was made: a dry run, conflicts left, or nothing to merge.
+    /// The merge commit; `None` if none was made: a dry run, conflicts or findings left, or nothing to merge.
     pub commit: Option<String>,
     /// Whether ours holds all of theirs already.
     pub up_to_date: bool,
@@ -65,6 +65,9 @@ pub struct MergeReport {
     /// What the sides broke together of rules that look across a document, each in a place of its
     /// own, so that none could be put in conflict.
     pub notices: Vec<NoticeRow>,
+    /// What theirs changes of ours though it was given once: no commit of the merge may. Each gets its value
+    /// back first.
+    pub findings: Vec<NoticeRow>,
 }
 
 /// One rule of a schema that the merge broke: path, field, rule, value and why.
@@ -146,7 +149,8 @@ pub(crate) struct Incoming<'a> {
 impl Repo {
     /// Merges `rev` into the branch the working copy is on. A clean merge is committed, always as a
     /// commit of its own: it records which edition took what, when. With conflicts, the merged state
-    /// is left in the working copy, to be settled and committed.
+    /// is left in the working copy, to be settled and committed; so it is where theirs changes what was
+    /// given once.
     ///
     /// # Errors
     /// [`RepoError::MergeInProgress`]; unless `rev` is merged already, [`RepoError::LocalChanges`] if
@@ -207,6 +211,7 @@ impl Repo {
             conflicts: Vec::new(),
             decisions: Vec::new(),
             notices: Vec::new(),
+            findings: Vec::new(),
         };
         let our_tree = self.commit(ours)?.tree;
         if report.up_to_date {
@@ -239,7 +244,10 @@ impl Repo {
         suspects.extend(incoming.conflicts.iter().map(|place| place.path.clone()));
         self.note_suspects(&mut state, &suspects);
         let places = self.conflict_places(batch, merged.tree, &state, Some(ours))?;
-        report.clean = places.is_empty();
+        let bases = plan.bases.iter().map(|id| Ok(self.commit(*id)?.tree));
+        let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
+        report.findings = self.merged_once(batch, our_tree, &bases, merged.tree)?;
+        report.clean = places.is_empty() && report.findings.is_empty();
         report.conflicts = self.conflict_rows(batch, merged.tree, &places)?;
         report.decisions = merged.decisions;
         report.notices = merged.notices;
@@ -253,7 +261,7 @@ impl Repo {
             }
             Ok::<(), RepoError>(())
         })?;
-        report.changes = self.describe_new(batch, first)?;
+        report.changes = self.describe_new(batch, merged.tree, first)?;
         if request.dry_run {
             return Ok((report, merged.tree));
         }
@@ -271,7 +279,7 @@ impl Repo {
             }),
             ..Draft::new(merged.tree)
         };
-        let commits = report.clean || request.allow_conflicts;
+        let commits = report.clean || (request.allow_conflicts && report.findings.is_empty());
         let commit = match commits {
             true => Some(self.make_commit(batch, &state, draft)?),
             false => None,
@@ -302,7 +310,8 @@ impl Repo {
                 if edits.is_empty() {
                     self.save_state(&state, &updated.rows)?;
                 } else {
-                    let summary = format!("{command}: {rev}, conflicts left");
+                    let left = if report.conflicts.is_empty() { "findings" } else { "conflicts" };
+                    let summary = format!("{command}: {rev}, {left} left");
                     let moved = self.move_of(command, &summary, edits)?;
                     self.transact_saving(&state, &updated.rows, moved)?;
                 }

@@ -79,7 +79,7 @@ impl Repo {
     /// yet is made, unless the edit only removes.
     ///
     /// # Errors
-    /// [`RepoError::Invalid`] if what it becomes breaks its schema;
+    /// [`RepoError::Invalid`] if what it becomes breaks its schema, or changes what was given once;
     /// [`RepoError::BadDocument`] if what is there is none; [`RepoError::NoPath`] for the path of an
     /// asset that does not exist, [`RepoError::NoField`] for a field to remove that is not there.
     pub fn edit_fields(
@@ -118,7 +118,7 @@ impl Repo {
             }
             value.set(&edit.field, edit.value.clone())?;
         }
-        let document = self.conform(&path, Document::new(value)?)?;
+        let document = self.judge(&path)?.conform(Document::new(value)?)?;
         self.write_document(&path, &document)?;
         for edit in edits.iter().filter(|edit| edit.value.is_some()) {
             // As if it had not been there: what is set is the edition's own, whatever it is set to.
@@ -134,7 +134,7 @@ impl Repo {
     /// [`RepoError::Invalid`] with every rule of its schema that it breaks; nothing is written then.
     pub fn write_document(&self, path: &RepoPath, document: &Document) -> Result<(), RepoError> {
         self.refuse_leaving(path)?;
-        let document = self.conform(path, document.clone())?;
+        let document = self.judge(path)?.conform(document.clone())?;
         let schemas = self.schemas(&Batch::new(&self.nodes), self.state()?.staged)?;
         Sink::open(&self.root)?.under(&schemas).put_document(path, &document)?;
         self.add(&self.root, &[path.to_string()], &Silent).map(drop)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bincode::Encode;
 use ottvc_merge::Schema;
 use ottvc_merge::layers::Unit;
-use ottvc_merge::schema::validate;
+use ottvc_merge::schema::{validate, validate_change};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::value::{Value, value_to_json};
@@ -142,8 +142,20 @@ pub struct PlanReport {
     pub targets: Vec<TargetRow>,
     /// How many units have each outcome, over all targets.
     pub totals: BTreeMap<&'static str, u64>,
+    /// Targets that were named and that this has nothing to do with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<PlanNotice>,
     /// Targets with conflicts.
     pub conflicts: u64,
+}
+
+/// A target that a plan has nothing to do with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanNotice {
+    /// The branch.
+    pub branch: String,
+    /// Why.
+    pub why: String,
 }
 
 /// How a plan is carried out.
@@ -204,7 +216,8 @@ impl Target {
         let (Some(schema), Some(after)) = (schema, after) else { return };
         let known = before.map(|before| validate(before, schema)).unwrap_or_default();
         let new = validate(after, schema).into_iter().filter(|finding| !known.contains(finding));
-        self.findings.extend(new.map(|finding| Found::of(path, schema, finding)));
+        let once = before.map(|before| validate_change(before, after, schema)).unwrap_or_default();
+        self.findings.extend(new.chain(once).map(|finding| Found::of(path, schema, finding)));
     }
 
     /// The edition it is a branch of.
@@ -227,6 +240,7 @@ pub struct Plan<'r> {
     pub(crate) source: CommitId,
     pub(crate) message: String,
     pub(crate) targets: Vec<Target>,
+    pub(crate) notices: Vec<PlanNotice>,
     /// The new trees and documents.
     pub(crate) batch: Batch<'r>,
 }
@@ -307,6 +321,7 @@ impl Plan<'_> {
             operation: None,
             targets: self.targets.iter().map(row).collect(),
             totals,
+            notices: self.notices.clone(),
             conflicts: self.targets.iter().filter(conflicts).count() as u64,
         })
     }
@@ -318,7 +333,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::BadArgument`] for what is no pattern, [`RepoError::UnknownRevision`] for one that names
-    /// no branch.
+    /// no branch, [`RepoError::Unborn`] if no branch that they name has a commit.
     pub(crate) fn targets(&self, patterns: &[String]) -> Result<Vec<Target>, RepoError> {
         let refs = self.refs.list()?;
         let branches: Vec<_> =
@@ -339,12 +354,15 @@ impl Repo {
             }
             wanted.push(matcher);
         }
-        let mut targets = Vec::new();
+        let (mut targets, mut unborn) = (Vec::new(), None);
         for (name, expected) in branches {
-            let Some(head) = expected.target else { continue };
             if !wanted.iter().any(|matcher| matcher.is_match(name.short())) {
                 continue;
             }
+            let Some(head) = expected.target else {
+                unborn = Some(name);
+                continue;
+            };
             targets.push(Target {
                 commit: self.commit(head)?,
                 name,
@@ -358,7 +376,10 @@ impl Repo {
                 findings: Vec::new(),
             });
         }
-        Ok(targets)
+        match unborn.filter(|_| targets.is_empty()) {
+            Some(name) => Err(RepoError::Unborn { branch: name.short().to_owned() }),
+            None => Ok(targets),
+        }
     }
 
     /// Carries out a plan: all of it, or nothing; with [`Carrying::partial`] what is without conflicts. The

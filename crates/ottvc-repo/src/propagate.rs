@@ -16,7 +16,7 @@ use crate::layers::{
     changed_documents, document_at, document_edit, explained, in_the_way, layer_at, layer_edit,
 };
 use crate::nodes::Batch;
-use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
+use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, PlanNotice, Target, TargetState};
 use crate::revision::Revision;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
@@ -47,7 +47,8 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::Conflicts`] if `rev` holds conflicts, which nobody inherits; what [`Repo::resolve`]
-    /// returns; [`RepoError::UnknownRevision`] for a pattern that names no branch.
+    /// returns; [`RepoError::UnknownRevision`] for a pattern that names no branch, [`RepoError::Unborn`]
+    /// where none that they name has a commit.
     pub fn plan_propagation(
         &self,
         rev: &str,
@@ -75,7 +76,23 @@ impl Repo {
             mover.plan(&mut target, &done)?;
             done.push(target);
         }
-        Ok(Plan { command: "propagate", source, message, targets: done, batch })
+        let edition = named.unwrap_or(commit.edition);
+        let alone = done.len() == 1;
+        let notice = |target: &Target| {
+            let branch = target.name.short().to_owned();
+            let why = match target.edition() == edition {
+                // A wide pattern names it, too, and nobody means that.
+                true if alone => format!("`{branch}` is the edition whose state is propagated"),
+                true => return None,
+                false => format!(
+                    "`{branch}` does not inherit from `{rev}`; `ottvc apply` pushes a change to it"
+                ),
+            };
+            Some(PlanNotice { branch, why })
+        };
+        let unrelated = done.iter().filter(|target| target.state == TargetState::Unrelated);
+        let notices = unrelated.filter_map(notice).collect();
+        Ok(Plan { command: "propagate", source, message, targets: done, notices, batch })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_merge::Pattern;
-use ottvc_merge::layers::{self, Applied, ApplyTo, Diverged, PushOutcome, PushedUnit, Unit};
+use ottvc_merge::layers::{self, Applied, ApplyTo, Diverged, FlowOutcome, PushOutcome, PushedUnit};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{EditionId, RepoPath, TreeId};
@@ -23,7 +23,7 @@ use crate::{Repo, RepoError};
 pub struct PushRequest {
     /// The commit whose change against its first parent is pushed.
     pub rev: String,
-    /// Only these fields; all, if none is given.
+    /// Only these fields; all that editions inherit, if none is given.
     pub fields: Vec<Pattern>,
     /// The branches, as patterns.
     pub to: Vec<String>,
@@ -36,7 +36,8 @@ pub struct PushRequest {
 }
 
 impl Repo {
-    /// Plans to push the change a commit made to documents to the branches that `to` names.
+    /// Plans to push the change a commit made to documents to the branches that `to` names. What schemas say
+    /// nobody inherits is each edition's own, and pushed only where the request names fields.
     ///
     /// # Errors
     /// [`RepoError::Conflicts`] if the commit holds conflicts; [`RepoError::BadArgument`] without a reason
@@ -87,7 +88,7 @@ impl Repo {
         if let Some(reason) = &request.reason {
             message += &format!("\n\nReason: {reason}");
         }
-        Ok(Plan { command: "apply", source, message, targets, batch })
+        Ok(Plan { command: "apply", source, message, targets, notices: Vec::new(), batch })
     }
 
     /// Plans what one target becomes; whether the change has anything to say to it.
@@ -110,13 +111,33 @@ impl Repo {
             let schema = schemas.of(path).map(|schema| &**schema);
             let before = document_at(batch, change.before, path, schema)?;
             let after = document_at(batch, change.after, path, schema)?;
-            let mut units = layers::changed_units(schema, before.as_ref(), after.as_ref());
-            units.retain(|unit| covered(&request.fields, path, unit));
+            let document = document_at(batch, tree, path, schema)?;
+            let units = match request.fields.as_slice() {
+                // A document goes as a whole.
+                [] if after.is_none() => layers::changed_units(schema, before.as_ref(), None),
+                [] => {
+                    let kept = layers::held_units(schema, before.as_ref(), after.as_ref());
+                    found |= !kept.is_empty();
+                    let told = kept.iter().map(|unit| {
+                        let own = unit.of(document.as_ref());
+                        OutcomeRow::new(path, unit, own.as_ref(), FlowOutcome::NotInherited.word())
+                    });
+                    // What it has already is nothing to tell.
+                    target.rows.extend(told.filter(|row| row.own != row.new));
+                    let [before, after] =
+                        [&before, &after].map(|side| layers::inherited(schema, side.as_ref()));
+                    layers::changed_units(schema, before.as_deref(), after.as_deref())
+                }
+                fields => {
+                    let mut units = layers::changed_units(schema, before.as_ref(), after.as_ref());
+                    units.retain(|unit| fields.iter().any(|it| it.covers(path, &unit.path)));
+                    units
+                }
+            };
             if units.is_empty() {
                 continue;
             }
             found = true;
-            let document = document_at(batch, tree, path, schema)?;
             let parent = document_at(batch, inherited, path, schema)?;
             let pinned = target.commit.pin.is_some();
             let layer = if pinned { layer_at(batch, own, path)? } else { None };
@@ -176,10 +197,6 @@ struct Change {
     before: TreeId,
     after: TreeId,
     paths: Vec<RepoPath>,
-}
-
-fn covered(fields: &[Pattern], path: &RepoPath, unit: &Unit) -> bool {
-    fields.is_empty() || fields.iter().any(|pattern| pattern.covers(path, &unit.path))
 }
 
 /// Leaves a target as it is where something else stands in the document's place: nobody asked for that to be

@@ -114,7 +114,8 @@ impl Repo {
         if let Some(merging) = &merging {
             parents.push(self.commit(merging.theirs)?.tree);
         }
-        let conformed = self.conform_tree(&batch, &parents, tree)?;
+        let bases = self.merge_bases(&state)?;
+        let conformed = self.conform_tree(&batch, &parents, bases.as_deref(), tree)?;
         if !conformed.is_empty() {
             let whole = tree == state.staged;
             tree = self.apply(tree, &conformed, &batch)?;

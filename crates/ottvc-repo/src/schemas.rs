@@ -7,25 +7,27 @@
 //! A document is unchanged if it says what is staged once both are converted to its schema: binding a
 //! schema changes no document, writing one the next time does.
 
+mod judging;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate, validate_change};
+use ottvc_merge::schema::{Finding, Order};
 use ottvc_merge::{Bindings, MergeError, Schema};
 use ottvc_object::conflict::{Conflict, Term};
-use ottvc_object::tree::{PathEdit, diff_paths, lookup_path};
+use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::tree::lookup_path;
 use ottvc_object::value::Document;
-use ottvc_object::{
-    ContentId, DocumentId, Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId,
-};
+use ottvc_object::{ContentId, DocumentId, Entry, FileEntry, FileMode, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::scan::{facts, lstat, read_json};
-use crate::stage::Edits;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError, content};
+pub use judging::Judge;
+pub(crate) use judging::refuse;
 
 /// The file that says which schema a document has.
 pub const SCHEMAS_FILE: &str = "schemas.yaml";
@@ -66,23 +68,6 @@ pub(crate) fn convert(schema: Option<&Schema>, document: Document) -> Result<Doc
         Some(schema) => Ok(Document::new(schema.convert(document.value()))?),
         None => Ok(document),
     }
-}
-
-/// A document as it may be written at `path` under its schema: converted to it, and with nothing in it
-/// that breaks a rule.
-///
-/// # Errors
-/// [`RepoError::Invalid`] with every rule that is broken.
-pub fn conform(
-    schema: Option<&Schema>,
-    path: &RepoPath,
-    document: Document,
-) -> Result<Document, RepoError> {
-    let Some(schema) = schema else { return Ok(document) };
-    let document = convert(Some(schema), document)?;
-    let found = validate(document.value(), schema);
-    refuse(found.into_iter().map(|finding| Found::of(path, schema, finding)).collect())?;
-    Ok(document)
 }
 
 /// What was read before, by the content of the files.
@@ -177,10 +162,14 @@ fn text(schema: Option<&Schema>, document: &Document) -> String {
     }
 }
 
-/// Refuses what breaks a rule.
-pub(crate) fn refuse(mut findings: Vec<Found>) -> Result<(), RepoError> {
-    findings.truncate(MAX_FINDINGS);
-    if findings.is_empty() { Ok(()) } else { Err(RepoError::Invalid { findings }) }
+/// Whether a field is the order of a list whose schema computes it: nobody changed it, and no file needs to
+/// say it.
+pub(crate) fn is_computed_order(schema: &Schema, field: &FieldPath) -> bool {
+    field.segments().last() == Some(&Segment::Order)
+        && field
+            .parent()
+            .and_then(|list| schema.field_at(&list).map(|field| field.order != Order::Significant))
+            .unwrap_or_default()
 }
 
 impl Repo {
@@ -366,15 +355,6 @@ impl Repo {
         Ok(name)
     }
 
-    /// A document as it may be written at `path`: converted to its schema, and with nothing in it that
-    /// breaks a rule.
-    ///
-    /// # Errors
-    /// [`RepoError::Invalid`] with every rule that is broken; [`RepoError::BadSchemas`].
-    pub fn conform(&self, path: &RepoPath, document: Document) -> Result<Document, RepoError> {
-        conform(self.staged_schema(path)?.as_deref(), path, document)
-    }
-
     /// Whether the document `staged` and the one read as `here` are one under their schema.
     pub(crate) fn same_under(&self, schema: &Schema, staged: DocumentId, here: DocumentId) -> bool {
         let converted = || -> Result<DocumentId, RepoError> {
@@ -474,92 +454,6 @@ impl Repo {
             return Ok(Some((here, false)));
         }
         Ok(Some((Document::from_object(&self.objects.get((*id).into())?)?, true)))
-    }
-
-    /// What a commit of `tree` must change in it, so that each document it changes has the kinds of
-    /// its schema. `parents` are the trees it comes after, the first parent's first.
-    ///
-    /// # Errors
-    /// [`RepoError::Invalid`] if a document that the commit changes breaks a rule. Of a merge that are
-    /// rules no parent breaks there; [`RepoError::BadSchemas`].
-    pub(crate) fn conform_tree(
-        &self,
-        batch: &Batch<'_>,
-        parents: &[TreeId],
-        tree: TreeId,
-    ) -> Result<Edits, RepoError> {
-        let mut edits = Edits::new();
-        let schemas = self.schemas(batch, tree)?;
-        if schemas.is_empty() {
-            return Ok(edits);
-        }
-        let first = parents.first().copied().unwrap_or(ottvc_object::tree::EMPTY_TREE);
-        let mut changed: Vec<(RepoPath, NamedEntry, Arc<Schema>)> = Vec::new();
-        diff_paths(batch, first, tree, &mut |change| {
-            if let Some((path, named)) = change.new
-                && matches!(named.entry, Entry::Document { .. })
-                && let Some(schema) = schemas.of(&path)
-            {
-                changed.push((path, named, Arc::clone(schema)));
-            }
-            Ok::<(), RepoError>(())
-        })?;
-        let mut findings = Vec::new();
-        for (path, named, schema) in changed {
-            let Entry::Document { id, .. } = named.entry else { continue };
-            let mut before = Vec::new();
-            for parent in parents {
-                before.extend(self.document_before(batch, *parent, &path, &named)?);
-            }
-            if before.contains(&id) {
-                continue;
-            }
-            let converted = |id: DocumentId| convert(Some(&schema), batch.load::<Document>(id)?);
-            let document = converted(id)?;
-            let mut found = validate(document.value(), &schema);
-            if let [_, _, ..] = parents {
-                for id in before {
-                    let known = validate(converted(id)?.value(), &schema);
-                    found.retain(|finding| !known.contains(finding));
-                }
-            } else if let Some(id) = before.first() {
-                found.extend(validate_change(converted(*id)?.value(), document.value(), &schema));
-            }
-            findings.extend(found.into_iter().map(|finding| Found::of(&path, &schema, finding)));
-            if findings.len() >= MAX_FINDINGS {
-                break;
-            }
-            let object = document.to_object()?;
-            if object.id() != id.into() {
-                let entry =
-                    Entry::Document { id: object.id().into(), len: object.bytes().len() as u64 };
-                batch.put(object);
-                edits.insert(
-                    path.key(),
-                    PathEdit { path, new: Some(NamedEntry { entry, ..named }) },
-                );
-            }
-        }
-        refuse(findings)?;
-        Ok(edits)
-    }
-
-    /// The document that stood at `path` in a tree, or where the entry was before it was renamed.
-    fn document_before(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
-        path: &RepoPath,
-        named: &NamedEntry,
-    ) -> Result<Option<DocumentId>, RepoError> {
-        for path in std::iter::once(path).chain(&named.former) {
-            if let Some(Entry::Document { id, .. }) =
-                lookup_path(batch, tree, path)?.map(|named| named.entry)
-            {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
     }
 }
 

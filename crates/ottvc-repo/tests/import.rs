@@ -101,6 +101,33 @@ fn what_is_said_no_longer_is_taken_back_and_nothing_else() {
 }
 
 #[test]
+fn a_delivery_that_changes_what_was_given_once_waits() {
+    let lab = Lab::new();
+    lab.write(
+        "schemas.yaml",
+        "documents: {'*.meta.json': house/1}\nschemas: {house/1: house.yaml}\n",
+    );
+    lab.write("house.yaml", "schema: house/1\nfields: {/year: {type: int, immutable: true}}\n");
+    lab.write(DOCUMENT, "{}").commit("a schema");
+    lab.import("acme", Scope::Full, "<dc:title>A</dc:title><dc:date>2024</dc:date>");
+    let report = lab
+        .try_import("acme", Scope::Full, "<dc:title>B</dc:title><dc:date>2025</dc:date>")
+        .unwrap();
+    assert!(!report.clean && report.commit.is_none());
+    let merge = report.merge.unwrap();
+    assert!(merge.conflicts.is_empty());
+    let told: Vec<(&str, &str)> =
+        merge.findings.iter().map(|it| (it.field.as_str(), it.rule)).collect();
+    assert_eq!(told, [("/year", "immutable")]);
+    let text = lab.read(DOCUMENT).unwrap().replace("2025", "2024");
+    lab.write(DOCUMENT, text);
+    lab.repo.add(lab.repo.root(), &[DOCUMENT.to_owned()], &Silent).unwrap();
+    lab.finish();
+    assert!(lab.document().contains(r#""und":"B""#), "the rest is taken: {}", lab.document());
+    assert!(lab.is_clean());
+}
+
+#[test]
 fn what_somebody_changed_is_a_conflict_when_taken_back() {
     let lab = written();
     lab.import("acme", Scope::Full, "<dc:title>A</dc:title><dc:language>en</dc:language>");

@@ -679,6 +679,36 @@ fn a_file_in_the_way_stops_only_its_own_edition() {
 }
 
 #[test]
+fn what_does_not_inherit_is_told() {
+    let lab = master();
+    lab.edition("de", "main").branch("work").change("main", &["/year=7"]);
+    let notices = |to: &[&str]| -> Vec<String> {
+        lab.propagate("main", to).notices.into_iter().map(|it| it.branch).collect()
+    };
+    assert_eq!(notices(&["**"]), ["work"], "and not what is propagated");
+    assert_eq!(notices(&["de"]), Vec::<String>::new());
+    assert_eq!(notices(&["main"]), ["main"]);
+}
+
+#[test]
+fn a_folder_with_the_name_of_an_inherited_document_is_refused_in_words() {
+    let lab = master();
+    lab.write("extras.meta.json", r#"{"n": 1}"#).commit("extras");
+    lab.edition("de", "main").switch("de").delete("extras.meta.json");
+    lab.write("extras.meta.json/a.meta.json", r#"{"n": 2}"#);
+    match lab.try_commit("a folder") {
+        Err(RepoError::InheritedName { folder, document }) => {
+            assert_eq!(folder, "extras.meta.json");
+            assert_eq!(document, "extras.meta.json/a.meta.json");
+        }
+        other => panic!("{other:?}"),
+    }
+    std::fs::rename(lab.disk("extras.meta.json"), lab.disk("extras")).unwrap();
+    lab.commit("by another name");
+    lab.check_layers();
+}
+
+#[test]
 fn what_is_no_document_is_not_replaced_by_a_change_that_is_pushed() {
     let lab = master();
     lab.branch("folder").branch("conflict").branch("other").branch("free");

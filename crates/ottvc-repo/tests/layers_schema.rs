@@ -5,9 +5,10 @@ mod common;
 
 use common::Lab;
 use common::layers::{EDITION, field, fix, outcomes, row};
+use ottvc_merge::layers::NotReset;
 use ottvc_merge::{Pattern, Schema};
-use ottvc_repo::Silent;
 use ottvc_repo::push::PushRequest;
+use ottvc_repo::{RepoError, Silent};
 
 const BINDING: &str =
     "documents: {'*.meta.json': house.film/1}\nschemas: {house.film/1: house.yaml}\n";
@@ -145,6 +146,69 @@ fn what_is_pushed_stands_where_the_schema_sorts_it() {
     let own = lab.repo.lineage(Some("de"), true).unwrap();
     assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
     lab.check_layers_under(Some(&schema));
+}
+
+/// Giving up what is its own leaves an edition what it cannot inherit.
+#[test]
+fn a_document_that_is_inherited_again_keeps_what_nobody_inherits() {
+    let schema = Schema::parse(FIELDS).unwrap();
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main");
+    lab.change("de", &["/eidr=\"B\"", "/note=\"own\"", "/genres=[\"noir\"]"]);
+    let rows = lab.repo.lineage(Some("de"), true).unwrap();
+    assert_eq!((rows[0].overrides, rows[0].given_once, rows[0].not_inherited), (3, 1, 1));
+    let done = lab.repo.reset_fields(lab.repo.root(), EDITION, &[]).unwrap();
+    let kept: Vec<String> = done.kept.iter().map(ToString::to_string).collect();
+    assert_eq!(kept, ["/eidr", "/slug"]);
+    lab.finish_with("as everywhere");
+    for (place, value) in [
+        ("/eidr", r#""B""#),
+        ("/slug", r#""dune""#),
+        ("/note", r#""n""#),
+        ("/genres", r#"{"$set":["war"]}"#),
+    ] {
+        assert_eq!(field(&lab, "de", place).unwrap(), value);
+    }
+    let rows = lab.repo.lineage(Some("de"), true).unwrap();
+    assert_eq!((rows[0].overrides, rows[0].given_once, rows[0].not_inherited), (0, 1, 1));
+    lab.check_layers_under(Some(&schema));
+    let refused = lab.reset("/eidr").unwrap_err();
+    assert!(matches!(&refused, RepoError::NotOverridden { why: NotReset::Own, .. }), "{refused}");
+}
+
+#[test]
+fn what_nobody_inherits_is_pushed_only_by_name() {
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.branch("cut").edition("de", "main");
+    lab.change("cut", &["/eidr=\"CUT\""]);
+    lab.change("main", &["/eidr=\"M\"", "/slug=\"m\"", "/note=\"m\""]);
+    let report = lab.push(&fix(&["cut", "de"]));
+    assert_eq!(
+        outcomes(row(&report, "cut")),
+        [("/eidr", "not_inherited"), ("/slug", "not_inherited"), ("/note", "applied")]
+    );
+    assert_eq!(field(&lab, "cut", "/eidr").unwrap(), "\"CUT\"");
+    assert_eq!(field(&lab, "de", "/eidr"), None);
+    assert_eq!(field(&lab, "de", "/slug").unwrap(), "\"dune\"");
+    assert_eq!(field(&lab, "de", "/note").unwrap(), "\"m\"");
+    let fields: Vec<Pattern> = vec!["/slug".parse().unwrap()];
+    lab.push(&PushRequest { fields, ..fix(&["cut", "de"]) });
+    assert_eq!(field(&lab, "de", "/slug").unwrap(), "\"m\"");
+    // Where nothing else was changed, that is told and no error.
+    lab.change("main", &["/eidr=\"N\""]);
+    let report = lab.push(&fix(&["de"]));
+    assert_eq!(outcomes(row(&report, "de")), [("/eidr", "not_inherited")]);
+    assert!(!report.moved);
+    // A new document goes without them.
+    lab.switch("main").write("extra.meta.json", r#"{"eidr": "X", "note": "x"}"#).commit("an extra");
+    let report = lab.push(&fix(&["cut"]));
+    assert_eq!(outcomes(row(&report, "cut")), [("/eidr", "not_inherited"), ("/", "applied")]);
+    assert_eq!(lab.field("cut", "extra.meta.json", "/note").unwrap(), "\"x\"");
+    assert_eq!(lab.field("cut", "extra.meta.json", "/eidr"), None);
 }
 
 /// What is not inherited is each edition's own in a merge, too, whichever way it goes.

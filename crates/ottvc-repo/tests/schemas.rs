@@ -338,6 +338,103 @@ fn a_merge_is_not_refused_for_what_was_wrong_before() {
     assert!(lab.is_clean());
 }
 
+/// A document as it was written before there was a schema.
+fn before_schemas(lab: &Lab, text: &str, message: &str) {
+    lab.repo.remove(lab.repo.root(), &["schemas.yaml".to_owned()], false, false).unwrap();
+    lab.write(FILM, text).commit(message);
+    lab.write("schemas.yaml", HOUSE).commit("bind again");
+}
+
+#[test]
+fn a_merge_tells_what_it_changes_though_it_was_given_once() {
+    let lab = house(r#"{"id": "F1"}"#);
+    lab.write(FILM, r#"{"id": "F1", "plays": 1}"#).commit("ours");
+    lab.switch("cut");
+    before_schemas(&lab, r#"{"id": "F2"}"#, "theirs");
+    lab.switch("main");
+    let before = lab.head("main");
+    let dry = MergeRequest { dry_run: true, ..MergeRequest::default() };
+    for request in [dry, MergeRequest { allow_conflicts: true, ..MergeRequest::default() }] {
+        let report = lab.repo.merge("cut", &request, &Silent).unwrap();
+        assert!(!report.clean && report.conflicts.is_empty() && report.commit.is_none());
+        let [found] = report.findings.as_slice() else { panic!("{report:?}") };
+        assert_eq!((found.field.as_str(), found.rule), ("/id", "immutable"));
+    }
+    assert_eq!(lab.head("main"), before);
+    // Nothing else may finish it.
+    let finish = || lab.repo.record(lab.repo.root(), &CommitOptions::default(), &Silent);
+    assert_eq!(invalid(finish())[0].rule, "immutable");
+    set(&lab, r#"/id="F1""#).unwrap();
+    finish().unwrap();
+    assert_eq!(lab.field("main", FILM, "/id").unwrap(), "\"F1\"");
+    assert_eq!(lab.field("main", FILM, "/plays").unwrap(), "1");
+    assert!(lab.is_clean());
+    // A document that is just as theirs is judged, too.
+    let lab = house(r#"{"id": "F1"}"#);
+    lab.write("x.txt", "x").commit("ours");
+    lab.switch("cut");
+    before_schemas(&lab, r#"{"id": "F2"}"#, "theirs");
+    lab.switch("main");
+    assert_eq!(lab.merge("cut").findings.len(), 1);
+    assert_eq!(invalid(lab.try_commit("all the same"))[0].rule, "immutable");
+}
+
+#[test]
+fn a_choice_between_values_that_both_sides_gave_first_may_be_committed() {
+    let lab = house(r#"{"plays": 1}"#);
+    let report =
+        merged(&lab, (FILM, r#"{"id": "A", "plays": 1}"#), (FILM, r#"{"id": "B", "plays": 1}"#));
+    assert_eq!(report.conflicts.len(), 1);
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    lab.settle(Some(FILM), Choice::Theirs);
+    lab.finish();
+    assert_eq!(lab.field("main", FILM, "/id").unwrap(), "\"B\"");
+}
+
+#[test]
+fn what_is_given_once_is_not_written_anew() {
+    let lab = house(r#"{"plays": 1}"#);
+    set(&lab, r#"/id="F!""#).unwrap();
+    set(&lab, r#"/id="F1""#).unwrap();
+    lab.finish_with("an id; a slip before the commit is none");
+    let before = lab.read(FILM).unwrap();
+    assert_eq!(invalid(set(&lab, r#"/id="F2""#))[0].rule, "immutable");
+    let unset = FieldEdit { field: "/id".parse().unwrap(), value: None };
+    assert_eq!(invalid(lab.repo.edit_fields(lab.repo.root(), FILM, &[unset]))[0].rule, "immutable");
+    let path = RepoPath::new(FILM).unwrap();
+    let document = Document::from_json(br#"{"id": "F2"}"#).unwrap();
+    assert_eq!(invalid(lab.repo.judge(&path).unwrap().conform(document))[0].rule, "immutable");
+    assert_eq!(lab.read(FILM).unwrap(), before);
+    set(&lab, "/plays=2").unwrap();
+}
+
+#[test]
+fn an_order_that_the_schema_computes_is_no_change() {
+    let lab = house(r#"{"cast": [{"person": "a", "billing": 1}, {"person": "b", "billing": 2}]}"#);
+    let fields = |a, b| -> Vec<String> {
+        let diff = lab.repo.diff(a, b, &[]).unwrap();
+        diff.changes.iter().flat_map(|it| &it.fields).map(|it| it.field.clone()).collect()
+    };
+    set(&lab, "/cast/[person=a]/billing=3").unwrap();
+    assert_eq!(fields(None, None), ["/cast/[person=a]/billing"]);
+    lab.finish_with("billing");
+    assert_eq!(fields(Some("cut"), Some("main")), ["/cast/[person=a]/billing"]);
+}
+
+#[test]
+fn a_list_takes_the_new_key_fields_of_its_schema_when_it_is_next_written() {
+    let lab = house(r#"{"cast": [{"person": "a", "as": "A", "billing": 1}]}"#);
+    lab.write("house.yaml", FIELDS.replace("keys: [person]", "keys: [person, as]"));
+    lab.commit("a wider key");
+    set(&lab, "/plays=2").unwrap();
+    lab.finish_with("written again");
+    assert_eq!(lab.field("main", FILM, "/cast/[person=a,as=A]/billing").unwrap(), "1");
+    // Not where an item lacks one.
+    lab.write("house.yaml", FIELDS.replace("keys: [person]", "keys: [person, role]"));
+    lab.commit("another key");
+    assert_eq!(invalid(set(&lab, "/plays=3"))[0].rule, "keys");
+}
+
 #[test]
 fn schemas_that_cannot_be_used_stop_what_writes_and_nothing_else() {
     let lab = house(r#"{"genres": ["a"]}"#);

@@ -1,6 +1,7 @@
 //! `branch`, `tag`, `switch`: the names of editions, and which one is here.
 
 use clap::Args;
+use ottvc_merge::schema::Format;
 use ottvc_refs::RefKind;
 use ottvc_repo::branches::RefRow;
 use serde_json::{Value as Json, json};
@@ -26,7 +27,7 @@ pub(crate) struct Branch {
     /// What kind of cut it is: director, regional, promo ...
     #[arg(long, value_name = "CLASS", requires = "name")]
     class: Option<String>,
-    /// Where it is shown
+    /// Where it is shown: a country or part of one (DE, GB-SCT), an area by its UN M49 number (419), or worldwide
     #[arg(long, value_name = "TERRITORY", requires = "name")]
     territory: Option<String>,
     /// Have it inherit from where it starts, as one with a class or territory does
@@ -56,15 +57,21 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
         })?;
     } else if let Some(name) = &args.name {
         let repo = context.open(Need::Write("branch"))?.repo;
-        let unusual = args.class.as_deref().and_then(unusual_class);
+        let unusual = [
+            args.class.as_deref().and_then(unusual_class),
+            args.territory.as_deref().and_then(unusual_territory),
+        ];
+        // As schemas spell it.
+        let spelled = |given: String| Format::Territory.canonical(&given).unwrap_or(given);
+        let territory = args.territory.map(spelled);
         let rev = args.rev.as_deref();
-        let row = match args.inherit || args.class.is_some() || args.territory.is_some() {
-            true => repo.make_edition(name, rev, args.class, args.territory)?,
+        let row = match args.inherit || args.class.is_some() || territory.is_some() {
+            true => repo.make_edition(name, rev, args.class, territory)?,
             false => repo.make_branch(name, rev, None, None)?,
         };
         made(context, out, "branch", &row)?;
-        if let (Some(note), false) = (unusual, context.json) {
-            context.note(&note);
+        for note in unusual.iter().flatten().filter(|_| !context.json) {
+            context.note(note);
         }
     } else {
         let rows = context.open(Need::Read)?.repo.list_refs(RefKind::Branch)?;
@@ -132,6 +139,35 @@ fn unusual_class(class: &str) -> Option<String> {
     Some(format!(
         "note: EIDR has no edit class `{class}`, which is kept all the same; it has {near}"
     ))
+}
+
+/// The countries of ISO 3166-1 by their two letters.
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO \
+    BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG \
+    EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID \
+    IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA \
+    MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA \
+    PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST \
+    SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE \
+    YT ZA ZM ZW";
+
+/// What to say of a territory that schemas would not take for one, or that no country has.
+fn unusual_territory(territory: &str) -> Option<String> {
+    let known = match Format::Territory.canonical(territory) {
+        Some(code) => {
+            let country = code.split('-').next().unwrap_or_default();
+            country.starts_with(|c: char| c.is_ascii_digit())
+                || COUNTRIES.split_whitespace().any(|known| known == country)
+        }
+        None => territory.eq_ignore_ascii_case("worldwide"),
+    };
+    let territory = show::plain(territory);
+    (!known).then(|| {
+        format!(
+            "note: `{territory}` is no territory of ISO 3166 (DE, GB-SCT) or UN M49 (419), and is kept all \
+             the same"
+        )
+    })
 }
 
 /// List tags; with NAME, make one. A tag stays where it is.
@@ -281,5 +317,16 @@ mod tests {
         assert_eq!(near("restord"), "Restored");
         assert!(near("bogus").starts_with("Original, Unrated"));
         assert!(near("x").ends_with(" ..."));
+    }
+
+    #[test]
+    fn territories_that_nobody_knows_are_told_of() {
+        assert_eq!(COUNTRIES.split_whitespace().count(), 249);
+        for known in ["DE", "de", "GB-SCT", "419", "worldwide", "Worldwide"] {
+            assert_eq!(unusual_territory(known), None, "{known}");
+        }
+        for unknown in ["Germany", "DEU", "UK", "XX-1", "41", ""] {
+            assert!(unusual_territory(unknown).is_some(), "{unknown}");
+        }
     }
 }

@@ -156,7 +156,7 @@ pub(crate) fn settling(opened: &Opened, row: &ConflictRow) -> Settling {
 }
 
 /// How a path is written from another folder.
-fn relative(path: &Path, from: &Path) -> String {
+pub(crate) fn relative(path: &Path, from: &Path) -> String {
     let (mut path, mut from) = (path.components().peekable(), from.components().peekable());
     while path.peek().is_some() && path.peek() == from.peek() {
         path.next();

@@ -9,7 +9,7 @@ use ottvc_import::{ASSET_MAPS, BUILT_IN, Delivery, Mapping, Package, Scope, buil
 use ottvc_repo::import::{ImportReport, ImportRequest, ImportedDocument};
 use ottvc_repo::meta::document_path;
 
-use crate::commands::merge::print_conflicts;
+use crate::commands::merge::{exit_of, left_words, print_conflicts, print_findings};
 use crate::commands::merge_file::bytes_of;
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
@@ -24,7 +24,8 @@ use crate::show::{self, DIM, ID, NAME, TITLE, WARN, paint};
 /// What the source says is kept on a branch of its own, source/NAME, and merged from there: what it said
 /// before and says no longer is removed, unless somebody changed it; what others wrote stays. What no
 /// rule of the mapping takes is kept under /custom/FORMAT. One undo takes the import back. With conflicts
-/// the status is 4: settle them with `ottvc resolve`, then `ottvc commit`.
+/// the status is 4: settle them with `ottvc resolve`, then `ottvc commit`. Where it changes what a schema says
+/// is given once, the status is 7.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// What was delivered: files that speak of one document, a table, or the folder of an IMF package
@@ -115,7 +116,7 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
         true => Ok(()),
         false => print(context, out, &opened, &report, args.dry_run),
     })?;
-    Ok(if report.clean { Exit::Ok } else { Exit::Conflicts })
+    Ok(report.merge.as_ref().map_or(Exit::Ok, exit_of))
 }
 
 /// The folder of the IMF package that is meant: by itself, or by its asset map.
@@ -186,9 +187,7 @@ fn print(
     }
     let fields: usize = report.documents.iter().map(|document| document.fields.len()).sum();
     let fields = show::count(fields as u64, "field", "fields");
-    let conflicts = report.merge.as_ref().map(|merge| merge.conflicts.as_slice());
-    let conflicts = conflicts.unwrap_or_default();
-    let left = paint(WARN, show::count(conflicts.len() as u64, "conflict", "conflicts"));
+    let left = paint(WARN, report.merge.as_ref().map(left_words).unwrap_or_default());
     out.line(match (&report.commit, report.clean, dry) {
         (_, true, true) => format!("{lineage} would change {fields}"),
         (_, false, true) => format!("{lineage} would change {fields} and leave {left}"),
@@ -198,11 +197,12 @@ fn print(
         (None, true, _) => format!("{lineage} says nothing new"),
         (None, false, _) => format!("importing {lineage}: {fields}, {left}"),
     })?;
-    if conflicts.is_empty() {
-        return Ok(());
+    let Some(merge) = report.merge.as_ref().filter(|merge| !merge.clean) else { return Ok(()) };
+    if !merge.conflicts.is_empty() {
+        out.line("")?;
+        print_conflicts(out, opened, &merge.conflicts, &report.lineage, dry)?;
     }
-    out.line("")?;
-    print_conflicts(out, opened, conflicts, &report.lineage, dry)?;
+    print_findings(out, opened, &merge.findings, dry)?;
     if dry {
         return Ok(());
     }

@@ -3,22 +3,27 @@
 use clap::{Args, ValueEnum};
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::Diverged;
-use ottvc_repo::Repo;
+use ottvc_refs::RefKind;
 use ottvc_repo::lineage::EditionRow;
 use ottvc_repo::plan::{Carrying, OutcomeRow, Plan, PlanReport, TargetRow, TargetState};
 use ottvc_repo::push::PushRequest;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use crate::context::{Context, Need};
+use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::fields;
 use crate::out::Out;
+use crate::screen::shortened;
 use crate::show::{self, DIM, GOOD, ID, NAME, TITLE, WARN, paint};
+use crate::sides::kind_words;
 
 /// The most outcomes of one edition that are told one by one.
 const SHOWN_OUTCOMES: usize = 20;
 /// The most fields that an edition lacks that are named.
 const SHOWN_FIELDS: usize = 3;
+/// The most columns that one value takes.
+const SHOWN_VALUE: usize = 60;
 
 /// Move editions on to a newer state of what they inherit from.
 ///
@@ -40,12 +45,13 @@ pub(crate) struct Propagate {
 ///
 /// Field by field: an edition that has the value from before the change gets the new one, one that has
 /// another keeps it. Editions need not inherit from each other; one that does overrides the field then.
+/// What a schema says nobody inherits (ids, say) is pushed only where --fields names it.
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// The commit whose change it is, against its first parent
     #[arg(value_name = "REV")]
     rev: String,
-    /// Only these fields and what is in them: /title, '/synopses/*', 'extras/*.meta.json:/title'
+    /// Only these fields and what is in them: /year, '/synopses/*', 'extras/*.meta.json:/titles'
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     fields: Vec<String>,
     /// Branches: 'regional/*'; a `*` stays within a name, `**` does not
@@ -108,7 +114,7 @@ pub(crate) fn propagate(
 ) -> Result<Exit, CliError> {
     let opened = context.open(args.how.need("propagate"))?;
     let plan = opened.repo.plan_propagation(&args.rev, &args.to, args.how.message())?;
-    carry_out(context, out, &opened.repo, &plan, &args.how, &args.rev)
+    carry_out(context, out, &opened, &plan, &args.how, &args.rev)
 }
 
 pub(crate) fn apply(context: &Context, out: &mut Out, args: Apply) -> Result<Exit, CliError> {
@@ -127,13 +133,13 @@ pub(crate) fn apply(context: &Context, out: &mut Out, args: Apply) -> Result<Exi
     };
     let opened = context.open(args.how.need("apply"))?;
     let plan = opened.repo.plan_push(&request)?;
-    carry_out(context, out, &opened.repo, &plan, &args.how, &args.rev)
+    carry_out(context, out, &opened, &plan, &args.how, &args.rev)
 }
 
 fn carry_out(
     context: &Context,
     out: &mut Out,
-    repo: &Repo,
+    opened: &Opened,
     plan: &Plan<'_>,
     how: &How,
     rev: &str,
@@ -147,8 +153,13 @@ fn carry_out(
             allow_conflicts: how.allow_conflicts,
         };
         let progress = context.progress();
-        repo.carry_out_plan(plan, &carrying, &progress)?
+        opened.repo.carry_out_plan(plan, &carrying, &progress)?
     };
+    if !context.json {
+        for notice in &report.notices {
+            context.note(&format!("note: {}", show::plain(&notice.why)));
+        }
+    }
     let settled = report.conflicts == 0 || (report.moved && how.allow_conflicts);
     context.answer(out, &report, |out| {
         if context.quiet && settled { Ok(()) } else { print(out, rev, &report, how) }
@@ -183,11 +194,12 @@ fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(),
     for row in &related {
         let name = paint(NAME, show::pad(&row.branch, width));
         out.line(format!("  {name}  {}", state_of(row, report.moved)))?;
-        let told = |it: &&OutcomeRow| it.conflict.is_some() || !is_plain(it.outcome);
+        let told =
+            |it: &&OutcomeRow| it.conflict.is_some() || it.pins_override || !is_plain(it.outcome);
         let told: Vec<&OutcomeRow> = row.outcomes.iter().filter(told).collect();
         for it in told.iter().take(SHOWN_OUTCOMES) {
             let place = format!("{}#{}", it.path, it.field);
-            out.line(format!("    {place}  {}", paint(DIM, outcome(it))))?;
+            out.line(format!("    {}  {}", show::plain(&place), paint(DIM, outcome(it))))?;
         }
         for found in &row.findings {
             let place = format!("{}#{}", found.path, found.field);
@@ -247,28 +259,49 @@ fn state_of(row: &TargetRow, moved: bool) -> String {
 
 /// What becomes of a field, for people.
 fn outcome(it: &OutcomeRow) -> String {
-    let side = |side: &str, value| match it.absent.contains(&side) {
-        true => "nothing".to_owned(),
-        false => show::value(value),
-    };
-    let [old, new, own] = [side("old", &it.old), side("new", &it.new), side("own", &it.own)];
-    let conflict = it.conflict.map(|kind| format!(", conflict {kind}")).unwrap_or_default();
-    match it.outcome {
+    let [old, new, own] =
+        [("old", &it.old), ("new", &it.new), ("own", &it.own)].map(|(side, value)| {
+            match it.absent.contains(&side) {
+                true => "nothing".to_owned(),
+                false => value_words(&it.field, value),
+            }
+        });
+    let conflict = it.conflict.map(|kind| format!("; in conflict: {}", kind_words(kind)));
+    let conflict = conflict.unwrap_or_default();
+    if let Some(there) = &it.blocked {
+        return match it.outcome {
+            "already" => "has that already".to_owned(),
+            _ => format!("stays as it is: `{there}` is in the way; was {old}, is {new}"),
+        };
+    }
+    let told = match it.outcome {
         "shadowed" => format!("keeps {own}; was {old}, is {new}{conflict}"),
         "orphaned" => format!("has {own} in what is gone; was {old}, is {new}{conflict}"),
-        "not_inherited" => "is not inherited".to_owned(),
+        "not_inherited" => "stays its own: it is not inherited".to_owned(),
         "diverged" if it.forced => format!("overruled: had {own}, has {new}"),
         "diverged" => format!("keeps {own}; the change is from {old} to {new}{conflict}"),
         "via_parent" => "comes with what it inherits from, by ottvc propagate".to_owned(),
+        "applied" => format!("had {old}, has {new}"),
         word => word.replace('_', " "),
+    };
+    match it.pins_override {
+        true => format!("{told}; overrides now what it inherited"),
+        false => told,
     }
+}
+
+/// A value of a field in the words that `diff` has for it, cut short; of an order, the keys.
+fn value_words(field: &str, value: &Json) -> String {
+    let value = fields::of_json(value);
+    let order = if field.ends_with("/$order") { fields::order_words(&value) } else { None };
+    shortened(&order.unwrap_or_else(|| fields::value(&value)), SHOWN_VALUE)
 }
 
 /// Show editions as a tree: what inherits from what, what is each one's own, and who lags behind.
 #[derive(Debug, Args)]
 pub(crate) struct Lineage {
-    /// Only this edition, and those that inherit from it
-    #[arg(value_name = "BRANCH")]
+    /// Only this edition, and those that inherit from it; the repository's title means all of them
+    #[arg(value_name = "BRANCH|TITLE")]
     branch: Option<String>,
     /// Name every field that is an edition's own
     #[arg(long, short = 'l')]
@@ -276,8 +309,13 @@ pub(crate) struct Lineage {
 }
 
 pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Result<Exit, CliError> {
-    let repo = context.open(Need::Read)?.repo;
-    let rows = repo.lineage(args.branch.as_deref(), args.long)?;
+    let opened = context.open(Need::Read)?;
+    // A branch of that name goes before.
+    let branches = opened.repo.list_refs(RefKind::Branch)?;
+    let is_branch = |name: &&str| branches.iter().any(|row| row.name == *name);
+    let named = args.branch.as_deref();
+    let root = named.filter(|name| is_branch(name) || !is_title(&opened, name));
+    let rows = opened.repo.lineage(root, args.long)?;
     context.answer(out, &json!({ "editions": rows }), |out| {
         let indent = |row: &EditionRow| "  ".repeat(row.depth);
         let name = |row: &EditionRow| format!("{}{}", indent(row), row.branch);
@@ -294,6 +332,11 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
                 let from = pin.branch.as_deref().unwrap_or("an edition without a branch");
                 words.push(format!("from {from} at {}", paint(ID, show::short(&pin.commit))));
                 words.push(show::count(row.overrides, "override", "overrides"));
+                for (count, word) in
+                    [(row.given_once, "given once"), (row.not_inherited, "not inherited")]
+                {
+                    words.extend((count > 0).then(|| format!("{} {word}", show::grouped(count))));
+                }
             }
             let line = format!("{mark} {shown}  {}", words.join(", "));
             out.line(line.trim_end())?;
@@ -316,4 +359,9 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
         Ok(())
     })?;
     Ok(Exit::Ok)
+}
+
+/// Whether somebody named the repository by its title.
+fn is_title(opened: &Opened, named: &str) -> bool {
+    opened.config.title().is_some_and(|title| title.to_lowercase() == named.to_lowercase())
 }

@@ -2,14 +2,16 @@
 
 use clap::Args;
 use ottvc_merge::{Rule, SideNames};
+use ottvc_object::RepoPath;
 use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::value::value_to_json;
 use ottvc_repo::changes::{Change, FieldChange};
-use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::merging::{MergeReport, MergeRequest, NoticeRow};
 use ottvc_repo::resolving::ConflictRow;
 use ottvc_repo::workspace::Head;
 use serde_json::json;
 
-use crate::commands::conflicts::settling;
+use crate::commands::conflicts::{relative, settling};
 use crate::commands::diff;
 use crate::commands::status::quoted;
 use crate::context::{Context, Need, Opened};
@@ -25,8 +27,9 @@ const SHOWN_PATHS: u64 = 20;
 
 /// Merge a revision into the current branch. Documents merge field by field.
 ///
-/// What it changes is told by field. A clean merge is committed. With conflicts, the merged state is left in the working copy and the
-/// status is 4: settle them with `ottvc resolve`, then `ottvc commit`.
+/// What it changes is told by field. A clean merge is committed. With conflicts, the merged state is left in
+/// the working copy and the status is 4: settle them with `ottvc resolve`, then `ottvc commit`. So it is left
+/// where it changes what a schema says is given once, and the status is 7: give each field its value back.
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
     /// What to merge
@@ -89,8 +92,33 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Merge) -> Result<Exit,
         true => Ok(()),
         false => print(out, &opened, &rev, &report, args.dry_run),
     })?;
-    let settled = report.clean || (report.commit.is_some() && args.allow_conflicts);
-    Ok(if settled { Exit::Ok } else { Exit::Conflicts })
+    Ok(match report.commit.is_some() && args.allow_conflicts {
+        true => Exit::Ok,
+        false => exit_of(&report),
+    })
+}
+
+/// The status of a merge that leaves what it leaves.
+pub(crate) fn exit_of(report: &MergeReport) -> Exit {
+    match (report.conflicts.as_slice(), report.findings.as_slice()) {
+        ([], []) => Exit::Ok,
+        ([], _) => Exit::Findings,
+        _ => Exit::Conflicts,
+    }
+}
+
+/// What a merge leaves to be settled, in a few words.
+pub(crate) fn left_words(report: &MergeReport) -> String {
+    let conflicts = report.conflicts.len() as u64;
+    let findings = report.findings.len() as u64;
+    let mut words = Vec::new();
+    if conflicts > 0 || findings == 0 {
+        words.push(show::count(conflicts, "conflict", "conflicts"));
+    }
+    if findings > 0 {
+        words.push(show::count(findings, "finding", "findings"));
+    }
+    words.join(" and ")
 }
 
 fn print(
@@ -106,7 +134,7 @@ fn print(
         return out.line(format!("{theirs} is merged already; nothing to do"));
     }
     let changed = show::count(report.changed, "path", "paths");
-    let conflicts = show::count(report.conflicts.len() as u64, "conflict", "conflicts");
+    let conflicts = left_words(report);
     match (&report.commit, report.clean, dry) {
         (_, true, true) => out.line(format!("{theirs} would merge clean, changing {changed}"))?,
         (_, false, true) => out
@@ -155,6 +183,7 @@ fn print(
         out.line("")?;
         print_conflicts(out, opened, &report.conflicts, rev, dry)?;
     }
+    print_findings(out, opened, &report.findings, dry)?;
     if report.clean || dry {
         return Ok(());
     }
@@ -170,6 +199,34 @@ fn print(
         Some(_) => "ottvc commit",
     };
     out.line(format!("{} settle each as shown{by_hand}, then {end}", paint(TITLE, "next:")))
+}
+
+/// Writes what a merge changes though it was given once, and how each gets its value back.
+pub(crate) fn print_findings(
+    out: &mut Out,
+    opened: &Opened,
+    findings: &[NoticeRow],
+    dry: bool,
+) -> Result<(), CliError> {
+    if !findings.is_empty() {
+        out.line("")?;
+    }
+    for NoticeRow { path, field, value, why, .. } in findings {
+        let place = show::plain(&format!("{path}#{field}"));
+        let why = show::plain(&format!("was given once: {why}, and it is {value}"));
+        out.line(format!("{place}  {}", paint(WARN, why)))?;
+        let (Ok(path), Ok(at)) = (RepoPath::new(path), field.parse::<FieldPath>()) else {
+            continue;
+        };
+        let given = opened.repo.document("HEAD", &path).ok();
+        let given = given.as_ref().and_then(|document| document.value().get(&at));
+        if let Some(given) = given.filter(|_| !dry) {
+            let path = quoted(&relative(&opened.repo.disk_path(&path), &opened.from));
+            let set = quoted(&format!("{field}={}", value_to_json(given)));
+            out.line(format!("  {} ottvc meta set {path} {set}", paint(TITLE, "settle:")))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the conflicts that merging `theirs` left, or would leave.

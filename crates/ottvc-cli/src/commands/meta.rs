@@ -1,18 +1,19 @@
 //! `meta`: reading and changing metadata documents.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ottvc_merge::{Marked, MergeError, Schema, Side, group_conflict};
-use ottvc_object::field_path::FieldPath;
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
+use ottvc_repo::layers::ResetDocument;
 use ottvc_repo::meta::{FieldEdit, document_path};
 use ottvc_repo::resolving::document_side;
-use ottvc_repo::schemas::{Found, SCHEMAS_FILE, conform};
+use ottvc_repo::revision::near;
+use ottvc_repo::schemas::{Found, Judge, SCHEMAS_FILE};
 use ottvc_repo::{Repo, RepoError};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::commands::conflicts::side_names;
 use crate::commands::files::rev_and_path;
@@ -22,12 +23,12 @@ use crate::editor::{self, Typed};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::show::{self, BAD, NAME, TITLE, paint};
+use crate::show::{self, BAD, DIM, NAME, TITLE, paint};
 
 /// Read and change metadata documents.
 ///
 /// PATH is a document, or a file: then the document beside it is meant, feature.mp4.meta.json for
-/// feature.mp4. FIELD is a path in it: /title/en, /cast/[person=p1]/character, /titles/@fr-FR.
+/// feature.mp4. FIELD is a path in it: /titles/@fr-FR, /cast/[person=p1]/character, /genres/{war}.
 #[derive(Debug, Args)]
 pub(crate) struct Meta {
     #[command(subcommand)]
@@ -80,6 +81,8 @@ enum Action {
         fields: Vec<String>,
     },
     /// Give up what this edition says itself: inherit the fields of a document again, or all of it
+    ///
+    /// What a schema says nobody inherits (`never`, `at_create`) stays as it is.
     Reset {
         /// The document
         #[arg(value_name = "PATH")]
@@ -174,7 +177,7 @@ fn probe(
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Write("meta"))?;
     let (path, document, edit) = opened.repo.probe(&opened.from, path, field)?;
-    report_set(context, out, &path, &document, &[edit])
+    report_set(context, out, &path, &document, &[edit], &[])
 }
 
 fn get(
@@ -283,8 +286,23 @@ fn change(
     edits: &[FieldEdit],
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Write("meta"))?;
-    let (path, document) = opened.repo.edit_fields(&opened.from, path, edits)?;
-    report_set(context, out, &path, &document, edits)
+    let schema = match opened.repo.repo_path(&opened.from, path).and_then(|it| document_path(&it)) {
+        Ok(path) => opened.repo.staged_schema(&path)?,
+        Err(_) => None,
+    };
+    let set = edits.iter().filter(|edit| edit.value.is_some());
+    let notices: Vec<String> = match &schema {
+        Some(schema) => set.filter_map(|edit| unknown_field(schema, &edit.field)).collect(),
+        None => Vec::new(),
+    };
+    let done = opened.repo.edit_fields(&opened.from, path, edits);
+    if !context.json {
+        for notice in &notices {
+            context.note(&format!("note: {}", show::plain(notice)));
+        }
+    }
+    let (path, document) = done?;
+    report_set(context, out, &path, &document, edits, &notices)
 }
 
 fn report_set(
@@ -293,8 +311,14 @@ fn report_set(
     path: &RepoPath,
     document: &Document,
     edits: &[FieldEdit],
+    notices: &[String],
 ) -> Result<(), CliError> {
-    report(context, out, path, document, |out| {
+    let mut answer =
+        json!({ "path": path.to_string(), "document": value_to_json(document.value()) });
+    if let (Json::Object(answer), false) = (&mut answer, notices.is_empty()) {
+        answer.insert("notices".into(), json!(notices));
+    }
+    context.report(out, &answer, |out| {
         for edit in edits {
             let line = match &edit.value {
                 Some(value) => format!(
@@ -315,9 +339,12 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
     let parsed = fields.iter().map(|text| Ok(text.parse::<FieldPath>()?));
     let parsed = parsed.collect::<Result<Vec<FieldPath>, CliError>>()?;
     let opened = context.open(Need::Write("meta"))?;
-    let (path, document) = opened.repo.reset_fields(&opened.from, path, &parsed)?;
+    let done = opened.repo.reset_fields(&opened.from, path, &parsed)?;
+    let ResetDocument { path, document, kept } = done;
     let json = document.as_ref().map(|document| value_to_json(document.value()));
-    context.report(out, &json!({ "path": path.to_string(), "document": json }), |out| {
+    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    let answer = json!({ "path": path.to_string(), "document": json, "kept": kept });
+    context.report(out, &answer, |out| {
         for field in &parsed {
             let value = match document.as_ref().and_then(|it| it.value().get(field)) {
                 Some(value) => format!("is inherited: {}", show::value(&value_to_json(value))),
@@ -328,8 +355,37 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
         if parsed.is_empty() {
             out.line(format!("{} is inherited", paint(NAME, &path)))?;
         }
+        if !kept.is_empty() {
+            let kept = show::plain(&kept.join(", "));
+            out.line(paint(DIM, format!("but for {kept}: not inherited, and kept")))?;
+        }
         Ok(())
     })
+}
+
+/// What to say of a field that a schema does not know: it is kept, but may be mistyped.
+fn unknown_field(schema: &Schema, field: &FieldPath) -> Option<String> {
+    let unknown = schema.unknown(field)?;
+    let at = unknown.at.to_string();
+    let name = schema.full_name();
+    if let Some(meant) = &unknown.meant {
+        return Some(format!("{name} has no field {at}; did you mean {meant}?"));
+    }
+    // What no rule of an import takes is kept there.
+    if unknown.at.segments().first() == Some(&Segment::Key("custom".into())) {
+        return None;
+    }
+    let step = |path: &FieldPath| FieldPath(path.0.last().cloned().into_iter().collect());
+    let known = unknown.known.iter().map(|path| step(path).to_string());
+    match near(&step(&unknown.at).to_string(), known).first() {
+        None if unknown.open => None,
+        None => Some(format!("{name} has no field {at}; it is kept, and merges by its kind")),
+        Some(near) => {
+            let above = unknown.at.parent().filter(|above| !above.is_root());
+            let above = above.map(|above| above.to_string()).unwrap_or_default();
+            Some(format!("{name} has no field {at}; did you mean {above}{near}?"))
+        }
+    }
 }
 
 fn report(
@@ -350,8 +406,8 @@ struct Edited {
     before: Option<String>,
     /// With its conflicts between marks, if it has any.
     marked: Option<Marked>,
-    /// What its fields are.
-    schema: Option<Arc<Schema>>,
+    /// What it must keep to.
+    judge: Judge,
 }
 
 impl Edited {
@@ -376,7 +432,7 @@ impl Edited {
                 Err(error) => return Err(error.into()),
             },
         };
-        Ok(conform(self.schema.as_deref(), &self.path, document)?)
+        Ok(self.judge.conform(document)?)
     }
 }
 
@@ -396,7 +452,8 @@ fn edit(
             Ok(_) => Some(text_of(&disk)?),
             Err(_) => None,
         };
-        let schema = opened.repo.staged_schema(&path)?;
+        let judge = opened.repo.judge(&path)?;
+        let schema = judge.schema().cloned();
         // Under its schema, as those who read the marks know its fields.
         let document = before.as_ref().and_then(|text| Document::from_json(text.as_bytes()).ok());
         let document = match (document, &schema) {
@@ -409,7 +466,7 @@ fn edit(
             }
             None => None,
         };
-        (Edited { path, before, marked, schema }, opened.config)
+        (Edited { path, before, marked, judge }, opened.config)
     };
     let begin = match from {
         Some(from) => text_of(&context.folder.join(from))?,
@@ -449,12 +506,13 @@ fn put(
     opened.repo.write_document(path, document)?;
     report(context, out, path, document, |out| {
         out.line(format!("{} edited and staged", paint(TITLE, path)))?;
-        match (&edited.marked, document.value().conflicts().len()) {
-            (None, _) => Ok(()),
-            (Some(_), 0) => {
-                out.line(format!("no conflicts left in it; {} ottvc status", paint(TITLE, "next:")))
-            }
-            (Some(_), left) => {
+        if edited.marked.is_none() {
+            return Ok(());
+        }
+        // All there are, as `resolve` counts them.
+        match opened.repo.conflicts(None)?.len() {
+            0 => out.line(format!("no conflicts left; {} ottvc status", paint(TITLE, "next:"))),
+            left => {
                 let left = show::count(left as u64, "conflict", "conflicts");
                 out.line(format!("{} left; {} ottvc conflicts", left, paint(TITLE, "next:")))
             }

@@ -126,7 +126,7 @@ fn rest(out: &mut Out, count: usize) -> Result<(), CliError> {
 fn next(standing: &Standing) -> Option<String> {
     if let Some(first) = standing.conflicts.first() {
         return Some(format!(
-            "ottvc conflicts, then ottvc resolve {} --take ours|theirs",
+            "ottvc conflicts, then ottvc resolve {} --take ours (or theirs)",
             quoted(first)
         ));
     }

@@ -170,7 +170,7 @@ pub(crate) const TABLE: &[Row] = &[
         "A field breaks its schema",
         "the message names the field, the rule and what is there",
     ),
-    row("document.bad_field", Usage, 400, "Not a field path", "write it as /title/en"),
+    row("document.bad_field", Usage, 400, "Not a field path", "write it as /titles/@en or /year"),
     row("document.no_field", NotFound, 404, "No such field", "`ottvc meta get` shows all fields"),
     row(
         "document.no_film",
@@ -339,6 +339,13 @@ pub(crate) const TABLE: &[Row] = &[
         409,
         "The edition inherits from no other",
         "`ottvc lineage` shows which do; `ottvc branch NAME --inherit` makes one that does",
+    ),
+    row(
+        "layer.inherited_name",
+        Stale,
+        409,
+        "A folder of documents has the name of a document that is inherited",
+        "rename the folder with `ottvc mv`",
     ),
     row(
         "layer.not_overridden",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap};
 
-use super::{Layer, record};
+use super::{Layer, Unit, changed_units, record};
 use crate::Schema;
 use crate::schema::{Cursor, Inherit};
 
@@ -32,6 +32,25 @@ pub fn at_create(schema: Option<&Schema>, parent: Option<&Value>) -> Option<Laye
     let given = parent.and_then(|it| kept(it, &Cursor::root(Some(schema)), &[], &given));
     let flows = flows.as_deref();
     record(Some(schema), None, flows, given.as_ref(), flows)
+}
+
+/// Returns the layer that holds what a document has and nobody inherits: `inherit: never` and `at_create`.
+pub fn held(schema: Option<&Schema>, document: Option<&Value>) -> Option<Layer> {
+    let schema = schema.filter(|schema| holds_back(schema))?;
+    let flows = inherited(Some(schema), document);
+    let flows = flows.as_deref();
+    record(Some(schema), None, flows, document, flows)
+}
+
+/// Returns the units that differ between two states of a document and that nobody inherits; a document that is
+/// not there counts as empty.
+pub fn held_units(schema: Option<&Schema>, old: Option<&Value>, new: Option<&Value>) -> Vec<Unit> {
+    let Some(schema) = schema.filter(|schema| holds_back(schema)) else { return Vec::new() };
+    let empty = Value::Map(ValueMap::new());
+    let [old, new] = [old, new].map(|side| Some(side.unwrap_or(&empty)));
+    let mut units = changed_units(Some(schema), old, new);
+    units.retain(|unit| Cursor::at(schema, &unit.path).inherit() != Inherit::Flow);
+    units
 }
 
 fn holds_back(schema: &Schema) -> bool {

@@ -25,7 +25,7 @@ pub struct Unit {
 
 impl Unit {
     /// What a document has of the unit.
-    pub(super) fn of(&self, document: Option<&Value>) -> Option<Value> {
+    pub fn of(&self, document: Option<&Value>) -> Option<Value> {
         let document = document?;
         if !self.members.is_empty() {
             let parent = self.path.parent()?;

@@ -21,7 +21,8 @@ impl Schema {
     ///
     /// A string becomes a text or instant and back, an array a set or keyed list, a map a localized
     /// map or asset reference; of elements that come twice a set keeps one. Former keys under `$from` are
-    /// a set, whatever pattern they fit.
+    /// a set, whatever pattern they fit. A list with other key fields gets those of the schema, if every
+    /// item has them.
     pub fn convert(&self, document: &Value) -> Value {
         convert(document.clone(), &Cursor::root(Some(self)))
     }
@@ -41,7 +42,10 @@ pub(crate) fn convert(value: Value, at: &Cursor<'_>) -> Value {
         ),
         // What would name two things alike, or hold what may not stand there, stays as it is.
         Value::Set(set) => Value::Set(elements(&set, at).unwrap_or(set)),
-        Value::Keyed(list) => Value::Keyed(items(&list, at).unwrap_or(list)),
+        Value::Keyed(list) => {
+            let list = rekeyed(&list, at).unwrap_or(list);
+            Value::Keyed(items(&list, at).unwrap_or(list))
+        }
         Value::String(text) => {
             let canonical = at.limits().and_then(|limits| limits.format?.canonical(&text));
             Value::String(canonical.unwrap_or(text))
@@ -82,6 +86,21 @@ fn elements(set: &ValueSet, at: &Cursor<'_>) -> Option<ValueSet> {
         converted.insert(convert(element.clone(), &below)).ok()?;
     }
     Some(converted)
+}
+
+/// A list with other key fields than the schema names, by those: where every item has them, and no two the
+/// same.
+fn rekeyed(list: &KeyedList, at: &Cursor<'_>) -> Option<KeyedList> {
+    let keys = &at.field().filter(|field| !field.keys.is_empty())?.keys;
+    if keys == list.fields() || matches!(list.order(), ListOrder::Conflict(_)) {
+        return None;
+    }
+    let map = |(_, item): (_, &Value)| match item {
+        Value::Map(map) => Some(map.clone()),
+        _ => None,
+    };
+    let maps = list.iter().map(map).collect::<Option<Vec<ValueMap>>>()?;
+    KeyedList::new(keys.clone(), maps).ok()
 }
 
 fn items(list: &KeyedList, at: &Cursor<'_>) -> Option<KeyedList> {

@@ -56,6 +56,7 @@ pub(crate) struct Cursor<'s> {
     locked: bool,
     inherit: Inherit,
     on_shadow: OnShadow,
+    fixed: bool,
 }
 
 impl<'s> Cursor<'s> {
@@ -74,6 +75,7 @@ impl<'s> Cursor<'s> {
             locked: false,
             inherit: Inherit::Flow,
             on_shadow: OnShadow::Notice,
+            fixed: false,
         };
         start.matched()
     }
@@ -125,6 +127,7 @@ impl<'s> Cursor<'s> {
             self.inherit = inherit.unwrap_or(self.inherit);
             self.on_shadow = on_shadow.unwrap_or(self.on_shadow);
         }
+        self.fixed |= self.field.is_some_and(|field| field.immutable);
         self
     }
 
@@ -154,6 +157,10 @@ impl<'s> Cursor<'s> {
     }
     pub(crate) fn on_shadow(&self) -> OnShadow {
         self.on_shadow
+    }
+    /// Whether what is given here once stays.
+    pub(crate) fn fixed(&self) -> bool {
+        self.fixed
     }
 
     /// The merge policy of this place, unless its kind decides.
@@ -212,7 +219,8 @@ impl<'s> Cursor<'s> {
 
     /// Whether something about the value here can be broken once sides are put together.
     pub(crate) fn can_break(&self) -> bool {
-        self.limits().is_some_and(|limits| *limits != Limits::default())
+        self.fixed
+            || self.limits().is_some_and(|limits| *limits != Limits::default())
             || !self.invariants().is_empty()
             || self.required().next().is_some()
     }

@@ -8,10 +8,10 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, ListOrder, Value, diff, value_to_json};
 
 use super::{Cursor, Limits, Schema, Type};
-use crate::MergeError;
 use crate::number::compare;
 use crate::rename::MAX_FORMER_KEYS;
 use crate::values::{FROM, is_former};
+use crate::{MergeError, group_conflict};
 
 /// The most findings reported of one document; whoever has as many mends some first.
 pub const MAX_FINDINGS: usize = 100;
@@ -46,19 +46,57 @@ pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
 
 /// Returns the fields that `new` changes though they were given once and for all.
 ///
-/// A field that was absent or null may still be given; removing one is a change.
+/// A field that was absent or null may still be given; removing one is a change. What is in conflict is
+/// passed over.
 pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if schema.fields().iter().any(|field| field.immutable) {
+        changed_once(old, new, &Cursor::root(Some(schema)), &mut findings);
+    }
+    findings
+}
+
+/// Returns the fields that a merge changes in `ours` though they were given once and for all.
+///
+/// Who merges may choose between values that both sides gave where the base had none: each was the first.
+/// So only what one of the `bases` had is judged.
+pub fn validate_merge(
+    ours: &Value,
+    bases: &[Value],
+    merged: &Value,
+    schema: &Schema,
+) -> Vec<Finding> {
+    let mut findings = validate_change(ours, merged, schema);
+    if findings.is_empty() {
+        return findings;
+    }
+    let given = bases.iter().flat_map(|base| validate_change(base, merged, schema));
+    let given: Vec<FieldPath> = given.map(|it| it.path).collect();
+    findings.retain(|it| {
+        given.iter().any(|path| path.starts_with(&it.path) || it.path.starts_with(path))
+    });
+    findings
+}
+
+/// Whether several sides put something together here that changes what `base` gave once.
+pub(crate) fn changes_once(base: &Value, merged: &Value, at: &Cursor<'_>) -> bool {
+    let mut findings = Vec::new();
+    changed_once(base, merged, at, &mut findings);
+    !findings.is_empty()
+}
+
+/// Notes what changes between two values at one place though it was given once.
+fn changed_once(old: &Value, new: &Value, at: &Cursor<'_>, findings: &mut Vec<Finding>) {
     for change in diff(Some(old), Some(new)) {
         let Some(was) = change.old.filter(|was| !matches!(was, Value::Null | Value::Conflict(_)))
         else {
             continue;
         };
+        let disputed = matches!(change.new, Some(Value::Conflict(_)))
+            || group_conflict(new, &change.field).is_some();
         // The field may lie at the change, further up, or inside a part that went as a whole.
-        let above = (0..=change.field.0.len()).any(|len| {
-            fixed(schema, &FieldPath(change.field.0.iter().take(len).cloned().collect()))
-        });
-        if above || holds_fixed(&was, &Cursor::at(schema, &change.field)) {
+        let place = change.field.segments().iter().fold(at.clone(), |at, step| at.step(step));
+        if !disputed && holds_fixed(&was, &place) {
             findings.push(Finding {
                 path: change.field,
                 rule: "immutable",
@@ -70,15 +108,10 @@ pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding
             break;
         }
     }
-    findings
-}
-
-fn fixed(schema: &Schema, path: &FieldPath) -> bool {
-    schema.field_at(path).is_some_and(|field| field.immutable)
 }
 
 fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {
-    if at.field().is_some_and(|field| field.immutable) {
+    if at.fixed() {
         return true;
     }
     match value {

@@ -9,7 +9,7 @@ use ottvc_object::value::{MAX_KEY_BYTES, Value};
 
 use super::{Labels, Walk};
 use crate::MergeError;
-use crate::schema::{Cursor, Finding, Whole, findings_at};
+use crate::schema::{Cursor, Finding, Whole, changes_once, findings_at};
 use crate::slot::Slot;
 
 /// A place to come back to, with what its conflict would hold.
@@ -19,6 +19,14 @@ pub(super) struct Pending<'o> {
     terms: Vec<Term<Value>>,
     labels: [Option<Term<Value>>; 3],
     at: Cursor<'o>,
+}
+
+impl Pending<'_> {
+    /// Whether `merged` changes what a base gave once, in a place of which the schema says that it stays.
+    fn changes_once(&self, merged: &Value) -> bool {
+        let mut bases = self.terms.iter().skip(1).step_by(2).filter_map(Term::value);
+        self.at.fixed() && bases.any(|base| changes_once(base, merged, &self.at))
+    }
 }
 
 impl<'o> Walk<'o> {
@@ -100,8 +108,12 @@ impl<'o> Walk<'o> {
             let findings = findings_at(value, &document, &pending.at);
             // A kind is nothing that sides put together: each of them had it.
             let together = |finding: &&Finding| !matches!(finding.rule, "type" | "keys" | "order");
-            let Some(first) = findings.iter().find(together) else { continue };
-            let (kind, policy) = match first.rule {
+            let rule = match findings.iter().find(together) {
+                Some(first) => first.rule,
+                None if pending.changes_once(value) => "immutable",
+                None => continue,
+            };
+            let (kind, policy) = match rule {
                 "invariants" => (ConflictKind::Invariant, "invariants"),
                 rule => (ConflictKind::Invalid, rule),
             };
