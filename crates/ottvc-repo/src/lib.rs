@@ -11,6 +11,7 @@ pub mod changes;
 pub mod checkout;
 pub mod collect;
 pub mod content;
+pub mod disputed;
 pub mod error;
 pub mod history;
 pub mod import;
@@ -25,6 +26,7 @@ pub mod operations;
 mod parallel;
 pub mod plan;
 pub mod propagate;
+pub mod protected;
 pub mod push;
 pub mod read;
 pub mod rechunk;
@@ -106,6 +108,7 @@ pub struct Repo {
     nodes: StoreNodes,
     schema_cache: schemas::SchemaCache,
     memory_days: u32,
+    protected: protected::Protected,
 }
 
 impl Repo {
@@ -134,6 +137,7 @@ impl Repo {
             nodes,
             schema_cache,
             memory_days: memory::DEFAULT_DAYS,
+            protected: protected::Protected::default(),
         }
     }
     /// The object store.
