@@ -198,11 +198,13 @@ fn relative(path: &Path, from: &Path) -> String {
 /// PATH is a file, FILE#FIELD, or a field alone where only one document has conflicts. `ottvc commit`
 /// then records what was chosen.
 ///
-/// With --from, many are settled, each in its own way, or none: FILE (- is standard input) has a JSON object
-/// for each, in lines or one array, {"path": PATH, "field": FIELD, "id": ID, "take": SIDE, "reason": TEXT}.
-/// Instead of take: "value": JSON, "absent": true, or "order": [KEY, ...]. PATH is from the root; ID, if
-/// given, must be that of the conflict, as `ottvc conflicts --json` lists it.
+/// With --from, many are settled, each in its own way, or none.
 #[derive(Debug, Args)]
+#[command(after_help = "The FILE of --from (- is standard input) has a JSON object for each \
+    conflict, in lines\nor in one array:\n  \
+    {\"path\": PATH, \"field\": FIELD, \"id\": ID, \"take\": SIDE, \"reason\": TEXT}\n\
+    Instead of take: \"value\": JSON, \"absent\": true, or \"order\": [KEY, ...]. PATH is from the \
+    root.\nAn id, as `ottvc conflicts --json` lists it, must be that of the conflict.")]
 #[command(group = ArgGroup::new("choice").args(["take", "edition", "value", "order", "remove", "suggested"]))]
 #[command(group = ArgGroup::new("which").args(["path", "all"]))]
 #[command(group = ArgGroup::new("list").args(["from"]).conflicts_with_all(["choice", "which", "rule"]))]
