@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use ottvc_repo::protected::Protected;
 use toml_edit::{DocumentMut, Item, Table};
 
 use crate::error::CliError;
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     Switch,
     /// `suggest`, `apply` or `off`.
     Memory,
+    /// Branches, by name or pattern, with commas between.
+    Branches,
 }
 
 /// A setting there is.
@@ -43,7 +46,7 @@ pub(crate) struct Key {
 }
 
 /// Every setting.
-pub(crate) const KEYS: [Key; 10] = [
+pub(crate) const KEYS: [Key; 11] = [
     Key { name: "user.name", kind: Kind::Text, about: "who commits are by", default: "" },
     Key {
         name: "user.email",
@@ -74,6 +77,12 @@ pub(crate) const KEYS: [Key; 10] = [
         kind: Kind::Switch,
         about: "whether media is kept track by track",
         default: "on",
+    },
+    Key {
+        name: "branch.protected",
+        kind: Kind::Branches,
+        about: "branches that take no conflicts and are not removed",
+        default: "",
     },
     Key {
         name: "merge.memory",
@@ -240,6 +249,17 @@ impl Config {
         Ok(days.unwrap_or(ottvc_repo::memory::DEFAULT_DAYS))
     }
 
+    /// Which branches are protected.
+    ///
+    /// # Errors
+    /// [`CliError::BadSetting`]: what cannot be read must not protect nothing.
+    pub(crate) fn protected(&self) -> Result<Protected, CliError> {
+        match self.checked("branch.protected")? {
+            Some(text) => Ok(Protected::parse(&text)?),
+            None => Ok(Protected::default()),
+        }
+    }
+
     /// Whether a merge settles what was settled before.
     ///
     /// # Errors
@@ -380,6 +400,11 @@ pub(crate) fn check(key: Key, value: &str) -> Result<(), CliError> {
         Kind::When if !check_when(value) => Err(bad("write auto, always or never")),
         Kind::Memory if !matches!(value, "suggest" | "apply" | "off") => {
             Err(bad("write suggest, apply or off"))
+        }
+        Kind::Branches
+            if Protected::parse(value).is_err() || value.chars().any(char::is_control) =>
+        {
+            Err(bad("write branches or patterns with commas between: main, release/*"))
         }
         Kind::Switch if !matches!(value, "on" | "off") => Err(bad("write on or off")),
         _ => Ok(()),

@@ -176,7 +176,8 @@ impl Context {
     /// As [`Context::open`].
     pub(crate) fn open_with(&self, need: Need, jobs: Option<usize>) -> Result<Opened, CliError> {
         let (parts, from, config) = self.parts(need, jobs)?;
-        let repo = Repo::new(parts).remembering(config.memory_days()?);
+        let repo =
+            Repo::new(parts).remembering(config.memory_days()?).protecting(config.protected()?);
         Ok(Opened { repo, from, config })
     }
 

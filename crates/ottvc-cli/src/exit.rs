@@ -186,6 +186,7 @@ mod tests {
         refs.exists 6 409 The name is taken
         refs.current 6 409 The working copy is on that branch
         refs.unmerged 6 409 Commits would be reachable from nowhere
+        branch.protected 8 403 The branch is protected
         refs.moved 6 412 A ref moved meanwhile
         refs.bad_transaction 1 500 A change of refs contradicts itself
         refs.read_only 8 403 The repository is open for reading
@@ -207,6 +208,7 @@ mod tests {
         merge.document_removed 1 409 The whole document would go
         merge.too_many_terms 1 422 Too many versions disagree
         merge.bad_generation 10 500 A commit is not older than its child
+        merge.other_conflict 6 412 The conflict is no longer the one that was meant
         merge.not_remembered 3 404 No such resolution is remembered
         layer.no_parent 6 409 The edition inherits from no other
         layer.inherited_name 6 409 A folder of documents has the name of a document that is inherited

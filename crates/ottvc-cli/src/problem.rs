@@ -54,8 +54,8 @@ impl Problem {
             ("worktree.local_changes", Some("rm")) => {
                 self.hint = "--keep leaves the files, --force removes them all the same".into();
             }
-            ("merge.conflicts", Some("meta")) => {
-                self.hint = "--conflicts markers|ours|theirs|base says what to show".into();
+            ("merge.conflicts", Some("meta" | "cat" | "checkout" | "audit")) => {
+                self.hint = "--conflicts markers|ours|theirs|base|omit says what to show".into();
             }
             _ => {}
         }
@@ -181,6 +181,9 @@ fn hint(error: &CliError) -> Option<String> {
             RepoError::BadArgument { wanted: "JSON value", .. } => {
                 Some("a text stands in double quotes: --value '\"FSK 16\"'".into())
             }
+            RepoError::Protected { conflicts, .. } if !conflicts.is_empty() => Some(
+                "settle them first: on a branch that is not protected, or before the commit".into(),
+            ),
             RepoError::Unmerged { name } => {
                 Some(format!("merge it, or delete it with `ottvc branch -d {name} --force`"))
             }
@@ -297,6 +300,8 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         RepoError::Exists { name, .. }
         | RepoError::CurrentBranch { name }
         | RepoError::Unmerged { name } => json!({ "name": name }),
+        RepoError::Protected { name, conflicts } => json!({ "name": name, "paths": conflicts }),
+        RepoError::OtherConflict { place, id } => json!({ "place": place, "id": id }),
         RepoError::MergeInProgress { theirs } => json!({ "theirs": theirs }),
         RepoError::CannotUndo { id, .. } => json!({ "operation": id }),
         RepoError::Object(error) => return object_members(error),

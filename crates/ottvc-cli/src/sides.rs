@@ -4,7 +4,7 @@
 use ottvc_merge::SideNames;
 use ottvc_object::ConflictKind;
 use ottvc_object::value::Value;
-use ottvc_repo::memory::Remembered;
+use ottvc_repo::memory::{Recalled, Remembered};
 use ottvc_repo::resolving::ConflictRow;
 use serde_json::Value as Json;
 
@@ -70,10 +70,12 @@ pub(crate) fn lines(
                 .push(paint(DIM, format!("{:indent$}{sides} sides in all; --json shows them", "")));
         }
         if let Some(memory) = &row.memory {
-            let told = format!("{:indent$}settled before as ", "");
-            let room = screen.room(columns(&told) + 2 + columns(&memory.id));
-            let id = paint(DIM, &memory.id);
-            lines.push(format!("{told}{}  {id}", shortened(&settled(memory), room)));
+            let Recalled { settled: before, other_base } = memory;
+            let over = if *other_base { ", over another base," } else { "" };
+            let told = format!("{:indent$}settled before{over} as ", "");
+            let room = screen.room(columns(&told) + 2 + columns(&before.id));
+            let id = paint(DIM, &before.id);
+            lines.push(format!("{told}{}  {id}", shortened(&settled(before), room)));
         }
         if let Some(Settling { command, or }) = settling(row) {
             let (settle, taken) = (paint(TITLE, "settle:"), indent + 8 + columns(&command));
@@ -219,11 +221,11 @@ fn side_lines(
 
 /// What a conflict was settled as before.
 pub(crate) fn settled(row: &Remembered) -> String {
-    let value = fields::of_json(&row.value);
-    let order = if row.kind == "order" { fields::order_words(&value) } else { None };
-    match row.absent {
-        true => "nothing".into(),
-        false => order.unwrap_or_else(|| fields::value(&value)),
+    match (row.absent, row.field.is_some(), row.places.as_slice()) {
+        (true, ..) => "nothing".into(),
+        (false, true, _) => fields::value(&fields::of_json(&row.value)),
+        (false, false, []) => entry(&row.value),
+        (false, false, places) => format!("renamed to {}", places.join(", ")),
     }
 }
 
@@ -491,18 +493,20 @@ mod tests {
     fn what_a_parent_changed_has_its_sides_named_so_and_what_was_settled_before_is_said() {
         let mut row = rows(OURS, BASE, THEIRS).swap_remove(2);
         row.kind = ConflictKind::Shadow.word();
-        row.memory = Some(Remembered {
+        let settled = Remembered {
             id: "0123456789ab".into(),
             path: row.path.clone(),
-            field: "/rating".into(),
+            field: Some("/rating".into()),
             kind: row.kind.into(),
             value: "18".into(),
             absent: false,
+            places: Vec::new(),
             commit: String::new(),
             actor: String::new(),
             settled: 0,
             used: 0,
-        });
+        };
+        row.memory = Some(Recalled { settled: settled.clone(), other_base: false });
         let screen = Screen { width: 80, color: false };
         let lines = lines(&[row], &SideNames::default(), &|_| None, &screen).join("\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&lines).to_string(), @r#"
@@ -513,5 +517,14 @@ mod tests {
             theirs (its parent)       "16"
             settled before as "18"  0123456789ab
         "#);
+
+        let (mut row, mut settled) = (rows(OURS, BASE, THEIRS).swap_remove(2), settled);
+        settled.places = vec!["cut/film.mp4".into()];
+        settled.field = None;
+        row.memory = Some(Recalled { settled, other_base: true });
+        let lines = super::lines(&[row], &SideNames::default(), &|_| None, &screen).join("\n");
+        let told = anstream::adapter::strip_str(&lines).to_string();
+        let last = "settled before, over another base, as renamed to cut/film.mp4  0123456789ab";
+        assert_eq!(told.lines().last().unwrap().trim(), last);
     }
 }

@@ -312,6 +312,165 @@ fn a_conflict_can_be_committed_and_settled_later() {
 }
 
 #[test]
+fn what_is_in_conflict_is_read_as_somebody_says() {
+    let lab = parted(r#"'/rating="16"' /year=2026"#, r#"'/rating="18"'"#);
+    lab.ok("merge de --allow-conflicts");
+    let refusals = [
+        "cat main:edition.meta.json",
+        "checkout main --to ../out",
+        "meta get main",
+        "meta get main /rating",
+        "audit fixity main",
+    ];
+    for line in refusals {
+        let told = lab.refused(4, "merge.conflicts", line);
+        assert!(told.contains("edition.meta.json"), "{told}");
+        let hint = "hint: --conflicts markers|ours|theirs|base|omit says what to show";
+        assert!(told.contains(hint), "{told}");
+    }
+    insta::assert_snapshot!(lab.tell([
+        "cat main:edition.meta.json --conflicts omit",
+        "meta get main --conflicts omit",
+        "meta get main /rating --conflicts omit",
+        "meta get main /rating --conflicts theirs",
+        "meta get main /year",
+        "checkout main edition.meta.json --to ../out --conflicts omit",
+    ]), @r#"
+    $ ottvc cat main:edition.meta.json --conflicts omit
+    {
+      "title": {
+        "en": "Northern Light"
+      },
+      "year": 2026
+    }
+    $ ottvc meta get main --conflicts omit
+    {
+      "title": {
+        "en": "Northern Light"
+      },
+      "year": 2026
+    }
+    $ ottvc meta get main /rating --conflicts omit
+    error: `/rating` is not in edition.meta.json
+    hint: `ottvc meta get` shows all fields
+    [status 3]
+    $ ottvc meta get main /rating --conflicts theirs
+    "16"
+    $ ottvc meta get main /year
+    2026
+    $ ottvc checkout main edition.meta.json --to ../out --conflicts omit
+    1 file written to ../out, 40 B in all
+    "#);
+    let markers = lab.ok("cat main:edition.meta.json --conflicts markers");
+    assert!(markers.contains("$conflict"));
+    let out = std::fs::read_to_string(lab.beside.join("out/edition.meta.json")).unwrap();
+    assert_eq!(out, lab.ok("cat main:edition.meta.json --conflicts omit"));
+}
+
+#[test]
+fn many_conflicts_are_settled_by_a_list() {
+    let lab = parted(
+        r#"'/rating="16"' '/title/en="Nordlicht"'"#,
+        r#"'/rating="18"' '/title/en="Northern Lights"'"#,
+    );
+    assert_eq!(lab.run("merge de").status, 4);
+    let rows = lab.json("conflicts").1["conflicts"].clone();
+    let steps: Vec<String> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let (field, id) = (row["field"].as_str().unwrap(), row["id"].as_str().unwrap());
+            let choice = if field == "/rating" { r#""take": "theirs""# } else { r#""value": "Aurora""# };
+            format!(
+                r#"{{"path": "edition.meta.json", "field": "{field}", "id": "{id}", {choice}, "reason": "agreed with the house"}}"#
+            )
+        })
+        .collect();
+    lab.write("../all.jsonl", steps.join("\n"));
+    lab.write("../one.json", format!("[{}]", steps[0]));
+    insta::assert_snapshot!(lab.tell([
+        "resolve --from ../all.jsonl --dry-run",
+        "resolve --from ../all.jsonl",
+        "commit -q",
+        "log -n 1",
+        "meta get main /title/en",
+    ]), @r#"
+    $ ottvc resolve --from ../all.jsonl --dry-run
+    would resolve edition.meta.json#/rating  theirs
+    would resolve edition.meta.json#/title/en  value
+    $ ottvc resolve --from ../all.jsonl
+    resolved edition.meta.json#/rating  theirs
+    resolved edition.meta.json#/title/en  value
+    no conflicts left; next: ottvc commit
+    $ ottvc commit -q
+    $ ottvc log -n 1
+    [short id]  [time]  Ana  (HEAD -> main)
+        Merge de
+    $ ottvc meta get main /title/en
+    "Aurora"
+    "#);
+    insta::assert_snapshot!(lab.refused(6, "merge.other_conflict", "resolve --from ../one.json"), @"
+    error: the conflict at edition.meta.json#/rating is no longer `[id]`
+    hint: `ottvc conflicts --json` lists those there are; nothing was settled
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve --from ../one.json --all"), @"
+    error: the argument '--from <FILE>' cannot be used with: [PATH] --all
+    hint: usage: ottvc resolve --from <FILE> [PATH]
+    ");
+    insta::assert_snapshot!(lab.refused(3, "input.not_found", "resolve --from ../none.json"), @"
+    error: there is no `../none.json`
+    hint: check the path
+    ");
+    lab.write("steps.json", r#"{"path": "edition.meta.json", "field": "/rating"}"#);
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "resolve --from steps.json"), @r#"
+    error: `{"field":"/rating","path":"edition.meta.json"}` is no resolution: it says one of take, value, absent and order
+    hint: `ottvc help resolve` says what it takes
+    "#);
+}
+
+#[test]
+fn a_protected_branch_takes_no_conflicts_and_stays() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    insta::assert_snapshot!(lab.refused(2, "config.bad_value", "config set branch.protected 'main, {de'"), @"
+    error: `main, {de` is no value for branch.protected: write branches or patterns with commas between: main, release/*
+    hint: `ottvc config --help` says what it takes
+    ");
+    lab.ok("config set branch.protected 'main, release/*'");
+    let before = lab.history();
+    insta::assert_snapshot!(lab.refused(8, "branch.protected", "merge de --allow-conflicts"), @"
+    error: branch `main` is protected: it takes no commit with conflicts, and some are in `edition.meta.json#/rating`
+    hint: settle them first: on a branch that is not protected, or before the commit
+    ");
+    assert_eq!(lab.run("merge de").status, 4);
+    insta::assert_snapshot!(lab.refused(8, "branch.protected", "commit --allow-conflicts"), @"
+    error: branch `main` is protected: it takes no commit with conflicts, and some are in `edition.meta.json#/rating`
+    hint: settle them first: on a branch that is not protected, or before the commit
+    ");
+    assert_eq!(
+        lab.json("commit --allow-conflicts").1["paths"],
+        json!(["edition.meta.json#/rating"])
+    );
+    lab.ok("merge --abort");
+    lab.ok("switch de");
+    for line in ["branch -d main", "branch -d main --force", "branch -m main trunk"] {
+        assert!(lab.refused(8, "branch.protected", line).contains("`main` is protected"));
+    }
+    insta::assert_snapshot!(lab.refused(8, "branch.protected", "branch -m main trunk"), @"
+    error: branch `main` is protected: it is neither removed nor renamed
+    hint: `ottvc config get branch.protected` says which are
+    ");
+    assert_eq!(lab.history(), before);
+    // Elsewhere, a conflict may be committed; it gets no further.
+    lab.ok("merge main --allow-conflicts");
+    lab.refused(8, "branch.protected", "branch release/1 de");
+    lab.refused(4, "merge.conflicts", "tag v1 de");
+    lab.ok("resolve --all --take ours");
+    lab.ok("commit -m Decided");
+    lab.ok("branch release/1 de");
+}
+
+#[test]
 fn media_changed_on_both_sides_waits_for_a_decision() {
     let lab = Lab::film();
     lab.ok("branch de");
@@ -364,7 +523,7 @@ fn resolve_refuses_what_makes_no_sense() {
     assert_eq!(lab.run("merge de").status, 4);
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve"), @"
     error: nothing says what to take
-    hint: --take ours|theirs|base, --value JSON or --rule
+    hint: --take ours|theirs|base, --value JSON, --rule or --from FILE
     ");
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve --take ours"), @"
     error: nothing says which conflicts to settle

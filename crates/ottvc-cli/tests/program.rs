@@ -28,16 +28,17 @@ fn config_lists_reads_and_changes_settings() {
     ]);
     insta::assert_snapshot!(told, @"
     $ ottvc config
-    user.name      not set: who commits are by
-    user.email     not set: the address that goes with it
-    repo.title     Northern Light  (repository)
-    lock.wait      not set, so 10s: how long to wait for another command
-    ingest.jobs    not set, so one a processor: threads that hash and compress
-    ingest.tracks  not set, so on: whether media is kept track by track
-    merge.memory   not set, so suggest: what becomes of a conflict that was settled before
-    memory.days    not set, so 90: how long that lasts if nobody uses it
-    core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
-    ui.color       not set, so auto: when to use colour
+    user.name         not set: who commits are by
+    user.email        not set: the address that goes with it
+    repo.title        Northern Light  (repository)
+    lock.wait         not set, so 10s: how long to wait for another command
+    ingest.jobs       not set, so one a processor: threads that hash and compress
+    ingest.tracks     not set, so on: whether media is kept track by track
+    branch.protected  not set: branches that take no conflicts and are not removed
+    merge.memory      not set, so suggest: what becomes of a conflict that was settled before
+    memory.days       not set, so 90: how long that lasts if nobody uses it
+    core.editor       not set, so $VISUAL, $EDITOR: command that opens a file for editing
+    ui.color          not set, so auto: when to use colour
     you act as Ana <ana@example.com>
     $ ottvc config set user.name Ana
     user.name = Ana
@@ -48,16 +49,17 @@ fn config_lists_reads_and_changes_settings() {
     $ ottvc config get user.email
     [status 1]
     $ ottvc config list
-    user.name      Ana  (repository)
-    user.email     not set: the address that goes with it
-    repo.title     Northern Light  (repository)
-    lock.wait      2m  (user)
-    ingest.jobs    not set, so one a processor: threads that hash and compress
-    ingest.tracks  not set, so on: whether media is kept track by track
-    merge.memory   not set, so suggest: what becomes of a conflict that was settled before
-    memory.days    not set, so 90: how long that lasts if nobody uses it
-    core.editor    not set, so $VISUAL, $EDITOR: command that opens a file for editing
-    ui.color       not set, so auto: when to use colour
+    user.name         Ana  (repository)
+    user.email        not set: the address that goes with it
+    repo.title        Northern Light  (repository)
+    lock.wait         2m  (user)
+    ingest.jobs       not set, so one a processor: threads that hash and compress
+    ingest.tracks     not set, so on: whether media is kept track by track
+    branch.protected  not set: branches that take no conflicts and are not removed
+    merge.memory      not set, so suggest: what becomes of a conflict that was settled before
+    memory.days       not set, so 90: how long that lasts if nobody uses it
+    core.editor       not set, so $VISUAL, $EDITOR: command that opens a file for editing
+    ui.color          not set, so auto: when to use colour
     you act as Ana <ana@example.com>
     $ ottvc config unset user.name
     user.name removed
@@ -238,7 +240,8 @@ fn help_of_every_command_fits_the_screen() {
           --rule <PATTERN=SIDE>  Take a side where both disagree: '/ratings/**=theirs',
                                  'trailers/**=ours'; may be repeated
       -m, --message <MESSAGE>    Message of the merge commit
-          --allow-conflicts      Commit although conflicts are left; they can be settled later
+          --allow-conflicts      Commit although conflicts are left; they can be settled later. A
+                                 protected branch takes none
           --allow-unrelated      Merge histories that share no commit
           --abort                Give up the merge that is not finished
       -h, --help                 Print help

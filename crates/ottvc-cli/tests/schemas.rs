@@ -179,7 +179,7 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     part(1);
     insta::assert_snapshot!(lab.refused(4, "merge.conflicts", "meta get edition.meta.json"), @"
     error: conflicts are left in `edition.meta.json#/titles/@en`
-    hint: --conflicts markers|ours|theirs|base says what to show
+    hint: --conflicts markers|ours|theirs|base|omit says what to show
     ");
     insta::assert_snapshot!(lab.tell([
         "meta get edition.meta.json /titles/@en --conflicts theirs",
@@ -233,6 +233,12 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     $ ottvc conflicts --memory
     nothing is remembered
     ");
+    lab.ok("config set merge.memory off");
+    insta::assert_snapshot!(lab.tell(["conflicts --memory"]), @"
+    $ ottvc conflicts --memory
+    memory is off; `ottvc config set merge.memory suggest` turns it on
+    ");
+    assert_eq!(lab.json("conflicts --memory").1, serde_json::json!({ "memory": [], "on": false }));
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod renames;
 mod resolve;
 mod rules;
 pub mod schema;
+mod settled;
 mod slot;
 mod values;
 mod words;
@@ -69,9 +70,10 @@ pub use marked::{Marked, SideNames};
 pub use memory::{Memory, MemoryKey};
 pub use rename::{MAX_FORMER_KEYS, rename_entry};
 pub use renames::{Change, Move, Rename, find_renames, pair_moves};
-pub use resolve::{Choice, resolve_document, resolve_value};
+pub use resolve::{Choice, resolve_document, resolve_value, without_conflicts};
 pub use rules::{Editions, MergeOptions, Pattern, Rule, Side};
 pub use schema::Schema;
+pub use settled::what_settled;
 pub use slot::{same, same_conflict};
 pub use values::{
     Chosen, Decision, Merged, Versioned, contest_values, group_conflict, merge_documents,

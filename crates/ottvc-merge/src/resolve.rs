@@ -110,6 +110,28 @@ pub fn resolve_document(
     Ok(Some(document))
 }
 
+/// Returns `document` without what is in conflict, or `None` if that is all of it: fields, groups and items
+/// are left out, and a list whose order is in conflict has its items sorted by their keys.
+///
+/// # Errors
+/// None for a document that a merge made.
+pub fn without_conflicts(document: &Value) -> Result<Option<Value>, MergeError> {
+    let mut left = document.clone();
+    for (at, _) in document.conflicts() {
+        match at.0.split_last() {
+            None => return Ok(None),
+            Some((Segment::Order, list)) => {
+                let list = FieldPath(list.to_vec());
+                if let Some(Value::Keyed(keyed)) = left.get(&list) {
+                    left = with_order(&left, &list, keyed, complete_order(keyed, None))?;
+                }
+            }
+            Some(_) => left.set(&at, None)?,
+        }
+    }
+    Ok(Some(left))
+}
+
 /// The document with this order of the list at `at`.
 fn with_order(
     document: &Value,

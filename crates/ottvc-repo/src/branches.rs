@@ -5,6 +5,7 @@ use ottvc_refs::{Edition, RefEdit, RefKind, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::nodes::Batch;
 use crate::workspace::Head;
 use crate::{Repo, RepoError, random_id};
 
@@ -109,7 +110,7 @@ impl Repo {
         };
         let edition = self.new_edition(class, territory)?;
         let made = self.new_branch(name, target, edition.clone())?;
-        self.refs.transact(&made)?;
+        self.move_refs(&made)?;
         self.row_of(name, target, Some(edition))
     }
 
@@ -212,7 +213,7 @@ impl Repo {
     /// Removes a branch. `undo` brings it back.
     ///
     /// # Errors
-    /// [`RepoError::CurrentBranch`]; [`RepoError::Unmerged`] if no other branch or tag reaches its
+    /// [`RepoError::CurrentBranch`]; [`RepoError::Protected`]; [`RepoError::Unmerged`] if no other branch or tag reaches its
     /// commit and `force` is not set.
     pub fn remove_branch(&self, name: &str, force: bool) -> Result<RefRow, RepoError> {
         let branch = self.existing_branch(name)?;
@@ -220,6 +221,9 @@ impl Repo {
             return Err(RepoError::CurrentBranch { name: name.to_owned() });
         }
         let old = self.refs.get(&branch)?;
+        // No force helps, so this is said before what it would help against.
+        let gone = RefEdit { name: branch.clone(), old: old.clone(), new: None };
+        self.refuse_protected(&Batch::new(&self.nodes), &[gone])?;
         let target = old.as_ref().and_then(|value| value.target);
         if let Some(target) = target
             && !force
@@ -248,7 +252,7 @@ impl Repo {
     /// Renames a branch; its edition stays the same.
     ///
     /// # Errors
-    /// [`RepoError::Exists`], [`RepoError::UnknownRevision`].
+    /// [`RepoError::Exists`], [`RepoError::UnknownRevision`], [`RepoError::Protected`].
     pub fn rename_branch(&self, old: &str, new: &str) -> Result<RefRow, RepoError> {
         let from = self.existing_branch(old)?;
         let to = RefName::branch(new)?;

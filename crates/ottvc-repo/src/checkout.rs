@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ottvc_merge::Side;
 use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::{lookup_path, walk};
 use ottvc_object::value::Document;
 use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
+use crate::disputed::Disputed;
 use crate::scan::REPO_FOLDER;
 use crate::worktree::Sink;
 use crate::{Progress, Repo, RepoError, parallel};
@@ -40,8 +40,8 @@ pub struct CheckoutOptions {
     pub only: Vec<String>,
     /// Overwrite files that differ.
     pub force: bool,
-    /// The side to write where there is a conflict.
-    pub conflicts: Option<Side>,
+    /// What to write where there is a conflict.
+    pub conflicts: Option<Disputed>,
 }
 
 /// Reads patterns as a shell would: `*` stays within a name, `**` does not; a pattern without a slash
@@ -95,8 +95,8 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::LocalChanges`] if a file there differs and `force` is not set, and
-    /// [`RepoError::Conflicts`] if the revision holds conflicts and no side was chosen; in both cases
-    /// nothing was written. [`RepoError::NoPath`]; [`RepoError::BadArgument`] for a folder inside a store.
+    /// [`RepoError::Conflicts`] if the revision holds conflicts and nothing says what to write of them, or that
+    /// would be marks in a file; in both cases nothing was written. [`RepoError::NoPath`]; [`RepoError::BadArgument`] for a folder inside a store.
     pub fn checkout(
         &self,
         rev: &str,
@@ -195,15 +195,15 @@ impl Repo {
         Ok(files)
     }
 
-    /// Replaces conflicts by the side chosen; refuses them if none was.
+    /// Replaces conflicts by what is to be shown of them; refuses them if nobody said.
     pub(crate) fn settle_for_reading(
         &self,
         files: Vec<(RepoPath, Entry)>,
-        side: Option<Side>,
+        disputed: Option<Disputed>,
     ) -> Result<Vec<(RepoPath, Shown)>, RepoError> {
         let mut refused = Vec::new();
         let mut settled = Vec::with_capacity(files.len());
-        let shown = |(): &mut (), (_, entry): &(RepoPath, Entry)| match self.show(entry, side) {
+        let shown = |(): &mut (), (_, entry): &(RepoPath, Entry)| match self.show(entry, disputed) {
             // No reason to stop: all of them are to be named.
             Err(RepoError::Conflicts { .. }) => Ok(Err(())),
             other => other.map(Ok),
@@ -222,30 +222,28 @@ impl Repo {
         }
     }
 
-    /// What to show for an entry that may be, or hold, a conflict; `None` if the side chosen has
-    /// nothing there.
+    /// What to show for an entry that may be, or hold, a conflict; `None` if nothing is to be.
     ///
     /// # Errors
-    /// [`RepoError::Conflicts`], naming no path, if there is a conflict and no side was chosen: no
+    /// [`RepoError::Conflicts`], naming no path, if there is a conflict and nobody said what to show: no
     /// side may pose as the truth.
     pub(crate) fn show(
         &self,
         entry: &Entry,
-        side: Option<Side>,
+        disputed: Option<Disputed>,
     ) -> Result<Option<Shown>, RepoError> {
-        let chosen = || side.ok_or(RepoError::Conflicts { paths: Vec::new() });
+        let chosen = || disputed.ok_or(RepoError::Conflicts { paths: Vec::new() });
         match entry {
             Entry::Conflict(id) => {
                 let conflict = Conflict::from_object(&self.objects.get((*id).into())?)?;
-                Ok(crate::resolving::entry_side(&conflict, chosen()?).map(Shown::Entry))
+                Ok(chosen()?.of_entry(&conflict)?.map(Shown::Entry))
             }
             Entry::Document { id, .. } => {
                 let document = Document::from_object(&self.objects.get((*id).into())?)?;
                 if !document.value().has_conflict() {
                     return Ok(Some(Shown::Entry(*entry)));
                 }
-                let settled = crate::resolving::document_side(&document, chosen()?)?;
-                Ok(Some(Shown::Document(settled)))
+                Ok(chosen()?.of_document(&document)?.map(Shown::Document))
             }
             Entry::File(_) | Entry::Tree { .. } => Ok(Some(Shown::Entry(*entry))),
         }
@@ -257,7 +255,7 @@ impl Repo {
 pub(crate) enum Shown {
     /// What the tree has.
     Entry(Entry),
-    /// A document with a side taken in each conflict.
+    /// A document as it is to be shown, not as it is stored.
     Document(Document),
 }
 

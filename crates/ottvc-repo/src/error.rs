@@ -166,6 +166,14 @@ pub enum RepoError {
         /// Where it was looked for.
         place: String,
     },
+    /// A conflict that the call names by its id is not the one at its place.
+    #[error("the conflict at {place} is no longer `{id}`")]
+    OtherConflict {
+        /// Where it was looked for.
+        place: String,
+        /// What was given.
+        id: String,
+    },
     /// No one resolution of the memory has an id that begins so.
     #[error("no one resolution is called `{id}`")]
     NotRemembered {
@@ -191,6 +199,18 @@ pub enum RepoError {
     Unmerged {
         /// Its name.
         name: String,
+    },
+    /// A protected branch stays, and takes no conflicts.
+    #[error("branch `{name}` is protected: {}", match conflicts.as_slice() {
+        [] => "it is neither removed nor renamed".to_owned(),
+        paths => format!("it takes no commit with conflicts, and some are in {}", list(paths)),
+    })]
+    Protected {
+        /// Its name.
+        name: String,
+        /// Where the commit it would move to has conflicts, as `PATH` or `PATH#FIELD`; nowhere if it would be
+        /// removed.
+        conflicts: Vec<String>,
     },
     /// A merge is waiting to be finished.
     #[error("a merge of `{theirs}` is not finished")]
@@ -344,10 +364,12 @@ impl RepoError {
             Self::BadSchemas { source, .. } => source.code(),
             Self::Invalid { .. } => "document.invalid",
             Self::NoConflict { .. } => "merge.no_conflict",
+            Self::OtherConflict { .. } => "merge.other_conflict",
             Self::NotRemembered { .. } => "merge.not_remembered",
             Self::Exists { .. } => "refs.exists",
             Self::CurrentBranch { .. } => "refs.current",
             Self::Unmerged { .. } => "refs.unmerged",
+            Self::Protected { .. } => "branch.protected",
             Self::MergeInProgress { .. } => "merge.in_progress",
             Self::NoMerge => "merge.none",
             Self::Unrelated { .. } => "merge.unrelated",

@@ -387,7 +387,7 @@ impl Repo {
         writer.finish()?;
         let value = RefValue { target: Some(id), edition: Some(edition.clone()) };
         let edits = vec![RefEdit { name: branch, old: None, new: Some(value) }];
-        self.refs.transact(&self.move_of("branch", &format!("branch: {name}"), edits)?)?;
+        self.move_refs(&self.move_of("branch", &format!("branch: {name}"), edits)?)?;
         self.row_of(name, Some(id), Some(edition))
     }
 

@@ -11,6 +11,7 @@ pub mod changes;
 pub mod checkout;
 pub mod collect;
 pub mod content;
+pub mod disputed;
 pub mod error;
 pub mod history;
 pub mod import;
@@ -26,6 +27,7 @@ mod parallel;
 pub mod plan;
 mod probe;
 pub mod propagate;
+pub mod protected;
 pub mod push;
 pub mod read;
 pub mod rechunk;
@@ -107,6 +109,7 @@ pub struct Repo {
     nodes: StoreNodes,
     schema_cache: schemas::SchemaCache,
     memory_days: u32,
+    protected: protected::Protected,
 }
 
 impl Repo {
@@ -135,6 +138,7 @@ impl Repo {
             nodes,
             schema_cache,
             memory_days: memory::DEFAULT_DAYS,
+            protected: protected::Protected::default(),
         }
     }
     /// The object store.

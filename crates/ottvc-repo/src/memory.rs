@@ -1,35 +1,37 @@
 //! What was settled before: met again, the same disagreement may be settled alike.
 //!
-//! The commit that ends a merge remembers how each of its conflicts in documents was settled, whoever
-//! did it with whatever command: the merge is made again and compared with what is committed. What is
+//! The commit that ends a merge remembers how each of its conflicts was settled (`learning`). What is
 //! remembered lies in rows of the working copy's state, saved with it in one step; where that is lost,
-//! somebody has to decide once more. It proposes, and decides only where that is asked for.
+//! somebody has to decide once more. It proposes, and decides only where that is asked for; a resolution
+//! of the same disagreement over another base only ever proposes.
 
-use std::collections::BTreeMap;
+mod learning;
 
 use bincode::{Decode, Encode};
-use ottvc_merge::{Choice, Memory, MemoryKey, MergeOptions, Schema};
+use ottvc_merge::{Choice, Memory, MemoryKey};
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::commit::ConflictPlace;
+use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::lookup_path;
-use ottvc_object::value::{Document, MOVE, RENAME, Value, value_to_json};
-use ottvc_object::{CommitId, Entry, NamedEntry, TreeId};
+use ottvc_object::value::{Document, RENAME, Value, value_to_json};
+use ottvc_object::{CommitId, Entry, TreeId};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::cache::Rows;
 use crate::merging::DecisionRow;
 use crate::nodes::Batch;
-use crate::resolving::conflict_at;
-use crate::workspace::{Merging, State};
+use crate::resolving::{conflict_at, entry_json};
 use crate::{Repo, RepoError};
 
-/// How the key of a row begins. No row of a file does: no folder has an empty name.
-const PREFIX: [u8; 2] = [1, b'm'];
+/// How the key of a row begins; a [`MemoryKey`] follows. No row of a file does: no folder has an empty name.
+const PREFIX: [u8; 2] = [1, b'r'];
+/// How the key of a row of an earlier layout begins. Such rows are not read, and dropped with the next merge.
+const OLD_PREFIX: [u8; 2] = [1, b'm'];
 /// How many digits of a key name a resolution.
 const NAME_DIGITS: usize = 12;
 /// How a decision from memory begins; the name follows.
-const DECIDED: &str = "memory: ";
+pub(crate) const DECIDED: &str = "memory: ";
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 /// How long a resolution lasts that nobody uses, in days.
@@ -39,14 +41,25 @@ pub const DEFAULT_DAYS: u32 = 90;
 #[derive(Clone, Debug, Encode, Decode)]
 struct Row {
     path: String,
-    field: String,
+    /// The field, for one inside a document.
+    field: Option<String>,
     kind: String,
-    /// What was put there; `None` for nothing.
-    result: Option<Value>,
+    result: Settled,
+    /// Where an entry was put, for a conflict over that.
+    places: Vec<String>,
     commit: CommitId,
     actor: String,
     settled: i64,
     used: i64,
+}
+
+/// What was put in place of a conflict.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+enum Settled {
+    Nothing,
+    Value(Value),
+    /// One of those that the conflict was between.
+    Entry(Entry),
 }
 
 /// One resolution.
@@ -54,16 +67,19 @@ struct Row {
 pub struct Remembered {
     /// What it is called.
     pub id: String,
-    /// The document it was settled in.
+    /// The document it was settled in, or the file.
     pub path: String,
-    /// The field.
-    pub field: String,
+    /// The field, for one inside a document.
+    pub field: Option<String>,
     /// The kind of conflict.
     pub kind: String,
     /// What was put there; null for nothing.
     pub value: Json,
     /// Whether that is nothing, so that a null value is no riddle.
     pub absent: bool,
+    /// The paths that it was put at, for a conflict over that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
     /// The commit that settled it.
     pub commit: String,
     /// Who did.
@@ -74,15 +90,30 @@ pub struct Remembered {
     pub used: i64,
 }
 
+/// A resolution that speaks of a conflict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recalled {
+    /// How the sides were settled then.
+    #[serde(flatten)]
+    pub settled: Remembered,
+    /// Whether it was over another base, so that it is no more than a hint.
+    pub other_base: bool,
+}
+
 impl Remembered {
-    fn of(key: &[u8], row: &Row) -> Self {
+    fn of(key: &MemoryKey, row: &Row) -> Self {
         Self {
             id: name(key),
             path: row.path.clone(),
             field: row.field.clone(),
             kind: row.kind.clone(),
-            value: row.result.as_ref().map_or(Json::Null, value_to_json),
-            absent: row.result.is_none(),
+            value: match &row.result {
+                Settled::Nothing => Json::Null,
+                Settled::Value(value) => value_to_json(value),
+                Settled::Entry(entry) => entry_json(entry),
+            },
+            absent: row.result == Settled::Nothing,
+            places: row.places.clone(),
             commit: row.commit.to_string(),
             actor: row.actor.clone(),
             settled: row.settled,
@@ -91,13 +122,49 @@ impl Remembered {
     }
 }
 
-fn name(key: &[u8]) -> String {
-    let digits = key.iter().skip(PREFIX.len()).map(|byte| format!("{byte:02x}"));
+fn name(key: &MemoryKey) -> String {
+    let digits = key.whole().iter().map(|byte| format!("{byte:02x}"));
     digits.collect::<String>().chars().take(NAME_DIGITS).collect()
 }
 
 fn row_key(key: &MemoryKey) -> Vec<u8> {
-    [&PREFIX[..], key.as_bytes()].concat()
+    [&PREFIX[..], &key.to_bytes()].concat()
+}
+
+/// What stands at the place of a conflict.
+enum Disagreement {
+    Field(Conflict<Value>),
+    Entry(Conflict<Entry>),
+}
+
+impl Disagreement {
+    /// The choice that settles this so, if it can be made: what is moved or kept by id alone must be here.
+    fn choice(&self, settled: &Settled) -> Option<Choice> {
+        match (self, settled) {
+            (_, Settled::Nothing) => Some(Choice::Absent),
+            (Self::Field(conflict), Settled::Value(value)) if conflict.policy == RENAME => {
+                term_of(conflict, value).map(Choice::Term)
+            }
+            (Self::Field(_), Settled::Value(value)) => Some(Choice::Value(value.clone())),
+            (Self::Entry(conflict), Settled::Entry(entry)) => {
+                term_of(conflict, entry).map(Choice::Term)
+            }
+            (Self::Field(_), Settled::Entry(_)) | (Self::Entry(_), Settled::Value(_)) => None,
+        }
+    }
+}
+
+/// Which term of a conflict this is.
+fn term_of<T: PartialEq>(conflict: &Conflict<T>, wanted: &T) -> Option<usize> {
+    conflict.terms.as_slice().iter().position(|term| term.value() == Some(wanted))
+}
+
+/// A row that speaks of a conflict.
+struct Hit {
+    key: MemoryKey,
+    row: Row,
+    choice: Choice,
+    other_base: bool,
 }
 
 impl Repo {
@@ -113,9 +180,14 @@ impl Repo {
     /// The store's.
     pub fn memory(&self) -> Result<Vec<Remembered>, RepoError> {
         let mut all: Vec<Remembered> =
-            self.memory_rows()?.iter().map(|(key, row, _)| Remembered::of(key, row)).collect();
+            self.memory_rows()?.iter().map(|(key, row)| Remembered::of(key, row)).collect();
         all.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.id.cmp(&b.id)));
         Ok(all)
+    }
+
+    /// Whether anything is remembered from now on.
+    pub fn remembers(&self) -> bool {
+        self.memory_days > 0
     }
 
     /// Forgets the resolution whose id begins so; returns it.
@@ -124,32 +196,39 @@ impl Repo {
     /// [`RepoError::NotRemembered`] if there is none, or more than one.
     pub fn forget(&self, id: &str) -> Result<Remembered, RepoError> {
         let mut found: Vec<_> = self.memory_rows()?;
-        found.retain(|(key, ..)| !id.is_empty() && name(key).starts_with(id));
-        let [(key, row, _)] = found.as_slice() else {
+        found.retain(|(key, _)| !id.is_empty() && name(key).starts_with(id));
+        let [(key, row)] = found.as_slice() else {
             return Err(RepoError::NotRemembered { id: id.to_owned() });
         };
-        self.save_state(&self.state()?, &vec![(key.clone(), None)])?;
+        self.save_state(&self.state()?, &vec![(row_key(key), None)])?;
         Ok(Remembered::of(key, row))
     }
 
     /// The rows that have not expired, with the key each is about.
-    fn memory_rows(&self) -> Result<Vec<(Vec<u8>, Row, [u8; 32])>, RepoError> {
+    fn memory_rows(&self) -> Result<Vec<(MemoryKey, Row)>, RepoError> {
         let mut found = Vec::new();
-        self.each_row(&mut |key, row, at| {
+        self.each_row(&PREFIX, &mut |key, row| {
             if !self.expired(&row) {
-                found.push((key.to_vec(), row, at));
+                found.push((key, row));
             }
         })?;
         Ok(found)
     }
 
-    fn each_row(&self, visit: &mut dyn FnMut(&[u8], Row, [u8; 32])) -> Result<(), RepoError> {
-        Ok(self.workspace.rows(&PREFIX, &mut |key, bytes| {
-            let Some(at) = key.strip_prefix(&PREFIX) else { return Ok(false) };
+    /// Visits the rows whose keys begin with `start`, which begins with [`PREFIX`].
+    fn each_row(
+        &self,
+        start: &[u8],
+        visit: &mut dyn FnMut(MemoryKey, Row),
+    ) -> Result<(), RepoError> {
+        Ok(self.workspace.rows(start, &mut |key, bytes| {
+            if !key.starts_with(start) {
+                return Ok(false);
+            }
+            let at = key.strip_prefix(&PREFIX).and_then(MemoryKey::from_bytes);
             // Bytes that are no row are none.
-            if let (Ok(at), Ok(row)) = (at.try_into(), decode_body(bytes, "remembered resolution"))
-            {
-                visit(key, row, at);
+            if let (Some(at), Ok(row)) = (at, decode_body(bytes, "remembered resolution")) {
+                visit(at, row);
             }
             Ok(true)
         })?)
@@ -172,24 +251,40 @@ impl Repo {
     /// What a merge may settle by itself.
     pub(crate) fn memory_to_apply(&self) -> Result<Memory, RepoError> {
         let mut memory = Memory::default();
-        for (key, row, at) in self.memory_rows()? {
-            memory.remember(MemoryKey::from_bytes(at), &name(&key), row.result);
+        for (key, row) in self.memory_rows()? {
+            let called = name(&key);
+            match row.result {
+                Settled::Value(value) => memory.remember(key, &called, Some(value)),
+                Settled::Entry(entry) => memory.remember_entry(key, &called, Some(entry)),
+                Settled::Nothing if row.field.is_some() => memory.remember(key, &called, None),
+                Settled::Nothing => memory.remember_entry(key, &called, None),
+            }
         }
         Ok(memory)
     }
 
-    /// How the conflict at a place was settled before.
+    /// How the conflict at a place was settled before; over this base, or else over another: then the one
+    /// settled last.
     fn recalled(
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
         place: &ConflictPlace,
-    ) -> Result<Option<(Vec<u8>, Row)>, RepoError> {
-        let Some(key) = self.memory_key(batch, tree, place)? else { return Ok(None) };
-        let key = row_key(&key);
-        let Some(bytes) = self.workspace.row(&key)? else { return Ok(None) };
-        let row: Option<Row> = decode_body(&bytes, "remembered resolution").ok();
-        Ok(row.filter(|row| !self.expired(row)).map(|row| (key, row)))
+    ) -> Result<Option<Hit>, RepoError> {
+        let Some((key, disagreement)) = self.memory_key(batch, tree, place)? else {
+            return Ok(None);
+        };
+        let mut best: Option<Hit> = None;
+        let start = [&PREFIX[..], key.sides()].concat();
+        self.each_row(&start, &mut |at, row| {
+            let Some(choice) = disagreement.choice(&row.result) else { return };
+            let hit = Hit { other_base: at != key, key: at, row, choice };
+            let rank = |hit: &Hit| (!hit.other_base, hit.row.settled);
+            if !self.expired(&hit.row) && best.as_ref().is_none_or(|it| rank(it) < rank(&hit)) {
+                best = Some(hit);
+            }
+        })?;
+        Ok(best)
     }
 
     /// How the conflict at a place was settled before, to be shown.
@@ -198,19 +293,26 @@ impl Repo {
         batch: &Batch<'_>,
         tree: TreeId,
         place: &ConflictPlace,
-    ) -> Result<Option<Remembered>, RepoError> {
-        Ok(self.recalled(batch, tree, place)?.map(|(key, row)| Remembered::of(&key, &row)))
+    ) -> Result<Option<Recalled>, RepoError> {
+        let hit = self.recalled(batch, tree, place)?;
+        Ok(hit.map(|Hit { key, row, other_base, .. }| Recalled {
+            settled: Remembered::of(&key, &row),
+            other_base,
+        }))
     }
 
-    /// The choice that settled the conflict at a place before.
+    /// The choice that settled the conflict at a place before; with `any_base` also over another base, which
+    /// is then said.
     pub(crate) fn suggested_choice(
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
         place: &ConflictPlace,
-    ) -> Result<Option<Choice>, RepoError> {
-        let recalled = self.recalled(batch, tree, place)?;
-        Ok(recalled.map(|(_, row)| row.result.map_or(Choice::Absent, Choice::Value)))
+        any_base: bool,
+    ) -> Result<Option<(Choice, bool)>, RepoError> {
+        let hit = self.recalled(batch, tree, place)?;
+        let hit = hit.filter(|hit| any_base || !hit.other_base);
+        Ok(hit.map(|hit| (hit.choice, hit.other_base)))
     }
 
     /// What is remembered of the conflict at a place is found by this.
@@ -219,87 +321,23 @@ impl Repo {
         batch: &Batch<'_>,
         tree: TreeId,
         place: &ConflictPlace,
-    ) -> Result<Option<MemoryKey>, RepoError> {
-        // What settles a whole document, a group, a rename or a move lies in several places.
-        let Some(field) = place.field.as_ref().filter(|field| !field.is_root()) else {
-            return Ok(None);
-        };
-        let Some(document) = self.document_in(batch, tree, place)? else { return Ok(None) };
-        let Some(conflict) = conflict_at(document.value(), field) else { return Ok(None) };
-        if matches!(conflict.policy.as_str(), "group" | MOVE | RENAME) {
-            return Ok(None);
-        }
-        let schemas = self.schemas_for_reading(batch, tree)?;
-        let schema: Option<&Schema> = schemas.of(&place.path).map(|schema| &**schema);
-        Ok(MemoryKey::of(conflict, schema))
-    }
-
-    fn document_in(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
-        place: &ConflictPlace,
-    ) -> Result<Option<Document>, RepoError> {
-        match lookup_path(batch, tree, &place.path)? {
-            Some(NamedEntry { entry: Entry::Document { id, .. }, .. }) => batch.load(id).map(Some),
+    ) -> Result<Option<(MemoryKey, Disagreement)>, RepoError> {
+        let found = lookup_path(batch, tree, &place.path)?.map(|named| named.entry);
+        match (found, &place.field) {
+            (Some(Entry::Conflict(id)), None) => {
+                let conflict: Conflict<Entry> = batch.load(id)?;
+                let key = MemoryKey::of_entry(&conflict, &place.path);
+                Ok(key.map(|key| (key, Disagreement::Entry(conflict))))
+            }
+            (Some(Entry::Document { id, .. }), Some(field)) => {
+                let document: Document = batch.load(id)?;
+                let Some(conflict) = conflict_at(document.value(), field) else { return Ok(None) };
+                let schemas = self.schemas_for_reading(batch, tree)?;
+                let key = MemoryKey::of(conflict, schemas.of(&place.path).map(|it| &**it));
+                Ok(key.map(|key| (key, Disagreement::Field(conflict.clone()))))
+            }
             _ => Ok(None),
         }
-    }
-
-    /// Adds to `rows` how the conflicts of a merge were settled by the commit `id` of `tree`.
-    pub(crate) fn remember_merge(
-        &self,
-        state: &State,
-        merging: &Merging,
-        (id, tree): (CommitId, TreeId),
-        rows: &mut Rows,
-    ) -> Result<(), RepoError> {
-        if self.memory_days == 0 {
-            return Ok(());
-        }
-        let batch = Batch::new(&self.nodes);
-        let rules = merging.rules.iter().map(|rule| Ok(rule.parse()?));
-        let rules = rules.collect::<Result<Vec<_>, RepoError>>()?;
-        let options = MergeOptions { rules, ..MergeOptions::default() };
-        let merged = self.merge_again(&batch, state, merging, options)?;
-        let suspects = State { suspects: merged.suspects, ..state.clone() };
-        let now = self.now();
-        let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
-        for place in self.conflict_places(&batch, merged.tree, &suspects, Some(merging.ours))? {
-            let Some(field) = &place.field else { continue };
-            let Some(key) = self.memory_key(&batch, merged.tree, &place)? else { continue };
-            let Some(settled) = self.document_in(&batch, tree, &place)? else { continue };
-            let result = settled.value().get(field).cloned();
-            if result.as_ref().is_some_and(Value::has_conflict) {
-                continue;
-            }
-            let Some(conflicted) = self.document_in(&batch, merged.tree, &place)? else { continue };
-            let kind = conflict_at(conflicted.value(), field).map(|it| it.kind.word().to_owned());
-            let row = Row {
-                path: place.path.to_string(),
-                field: field.to_string(),
-                kind: kind.unwrap_or_default(),
-                result,
-                commit: id,
-                actor: self.actor.clone(),
-                settled: now,
-                used: now,
-            };
-            // What one merge settles in two ways says nothing about the next.
-            let known = learnt.get(&row_key(&key));
-            let alike = known
-                .is_none_or(|known| known.as_ref().is_some_and(|known| known.result == row.result));
-            learnt.insert(row_key(&key), alike.then_some(row));
-        }
-        self.each_row(&mut |key, row, _| {
-            if self.expired(&row) && !learnt.contains_key(key) {
-                rows.push((key.to_vec(), None));
-            }
-        })?;
-        for (key, row) in learnt {
-            rows.push((key, row.map(|row| encode_body(&row)).transpose()?));
-        }
-        Ok(())
     }
 
     /// Adds to `rows` that resolutions were used now, by the decisions of a merge.
@@ -313,10 +351,10 @@ impl Repo {
         if used.is_empty() {
             return Ok(());
         }
-        for (key, row, _) in self.memory_rows()? {
+        for (key, row) in self.memory_rows()? {
             if used.contains(&name(&key).as_str()) {
                 let row = Row { used: self.now(), ..row };
-                rows.push((key, Some(encode_body(&row)?)));
+                rows.push((row_key(&key), Some(encode_body(&row)?)));
             }
         }
         Ok(())

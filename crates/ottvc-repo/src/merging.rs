@@ -4,9 +4,10 @@ mod trees;
 
 use ottvc_merge::{BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
+use ottvc_object::conflict::Conflict;
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Value, value_to_json};
-use ottvc_object::{Commit, CommitId, Entry, TreeId};
+use ottvc_object::{Commit, CommitId, Entry, RepoPath, TreeId};
 use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
@@ -85,7 +86,7 @@ pub struct DecisionRow {
     pub schema: Option<String>,
     /// The rule.
     pub rule: String,
-    /// `ours`, `theirs` or `base`.
+    /// `ours`, `theirs`, `base` or `merged`.
     pub chosen: &'static str,
     /// What ours has; null for nothing.
     pub ours: serde_json::Value,
@@ -103,7 +104,7 @@ fn sides<T>(terms: &[Option<T>], show: impl Fn(&T) -> serde_json::Value) -> [ser
 
 impl DecisionRow {
     /// Describes what a rule decided about a field.
-    pub fn of_field(path: &ottvc_object::RepoPath, decision: &ottvc_merge::Decision) -> Self {
+    pub fn of_field(path: &RepoPath, decision: &ottvc_merge::Decision) -> Self {
         let [ours, base, theirs] =
             sides(decision.terms.as_slice(), |value: &Value| value_to_json(value));
         Self {
@@ -116,6 +117,24 @@ impl DecisionRow {
             base,
             theirs,
         }
+    }
+    /// Describes that a conflict between entries was settled as before, which is called `name`.
+    fn from_memory(
+        path: &RepoPath,
+        name: &str,
+        conflict: &Conflict<Entry>,
+        taken: Option<Entry>,
+    ) -> Self {
+        let terms: Vec<Option<Entry>> =
+            conflict.terms.as_slice().iter().map(|term| term.value().copied()).collect();
+        let [ours, base, theirs] = sides(&terms, crate::resolving::entry_json);
+        let chosen = match (terms.first(), terms.last()) {
+            (Some(side), _) if *side == taken => "ours",
+            (_, Some(side)) if *side == taken => "theirs",
+            _ => "merged",
+        };
+        let rule = format!("{}{name}", crate::memory::DECIDED);
+        Self { path: path.to_string(), field: None, schema: None, rule, chosen, ours, base, theirs }
     }
     fn of_entry(decision: &EntryDecision) -> Self {
         let [ours, base, theirs] =
@@ -154,7 +173,8 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::MergeInProgress`]; unless `rev` is merged already, [`RepoError::LocalChanges`] if
-    /// something is staged, or a changed file would be overwritten; [`RepoError::Unrelated`]; [`RepoError::Unborn`].
+    /// something is staged, or a changed file would be overwritten; [`RepoError::Protected`] if the branch takes no
+    /// conflicts and those left are to be committed; [`RepoError::Unrelated`]; [`RepoError::Unborn`].
     pub fn merge(
         &self,
         rev: &str,
@@ -264,6 +284,9 @@ impl Repo {
         report.changes = self.describe_new(batch, merged.tree, first)?;
         if request.dry_run {
             return Ok((report, merged.tree));
+        }
+        if request.allow_conflicts {
+            self.refuse_conflicts_here(&state.head, &places)?;
         }
         let mut writer = self.objects.writer()?;
         let next = self.next_layers(batch, &state, Some(ours), merged.tree, Some(theirs), None)?;

@@ -5,6 +5,7 @@ use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::nodes::Batch;
 use crate::workspace::Head;
 use crate::{Progress, Repo, RepoError};
 
@@ -74,7 +75,7 @@ impl Repo {
     /// commit is taken back.
     ///
     /// # Errors
-    /// [`RepoError::MergeInProgress`]; [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
+    /// [`RepoError::MergeInProgress`]; [`RepoError::Protected`]; [`RepoError::CannotUndo`] if a ref moved since; [`RepoError::LocalChanges`] if a file would be
     /// overwritten, or what is staged about layers lost. Nothing has moved then.
     pub fn undo(
         &self,
@@ -105,6 +106,14 @@ impl Repo {
         if self.objects.contains(&targets)?.contains(&false) {
             return Err(cannot("what it led away from was collected"));
         }
+        let back = |edit: &RefEdit| RefEdit {
+            name: edit.name.clone(),
+            old: edit.new.clone(),
+            new: edit.old.clone(),
+        };
+        let edits: Vec<RefEdit> = operation.edits.iter().map(back).collect();
+        // Before any file moves.
+        self.refuse_protected(&Batch::new(&self.nodes), &edits)?;
         let old_tree = self.head_tree(&state)?;
         let (mut moves, mut head_back) = (None, None);
         if let Head::Branch(head) = &state.head
@@ -145,12 +154,6 @@ impl Repo {
             }
             None => Rows::new(),
         };
-        let back = |edit: &RefEdit| RefEdit {
-            name: edit.name.clone(),
-            old: edit.new.clone(),
-            new: edit.old.clone(),
-        };
-        let edits = operation.edits.iter().map(back).collect();
         let summary = format!("undo {}: {}", operation.id, operation.summary);
         let undo =
             RefTransaction { undoes: Some(operation.id), ..self.move_of("undo", &summary, edits)? };

@@ -389,7 +389,8 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::StalePlan`] if another plan was named; [`ottvc_refs::RefError::Moved`] if a branch is not
-    /// where the plan expects it; [`RepoError::LocalChanges`] or [`RepoError::MergeInProgress`] if the working
+    /// where the plan expects it; [`RepoError::Protected`] if one must not hold the conflicts it would get;
+    /// [`RepoError::LocalChanges`] or [`RepoError::MergeInProgress`] if the working
     /// copy cannot follow. Nothing has moved then.
     pub fn carry_out_plan(
         &self,
@@ -448,6 +449,7 @@ impl Repo {
         let transaction = self.move_of(plan.command, &summary, edits)?;
         // Before any file moves; the transaction looks again.
         transaction.check(|name| self.refs.get(name))?;
+        self.refuse_protected(&plan.batch, &transaction.edits)?;
         let mut writer = self.objects.writer()?;
         plan.batch.flush(&mut *writer)?;
         writer.finish()?;
@@ -457,7 +459,7 @@ impl Repo {
             commit.filter(|_| here).and(Some(target))
         });
         let operation = match here {
-            None => self.refs.transact(&transaction)?,
+            None => self.move_refs(&transaction)?,
             Some(target) => {
                 if let Some(merging) = &state.merging {
                     let theirs = merging.theirs_name.clone();

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use ottvc_merge::Side;
 use ottvc_object::tree::{for_each, lookup_path, walk};
 use ottvc_object::value::Document;
 use ottvc_object::{
@@ -12,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::checkout::Shown;
 use crate::content::{self, Kept};
+use crate::disputed::Disputed;
 use crate::{Repo, RepoError};
 
 /// Writes an id as its hexadecimal text.
@@ -206,20 +206,21 @@ impl Repo {
     /// Writes what is at a path of a revision: a file's bytes, or a document as JSON.
     ///
     /// # Errors
-    /// [`RepoError::Conflicts`] if it is or holds a conflict and no side was chosen.
+    /// [`RepoError::Conflicts`] if it is or holds a conflict and nothing says what to show of it;
+    /// [`RepoError::NoPath`] if that is nothing.
     pub fn cat(
         &self,
         rev: &str,
         path: &RepoPath,
         range: Option<ByteRange>,
-        side: Option<Side>,
+        disputed: Option<Disputed>,
         out: &mut dyn Write,
     ) -> Result<(), RepoError> {
         let tree = self.commit(self.resolve(rev)?.id)?.tree;
         let Some(named) = lookup_path(&self.nodes, tree, path)? else {
             return Err(self.no_path_in(tree, path, rev)?);
         };
-        let shown = self.show(&named.entry, side).map_err(|error| match error {
+        let shown = self.show(&named.entry, disputed).map_err(|error| match error {
             RepoError::Conflicts { .. } => RepoError::Conflicts { paths: vec![path.to_string()] },
             other => other,
         })?;
@@ -238,7 +239,13 @@ impl Repo {
                     }
                 };
             }
-            _ => return Err(RepoError::WrongKind { path: path.to_string(), wanted: "file" }),
+            Some(Shown::Entry(_)) => {
+                return Err(RepoError::WrongKind { path: path.to_string(), wanted: "file" });
+            }
+            None => {
+                let place = "what is to be shown of its conflict".to_owned();
+                return Err(RepoError::NoPath { path: path.to_string(), place, near: Vec::new() });
+            }
         };
         let json = document.to_json_pretty();
         let bytes = match range {

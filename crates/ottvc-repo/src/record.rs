@@ -71,7 +71,8 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::NothingToCommit`]; [`RepoError::Conflicts`] if some are left that the last commit did
-    /// not have; [`RepoError::Invalid`] if a document it changes breaks its schema.
+    /// not have; [`RepoError::Protected`] if the branch takes none; [`RepoError::Invalid`] if a document it
+    /// changes breaks its schema.
     pub fn record(
         &self,
         from: &Path,
@@ -146,11 +147,10 @@ impl Repo {
         if are_new && !options.allow_conflicts {
             return Err(RepoError::Conflicts { paths: conflicts.iter().map(place_text).collect() });
         }
+        self.refuse_conflicts_here(&state.head, &conflicts)?;
         let message = match (&options.message, &merging) {
             (Some(message), _) => message.clone(),
-            (None, Some(merging)) => {
-                merging.message.clone().unwrap_or_else(|| format!("Merge {}", merging.theirs_name))
-            }
+            (None, Some(merging)) => merging.message(),
             (None, None) => {
                 return Err(RepoError::BadArgument {
                     given: String::new(),
@@ -384,7 +384,7 @@ impl Repo {
         edits: Vec<(RefName, Option<RefValue>, Option<RefValue>)>,
     ) -> Result<Operation, RepoError> {
         let edits = edits.into_iter().map(|(name, old, new)| RefEdit { name, old, new }).collect();
-        Ok(self.refs.transact(&self.move_of(command, summary, edits)?)?)
+        self.move_refs(&self.move_of(command, summary, edits)?)
     }
 
     /// Moves refs, and saves the state and cache rows in the same atomic step: were the state to
@@ -395,11 +395,12 @@ impl Repo {
         rows: &Rows,
         transaction: RefTransaction,
     ) -> Result<Operation, RepoError> {
+        self.refuse_protected(&Batch::new(&self.nodes), &transaction.edits)?;
         let before = self.workspace.load()?;
         let reforms = self.reforms(state.staged)?;
         self.loosen(&reforms)?;
         self.stage_state(state, rows, &transaction)?;
-        let moved = self.refs.transact(&transaction);
+        let moved = self.move_refs(&transaction);
         if let (Err(_), Some(before)) = (&moved, before) {
             // A backend that could not join the two has saved the new state already. Where this fails
             // too, the error in hand is the one that matters.

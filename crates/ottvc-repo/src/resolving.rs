@@ -1,212 +1,33 @@
 //! Conflicts: listing them, and settling them place by place.
 
+mod rows;
+mod steps;
+
 use std::sync::Arc;
 
 use ottvc_merge::schema::validate;
-use ottvc_merge::{Choice, Rule, Side, resolve_document};
+use ottvc_merge::{Choice, Rule, resolve_document};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::{PathEdit, lookup_path};
-use ottvc_object::value::{Document, Value, value_to_json};
-use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, Storable, TreeId};
+use ottvc_object::value::Document;
+use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
-use serde_json::{Value as Json, json};
 
 use crate::cache::{self, Rows};
-use crate::memory::Remembered;
+use crate::disputed::choice_of;
 use crate::nodes::Batch;
 use crate::schemas::{Found, Schemas, convert, differ, refuse};
 use crate::stage::Edits;
+use crate::workspace::State;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
 
-/// One conflict, as lists show it.
-#[derive(Clone, Debug, Serialize)]
-pub struct ConflictRow {
-    /// Names the conflict at its place: the same for everyone who merges the same heads.
-    pub id: String,
-    /// The entry.
-    pub path: String,
-    /// The field, for one inside a document.
-    pub field: Option<String>,
-    /// `edit_edit`, `delete_edit` ...
-    pub kind: &'static str,
-    /// What the base has; null for nothing.
-    pub base: Json,
-    /// What ours has; null for nothing.
-    pub ours: Json,
-    /// What theirs has; null for nothing.
-    pub theirs: Json,
-    /// Which of `base`, `ours`, `theirs` have nothing there, so that a null value is no riddle.
-    pub absent: Vec<&'static str>,
-    /// Every term where there are more than three: sides at even places, bases at odd ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub terms: Vec<Json>,
-    /// The paths that the sides renamed it to, for a conflict over that.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<String>,
-    /// How the same disagreement was settled before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Remembered>,
-}
-
-impl ConflictRow {
-    /// Reads the conflict at a place of a tree.
-    pub(crate) fn read(
-        batch: &Batch<'_>,
-        tree: TreeId,
-        place: &ConflictPlace,
-    ) -> Result<Self, RepoError> {
-        let none = || RepoError::NoConflict { place: crate::record::place_text(place) };
-        let named = lookup_path(batch, tree, &place.path)?.ok_or_else(none)?;
-        match (&named.entry, &place.field) {
-            (Entry::Conflict(id), None) => {
-                let conflict: Conflict<Entry> = batch.load(*id)?;
-                let mut row = Self::of(&place.path, None, &conflict, &entry_json);
-                if conflict.kind == ConflictKind::RenameRename {
-                    for term in conflict.terms.adds().filter_map(Term::value) {
-                        let moved = leaves(batch, term)?;
-                        row.places.extend(moved.iter().map(|(path, _)| path.to_string()));
-                    }
-                }
-                Ok(row)
-            }
-            (Entry::Document { id, .. }, Some(field)) => {
-                let document: Document = batch.load(*id)?;
-                let conflict = conflict_at(document.value(), field).ok_or_else(none)?;
-                Ok(Self::of(&place.path, Some(field), conflict, &value_to_json))
-            }
-            _ => Err(none()),
-        }
-    }
-
-    /// Describes a conflict at a place.
-    pub fn of<T: bincode::Encode>(
-        path: &RepoPath,
-        field: Option<&FieldPath>,
-        conflict: &Conflict<T>,
-        show: &dyn Fn(&T) -> Json,
-    ) -> Self {
-        let term = |term: &Term<T>| match term {
-            Term::Absent => Json::Null,
-            Term::Value(value) => show(value),
-            Term::Contested(inner) => json!({
-                "$conflict": inner.terms.as_slice().iter().map(|term| match term {
-                    Term::Value(value) => show(value),
-                    Term::Absent | Term::Contested(_) => Json::Null,
-                }).collect::<Vec<Json>>()
-            }),
-        };
-        let all = conflict.terms.as_slice();
-        let base = all.get(1);
-        let (ours, theirs) = (all.first(), all.last());
-        let absent = [("base", base), ("ours", ours), ("theirs", theirs)]
-            .into_iter()
-            .filter(|(_, term)| term.is_none_or(Term::is_absent))
-            .map(|(side, _)| side)
-            .collect();
-        let shown = |it: Option<&Term<T>>| it.map_or(Json::Null, &term);
-        let mut hasher = blake3::Hasher::new_derive_key("ottvc 2026 conflict place v1");
-        hasher.update(path.to_string().as_bytes());
-        hasher.update(&conflict.core_id().0);
-        Self {
-            id: hasher.finalize().to_hex().to_string(),
-            path: path.to_string(),
-            field: field.map(ToString::to_string),
-            kind: conflict.kind.word(),
-            base: shown(base),
-            ours: shown(ours),
-            theirs: shown(theirs),
-            absent,
-            terms: if all.len() > 3 { all.iter().map(term).collect() } else { Vec::new() },
-            places: Vec::new(),
-            memory: None,
-        }
-    }
-}
-
-/// Finds the conflict at a field, that of a list's order among them.
-pub(crate) fn conflict_at<'v>(
-    document: &'v Value,
-    field: &FieldPath,
-) -> Option<&'v Conflict<Value>> {
-    document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
-}
-
-/// Describes an entry as a side of a conflict.
-pub(crate) fn entry_json(entry: &Entry) -> Json {
-    match entry {
-        Entry::File(FileEntry { content, len, mode }) => json!({
-            "kind": entry.word(),
-            "id": content.to_string(),
-            "size": len,
-            "executable": *mode == FileMode::Executable,
-        }),
-        Entry::Document { id, len } => {
-            json!({ "kind": "document", "id": id.to_string(), "size": len })
-        }
-        Entry::Tree { id, totals } => {
-            json!({ "kind": "tree", "id": id.to_string(), "size": totals.bytes })
-        }
-        Entry::Conflict(id) => json!({ "kind": "conflict", "id": id.to_string() }),
-    }
-}
-
-/// The entry that a side of a conflict has; for renames apart, ignoring where.
-pub(crate) fn entry_side(conflict: &Conflict<Entry>, side: Side) -> Option<Entry> {
-    let terms = conflict.terms.as_slice();
-    let term = match side {
-        Side::Ours => terms.first(),
-        Side::Theirs => terms.last(),
-        Side::Base => terms.get(1),
-    };
-    match term {
-        Some(Term::Value(entry)) => Some(*entry),
-        Some(Term::Contested(inner)) => entry_side(inner, Side::Ours),
-        Some(Term::Absent) | None => None,
-    }
-}
-
-/// A document with one side taken in each of its conflicts.
-///
-/// # Errors
-/// [`RepoError::Merge`] for a base that is a conflict itself.
-pub fn document_side(document: &Document, side: Side) -> Result<Document, RepoError> {
-    let choice = choice_of(side);
-    let mut value = document.value().clone();
-    while let Some((field, _)) = value.conflicts().first() {
-        let field = field.clone();
-        value = match resolve_document(&value, &field, &choice)? {
-            Some(value) => value,
-            None => return Ok(Document::empty()),
-        };
-    }
-    Ok(Document::new(value)?)
-}
-
-/// The entries of a folder that are no folders, with their paths in it.
-fn leaves(batch: &Batch<'_>, folder: &Entry) -> Result<Vec<(RepoPath, NamedEntry)>, RepoError> {
-    let mut found = Vec::new();
-    if let Entry::Tree { id, .. } = folder {
-        ottvc_object::tree::walk(batch, *id, &RepoPath::root(), &mut |path, named| {
-            if !matches!(named.entry, Entry::Tree { .. }) {
-                found.push((path.clone(), named.clone()));
-            }
-            Ok::<bool, RepoError>(true)
-        })?;
-    }
-    Ok(found)
-}
-
-fn choice_of(side: Side) -> Choice {
-    match side {
-        Side::Ours => Choice::Ours,
-        Side::Theirs => Choice::Theirs,
-        Side::Base => Choice::Base,
-    }
-}
+pub use rows::ConflictRow;
+pub(crate) use rows::{conflict_at, entry_json, leaves};
+pub use steps::Step;
 
 /// Which conflicts to settle, and how.
 #[derive(Clone, Debug)]
@@ -239,8 +60,30 @@ pub struct ResolvedRow {
     pub path: String,
     /// The field, for one inside a document.
     pub field: Option<String>,
-    /// `ours`, `theirs`, `base`, `value`, `absent`, `both`, `order` or `memory`.
+    /// `ours`, `theirs`, `base`, `term`, `value`, `absent`, `both` or `order`; `memory`, or `memory_other_base`
+    /// for what was settled over another base.
     pub taken: &'static str,
+    /// Why, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How to settle the conflict at one place.
+#[derive(Debug)]
+struct Chosen {
+    place: ConflictPlace,
+    choice: Choice,
+    taken: &'static str,
+    reason: Option<String>,
+}
+
+/// What is remembered of how conflicts were settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Of the same disagreement.
+    Exact,
+    /// Also of the same sides over another base.
+    AnyBase,
 }
 
 impl Repo {
@@ -267,10 +110,10 @@ impl Repo {
     /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::LocalChanges`] if a
     /// document was changed by hand since the merge: adding it keeps those changes.
     pub fn settle(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, false, false)
+        self.settle_or_try(resolution, None, false)
     }
 
-    /// Settles conflicts as they were settled before, where that is remembered; what the resolution
+    /// Settles conflicts as they were settled before, where that is remembered so; what the resolution
     /// chooses does not count, but where it is about does. With `dry`, says so and does nothing.
     ///
     /// # Errors
@@ -278,9 +121,10 @@ impl Repo {
     pub fn settle_as_before(
         &self,
         resolution: &Resolution,
+        before: Before,
         dry: bool,
     ) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, true, dry)
+        self.settle_or_try(resolution, Some(before), dry)
     }
 
     /// Says what [`Repo::settle`] would do, each conflict that a rule or path names on its own, and does
@@ -289,7 +133,7 @@ impl Repo {
     /// # Errors
     /// As [`Repo::settle`].
     pub fn settle_dry(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, false, true)
+        self.settle_or_try(resolution, None, true)
     }
 
     /// The side of the merge in progress that is an edition: a branch's name, an edition's id or class.
@@ -323,52 +167,85 @@ impl Repo {
     fn settle_or_try(
         &self,
         resolution: &Resolution,
-        as_before: bool,
+        before: Option<Before>,
         dry: bool,
     ) -> Result<Resolved, RepoError> {
-        let mut state = self.state()?;
         let batch = Batch::new(&self.nodes);
+        let (state, head, places) = self.open_places(&batch)?;
+        let mut all = Vec::new();
+        for place in places.into_iter().filter(|place| resolution.covers(place)) {
+            let chosen = match before {
+                Some(before) => self
+                    .suggested_choice(&batch, state.staged, &place, before == Before::AnyBase)?
+                    .map(|(choice, other_base)| match other_base {
+                        false => (choice, "memory"),
+                        true => (choice, "memory_other_base"),
+                    }),
+                None => resolution.choice_for(&place),
+            };
+            all.extend(chosen.map(|(choice, taken)| Chosen { place, choice, taken, reason: None }));
+        }
+        if all.is_empty() {
+            return Err(RepoError::NoConflict { place: resolution.place() });
+        }
+        self.settle_chosen(&batch, state, head, all, dry)
+    }
+
+    /// The state of the working copy, the commit it stands on, and where what is staged has conflicts.
+    fn open_places(
+        &self,
+        batch: &Batch<'_>,
+    ) -> Result<(State, Option<CommitId>, Vec<ConflictPlace>), RepoError> {
+        let state = self.state()?;
         let head = self.head_commit_id(&state)?;
-        let places = self.conflict_places(&batch, state.staged, &state, head)?;
+        let places = self.conflict_places(batch, state.staged, &state, head)?;
+        Ok((state, head, places))
+    }
+
+    /// Settles conflicts, all or none. Why goes into the message that the commit of the merge will have, unless
+    /// it is given another.
+    fn settle_chosen(
+        &self,
+        batch: &Batch<'_>,
+        mut state: State,
+        head: Option<CommitId>,
+        all: Vec<Chosen>,
+        dry: bool,
+    ) -> Result<Resolved, RepoError> {
         let mut edits = Edits::new();
         let mut resolved = Vec::new();
-        for place in &places {
-            if !resolution.covers(place) {
-                continue;
-            }
-            let chosen = match as_before {
-                true => self
-                    .suggested_choice(&batch, state.staged, place)?
-                    .map(|choice| (choice, "memory")),
-                false => resolution.choice_for(place),
-            };
-            let Some((choice, taken)) = chosen else { continue };
-            let row = ConflictRow::read(&batch, state.staged, place)?;
+        let mut reasons = String::new();
+        for Chosen { place, choice, taken, reason } in all {
+            let row = ConflictRow::read(batch, state.staged, &place)?;
             let key = place.path.key();
             let named = match edits.get(&key) {
                 Some(PathEdit { new: Some(named), .. }) => named.clone(),
                 Some(PathEdit { new: None, .. }) => continue,
-                None => lookup_path(&batch, state.staged, &place.path)?
+                None => lookup_path(batch, state.staged, &place.path)?
                     .ok_or_else(|| RepoError::NoConflict { place: place.path.to_string() })?,
             };
             match &place.field {
                 Some(field) => {
-                    let new = self.settle_field(&batch, place, &named, field, &choice)?;
+                    let new = self.settle_field(batch, &place, &named, field, &choice)?;
                     edits.insert(key, PathEdit { path: place.path.clone(), new });
                 }
-                None => self.settle_entry(&batch, place, &named, &choice, &mut edits)?,
+                None => self.settle_entry(batch, &place, &named, &choice, &mut edits)?,
             }
-            resolved.push(ResolvedRow { id: row.id, path: row.path, field: row.field, taken });
+            if let Some(reason) = &reason {
+                reasons += &format!("\n{}: {reason}", crate::record::place_text(&place));
+            }
+            let (id, path, field) = (row.id, row.path, row.field);
+            resolved.push(ResolvedRow { id, path, field, taken, reason });
         }
-        if resolved.is_empty() {
-            return Err(RepoError::NoConflict { place: resolution.place() });
+        if let Some(merging) = state.merging.as_mut().filter(|_| !reasons.is_empty()) {
+            merging.message = Some(format!("{}\n{reasons}", merging.message()));
         }
-        let before = self.schemas_for_reading(&batch, state.staged)?;
+        let before = self.schemas_for_reading(batch, state.staged)?;
         self.refuse_changed_documents(state.staged, &before, &edits)?;
-        let settled = self.apply(state.staged, &edits, &batch)?;
-        let after = self.schemas(&batch, settled)?;
-        self.conform_settled(&batch, state.staged, &after, &mut edits)?;
-        state.staged = self.apply(state.staged, &edits, &batch)?;
+        let settled = self.apply(state.staged, &edits, batch)?;
+        let after = self.schemas(batch, settled)?;
+        self.conform_settled(batch, state.staged, &after, &mut edits)?;
+        state.staged = self.apply(state.staged, &edits, batch)?;
         if !dry {
             let mut writer = self.objects.writer()?;
             batch.flush(&mut *writer)?;
@@ -376,8 +253,8 @@ impl Repo {
             let rows = self.write_settled((&before, &after), &edits)?;
             self.save_state(&state, &rows)?;
         }
-        let left = self.conflict_places(&batch, state.staged, &state, head)?;
-        Ok(Resolved { resolved, remaining: self.conflict_rows(&batch, state.staged, &left)? })
+        let left = self.conflict_places(batch, state.staged, &state, head)?;
+        Ok(Resolved { resolved, remaining: self.conflict_rows(batch, state.staged, &left)? })
     }
 
     /// Converts the documents that were settled to their schemas.
@@ -555,6 +432,20 @@ impl Repo {
     }
 }
 
+/// The word for a choice.
+fn word_of(choice: &Choice) -> &'static str {
+    match choice {
+        Choice::Ours => "ours",
+        Choice::Theirs => "theirs",
+        Choice::Base => "base",
+        Choice::Term(_) => "term",
+        Choice::Value(_) => "value",
+        Choice::Absent => "absent",
+        Choice::Both => "both",
+        Choice::Order(_) => "order",
+    }
+}
+
 impl Resolution {
     /// Whether a conflict's place is one this is about.
     fn covers(&self, place: &ConflictPlace) -> bool {
@@ -579,17 +470,10 @@ impl Resolution {
         {
             return None;
         }
-        let word = match self.choice.as_ref()? {
-            Choice::Ours => "ours",
-            Choice::Theirs => "theirs",
-            Choice::Base => "base",
-            Choice::Term(_) => "term",
-            Choice::Value(_) => "value",
-            Choice::Absent => "absent",
-            Choice::Both => "both",
-            Choice::Order(_) => "order",
-        };
-        self.choice.clone().map(|choice| (choice, word))
+        self.choice.clone().map(|choice| {
+            let word = word_of(&choice);
+            (choice, word)
+        })
     }
 
     /// The place for messages.

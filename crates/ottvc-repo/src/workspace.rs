@@ -62,6 +62,13 @@ pub struct Touched {
     pub own: TreeId,
 }
 
+impl Merging {
+    /// The message that the merge's commit gets, unless it is given another.
+    pub(crate) fn message(&self) -> String {
+        self.message.clone().unwrap_or_else(|| format!("Merge {}", self.theirs_name))
+    }
+}
+
 /// The bytes of a state begin with this, and with what is staged about layers they end; where there is no
 /// such thing, nothing comes after.
 #[derive(Encode, Decode)]

@@ -138,7 +138,7 @@ fn conflicts_are_refused_until_a_side_is_chosen() {
     let mut asked = self::options(FixityFormat::B3sum);
     let refused = lab.repo.fixity("HEAD", &asked, &Silent);
     assert!(matches!(refused, Err(RepoError::Conflicts { .. })), "{refused:?}");
-    asked.conflicts = Some(ottvc_merge::Side::Theirs);
+    asked.conflicts = Some(ottvc_merge::Side::Theirs.into());
     let list = lab.repo.fixity("HEAD", &asked, &Silent).unwrap();
     assert_eq!(list.files[0].hash, blake3::hash(&noise(2, 5_000)).to_string());
 }

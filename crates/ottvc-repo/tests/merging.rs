@@ -221,7 +221,7 @@ fn media_changed_on_both_sides_conflicts_and_no_side_poses_as_the_truth() {
     let mut out = Vec::new();
     let refused = lab.repo.cat("cut", &path, None, None, &mut out);
     assert!(matches!(refused, Err(RepoError::Conflicts { .. })) && out.is_empty());
-    lab.repo.cat("cut", &path, None, Some(Side::Theirs), &mut out).unwrap();
+    lab.repo.cat("cut", &path, None, Some(Side::Theirs.into()), &mut out).unwrap();
     assert_eq!(out, noise(3, 20_000));
     let to = lab.disk("../out-of-conflict");
     let refused = lab.repo.checkout("cut", &to, &CheckoutOptions::default(), &Silent);

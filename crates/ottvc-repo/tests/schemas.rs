@@ -12,7 +12,7 @@ use ottvc_object::value::Document;
 use ottvc_repo::merging::{MergeReport, MergeRequest};
 use ottvc_repo::meta::FieldEdit;
 use ottvc_repo::record::CommitOptions;
-use ottvc_repo::resolving::Resolution;
+use ottvc_repo::resolving::{Before, Resolution};
 use ottvc_repo::schemas::Found;
 use ottvc_repo::{RepoError, Silent};
 
@@ -559,12 +559,15 @@ fn what_was_settled_before_is_proposed() {
     // The other way round it is the same disagreement.
     let report = disagree(&lab, 2, "Dune: Part One", "Dune I");
     let memory = report.conflicts[0].memory.as_ref().unwrap();
+    assert!(!memory.other_base);
+    let memory = &memory.settled;
     assert_eq!((memory.value.as_str(), memory.absent), (Some("Dune (2021)"), false));
-    assert_eq!(lab.repo.conflicts(None).unwrap()[0].memory.as_ref().unwrap().id, memory.id);
-    let dry = lab.repo.settle_as_before(&everything(), true).unwrap();
+    let listed = lab.repo.conflicts(None).unwrap();
+    assert_eq!(listed[0].memory.as_ref().unwrap().settled.id, memory.id);
+    let dry = lab.repo.settle_as_before(&everything(), Before::Exact, true).unwrap();
     assert_eq!(dry.resolved[0].taken, "memory");
     assert_eq!(lab.repo.conflicts(None).unwrap().len(), 1, "a dry run settles nothing");
-    lab.repo.settle_as_before(&everything(), false).unwrap();
+    lab.repo.settle_as_before(&everything(), Before::Exact, false).unwrap();
     lab.finish();
     assert_eq!(lab.field("main", FILM, "/title").unwrap(), r#""Dune (2021)""#);
     assert!(lab.is_clean());
@@ -602,7 +605,7 @@ fn what_one_merge_settles_in_two_ways_is_not_remembered() {
 fn what_is_forgotten_or_too_old_is_not_proposed() {
     let lab = settled_once();
     let known = lab.repo.memory().unwrap();
-    assert_eq!((known.len(), known[0].field.as_str()), (1, "/title"));
+    assert_eq!((known.len(), known[0].field.as_deref()), (1, Some("/title")));
     assert_eq!(lab.repo.forget("nothing").unwrap_err().code(), "merge.not_remembered");
     lab.repo.forget(&known[0].id[..6]).unwrap();
     assert!(lab.repo.memory().unwrap().is_empty());

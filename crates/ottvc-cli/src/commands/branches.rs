@@ -33,7 +33,7 @@ pub(crate) struct Branch {
     /// Have it inherit from where it starts, as one with a class or territory does
     #[arg(long, requires = "name")]
     inherit: bool,
-    /// Delete a branch
+    /// Delete a branch; not a protected one, see `ottvc config set branch.protected`
     #[arg(short = 'd', long, value_name = "NAME", conflicts_with_all = ["name", "rename"])]
     delete: Option<String>,
     /// Rename a branch; the edition stays the same

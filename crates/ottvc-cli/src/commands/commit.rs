@@ -31,7 +31,7 @@ pub(crate) struct Commit {
     /// When it was made: 2026-03-01, 2026-03-01T14:05, with or without a time zone
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     date: Option<i64>,
-    /// Commit a merge although conflicts are left
+    /// Commit a merge although conflicts are left; a protected branch takes none
     #[arg(long)]
     allow_conflicts: bool,
     /// Commit although nothing changed

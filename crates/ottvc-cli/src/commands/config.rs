@@ -14,16 +14,17 @@ use crate::show::{self, DIM, TITLE, paint};
 /// ~/.config/ottvc/config.toml. The repository's come first.
 #[derive(Debug, Args)]
 #[command(after_help = "Settings:\n  \
-    user.name     who commits are by; OTTVC_AUTHOR='Name <address>' comes first\n  \
-    user.email    and their address\n  \
-    repo.title    what this repository is about\n  \
-    lock.wait     how long to wait for another command, as 10s or 2m; OTTVC_LOCK_WAIT comes first\n  \
-    ingest.jobs   threads that hash and compress, 1 to 256\n  \
-    ingest.tracks on: media is kept by its tracks; off: as all other files\n  \
-    merge.memory  what becomes of a conflict that was settled before: suggest, apply or off\n  \
-    memory.days   for how many days that is remembered if nobody uses it\n  \
-    core.editor   command that opens a file; VISUAL and EDITOR come first\n  \
-    ui.color      auto, always or never; --color comes first")]
+    user.name         who commits are by; OTTVC_AUTHOR='Name <address>' comes first\n  \
+    user.email        and their address\n  \
+    repo.title        what this repository is about\n  \
+    lock.wait         how long to wait for another command, as 10s or 2m; OTTVC_LOCK_WAIT comes first\n  \
+    ingest.jobs       threads that hash and compress, 1 to 256\n  \
+    ingest.tracks     on: media is kept by its tracks; off: as all other files\n  \
+    branch.protected  branches that take no conflicts and are not removed: main, release/*\n  \
+    merge.memory      what becomes of a conflict that was settled before: suggest, apply or off\n  \
+    memory.days       for how many days that is remembered if nobody uses it\n  \
+    core.editor       command that opens a file; VISUAL and EDITOR come first\n  \
+    ui.color          auto, always or never; --color comes first")]
 pub(crate) struct Config {
     #[command(subcommand)]
     action: Option<Action>,
@@ -116,7 +117,7 @@ fn list(context: &Context, out: &mut Out) -> Result<(), CliError> {
         .collect();
     context.answer(out, &json!({ "settings": rows, "actor": settings.actor() }), |out| {
         for key in &KEYS {
-            let name = show::pad(key.name, 13);
+            let name = show::pad(key.name, 16);
             out.line(match settings.get(key.name) {
                 Some((value, origin)) => format!(
                     "{}  {value}  {}",

@@ -1,6 +1,8 @@
 //! `conflicts` and `resolve`: what waits for a decision, and the decision.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use ottvc_merge::{Choice, SideNames};
@@ -9,7 +11,8 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::value_from_json;
 use ottvc_refs::RefKind;
 use ottvc_repo::RepoError;
-use ottvc_repo::resolving::{ConflictRow, Resolution};
+use ottvc_repo::memory::Recalled;
+use ottvc_repo::resolving::{Before, ConflictRow, Resolution, Resolved, Step};
 use ottvc_repo::workspace::Head;
 use serde_json::{Value as Json, json};
 
@@ -23,13 +26,17 @@ use crate::screen::Screen;
 use crate::show::{self, GOOD, TITLE, WARN, paint};
 use crate::sides::{self, Settling};
 
+/// The longest list of resolutions that is read, in bytes.
+const MAX_STEPS_BYTES: u64 = 64 << 20;
+
 /// List conflicts, with what base, ours and theirs have: of the working copy, or of a commit.
 ///
 /// Ours is the branch merged into, theirs what was merged. Of a document or long text a side shows what it
 /// changed. With each conflict stands the command that settles it; `ottvc meta edit` settles those of one
 /// document by hand.
 ///
-/// One that was settled before says how; ottvc resolve --suggested settles it alike. With --memory,
+/// One that was settled before says how; ottvc resolve --suggested settles it alike. Where the sides were
+/// the same and the base another, that is said, and settled alike only by --suggested=any. With --memory,
 /// what is remembered is listed instead, or forgotten.
 #[derive(Debug, Args)]
 pub(crate) struct Conflicts {
@@ -72,13 +79,19 @@ fn memory(context: &Context, out: &mut Out, words: &[String]) -> Result<(), CliE
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] | ["list"] => {
-            let rows = context.open(Need::Read)?.repo.memory()?;
-            context.answer(out, &json!({ "memory": rows }), |out| {
+            let repo = context.open(Need::Read)?.repo;
+            let (rows, on) = (repo.memory()?, repo.remembers());
+            context.answer(out, &json!({ "memory": rows, "on": on }), |out| {
+                if !on {
+                    return out.line(
+                        "memory is off; `ottvc config set merge.memory suggest` turns it on",
+                    );
+                }
                 if rows.is_empty() {
                     return out.line("nothing is remembered");
                 }
                 for row in &rows {
-                    let place = format!("{}#{}", row.path, row.field);
+                    let place = place(&row.path, row.field.as_deref());
                     out.line(format!(
                         "{}  {place}  {}",
                         paint(TITLE, &row.id),
@@ -91,10 +104,19 @@ fn memory(context: &Context, out: &mut Out, words: &[String]) -> Result<(), CliE
         ["forget", id] => {
             let row = context.open(Need::Write("conflicts"))?.repo.forget(id)?;
             context.report(out, &json!({ "forgotten": row }), |out| {
-                out.line(format!("forgot {} of {}#{}", row.id, row.path, row.field))
+                let place = place(&row.path, row.field.as_deref());
+                out.line(format!("forgot {} of {place}", row.id))
             })
         }
         _ => Err(usage("that is nothing to do with what is remembered", "list, or forget ID")),
+    }
+}
+
+/// A file, or a field of a document.
+fn place(path: &str, field: Option<&str>) -> String {
+    match field {
+        Some(field) => format!("{path}#{field}"),
+        None => path.to_owned(),
     }
 }
 
@@ -149,8 +171,12 @@ pub(crate) fn settling(opened: &Opened, row: &ConflictRow) -> Settling {
         (false, true) => "or theirs",
     }
     .to_owned();
-    if row.memory.is_some() {
-        or.push_str("; --suggested settles it as before");
+    match &row.memory {
+        Some(Recalled { other_base: true, .. }) => {
+            or.push_str("; --suggested=any settles it as before");
+        }
+        Some(_) => or.push_str("; --suggested settles it as before"),
+        None => {}
     }
     Settling { command: format!("ottvc resolve {place} --take ours"), or }
 }
@@ -171,9 +197,17 @@ pub(crate) fn relative(path: &Path, from: &Path) -> String {
 ///
 /// PATH is a file, FILE#FIELD, or a field alone where only one document has conflicts. `ottvc commit`
 /// then records what was chosen.
+///
+/// With --from, many are settled, each in its own way, or none.
 #[derive(Debug, Args)]
+#[command(after_help = "The FILE of --from (- is standard input) has a JSON object for each \
+    conflict, in lines\nor in one array:\n  \
+    {\"path\": PATH, \"field\": FIELD, \"id\": ID, \"take\": SIDE, \"reason\": TEXT}\n\
+    Instead of take: \"value\": JSON, \"absent\": true, or \"order\": [KEY, ...]. PATH is from the \
+    root.\nAn id, as `ottvc conflicts --json` lists it, must be that of the conflict.")]
 #[command(group = ArgGroup::new("choice").args(["take", "edition", "value", "order", "remove", "suggested"]))]
 #[command(group = ArgGroup::new("which").args(["path", "all"]))]
+#[command(group = ArgGroup::new("list").args(["from"]).conflicts_with_all(["choice", "which", "rule"]))]
 pub(crate) struct Resolve {
     /// Where: PATH, PATH#FIELD, or /FIELD
     #[arg(value_name = "PATH")]
@@ -193,9 +227,12 @@ pub(crate) struct Resolve {
     /// For the order of a list: its keys as they are to stand, divided by commas
     #[arg(long, value_name = "KEY,KEY...")]
     order: Option<String>,
-    /// Settle what was settled before as it was then
-    #[arg(long, conflicts_with = "rule")]
-    suggested: bool,
+    /// Settle what was settled before as it was then; with =any also what was over another base
+    #[arg(
+        long, conflicts_with = "rule", value_name = "any", num_args = 0..=1, require_equals = true,
+        default_missing_value = "exact", hide_possible_values = true
+    )]
+    suggested: Option<Suggested>,
     /// Put this value there
     #[arg(long, value_name = "JSON")]
     value: Option<String>,
@@ -205,9 +242,30 @@ pub(crate) struct Resolve {
     /// Take a side wherever a pattern matches: '/ratings/**=theirs'; may be repeated
     #[arg(long, value_name = "PATTERN=SIDE")]
     rule: Vec<String>,
+    /// Settle each conflict that FILE names as it says there, all or none
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// Say what would be settled, and how, and change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What `--suggested` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Suggested {
+    /// Of the same disagreement
+    Exact,
+    /// Also of the same sides over another base
+    Any,
+}
+
+impl From<Suggested> for Before {
+    fn from(suggested: Suggested) -> Self {
+        match suggested {
+            Suggested::Exact => Self::Exact,
+            Suggested::Any => Self::AnyBase,
+        }
+    }
 }
 
 /// What `--take` takes.
@@ -220,15 +278,26 @@ enum TakeName {
 }
 
 pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result<Exit, CliError> {
+    if let Some(from) = &args.from {
+        let steps = Step::read_all(&read(context, from)?)?;
+        let need = if args.dry_run { Need::Read } else { Need::Write("resolve") };
+        let resolved = context.open(need)?.repo.settle_steps(&steps, args.dry_run)?;
+        return report(context, out, &resolved, args.dry_run);
+    }
     let mut choice = choice(&args)?;
-    let chooses = choice.is_some() || args.edition.is_some() || args.suggested;
+    let chooses = choice.is_some() || args.edition.is_some() || args.suggested.is_some();
     if !chooses && args.rule.is_empty() {
         return Err(usage(
             "nothing says what to take",
-            "--take ours|theirs|base, --value JSON or --rule",
+            "--take ours|theirs|base, --value JSON, --rule or --from FILE",
         ));
     }
-    if chooses && !args.suggested && args.path.is_none() && !args.all && args.rule.is_empty() {
+    if chooses
+        && args.suggested.is_none()
+        && args.path.is_none()
+        && !args.all
+        && args.rule.is_empty()
+    {
         return Err(usage("nothing says which conflicts to settle", "give a PATH, or --all"));
     }
     let rules = rules(&args.rule)?;
@@ -250,21 +319,56 @@ pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result
         None => (None, None),
     };
     let resolution = Resolution { path, field, choice, rules };
-    let resolved = match args.dry_run {
-        _ if args.suggested => opened.repo.settle_as_before(&resolution, args.dry_run)?,
-        true => opened.repo.settle_dry(&resolution)?,
-        false => opened.repo.settle(&resolution)?,
-    };
-    context.report(out, &resolved, |out| {
-        for row in &resolved.resolved {
-            let place = match &row.field {
-                Some(field) => format!("{}#{field}", row.path),
-                None => row.path.clone(),
-            };
-            let done = if args.dry_run { "would resolve" } else { "resolved" };
-            out.line(format!("{done} {place}  {}", paint(GOOD, row.taken)))?;
+    let resolved = match (args.suggested, args.dry_run) {
+        (Some(suggested), dry) => {
+            opened.repo.settle_as_before(&resolution, suggested.into(), dry)?
         }
-        if args.dry_run {
+        (None, true) => opened.repo.settle_dry(&resolution)?,
+        (None, false) => opened.repo.settle(&resolution)?,
+    };
+    report(context, out, &resolved, args.dry_run)
+}
+
+/// Reads a file of JSON, or standard input.
+fn read(context: &Context, from: &Path) -> Result<String, CliError> {
+    let path = || from.to_path_buf();
+    let stdin = from.as_os_str() == "-";
+    let mut text = String::new();
+    let read = match stdin {
+        true => std::io::stdin().lock().take(MAX_STEPS_BYTES + 1).read_to_string(&mut text),
+        false => File::open(context.folder.join(from))
+            .and_then(|file| file.take(MAX_STEPS_BYTES + 1).read_to_string(&mut text)),
+    };
+    match read {
+        Ok(read) if read as u64 > MAX_STEPS_BYTES => {
+            Err(usage("the list of resolutions is over 64 MiB", "settle them in parts"))
+        }
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(CliError::NoInput { path: path() })
+        }
+        Err(source) => Err(CliError::Input { path: path(), source }),
+    }
+}
+
+/// Says what was settled, and what is left.
+fn report(
+    context: &Context,
+    out: &mut Out,
+    resolved: &Resolved,
+    dry: bool,
+) -> Result<Exit, CliError> {
+    context.report(out, resolved, |out| {
+        for row in &resolved.resolved {
+            let place = place(&row.path, row.field.as_deref());
+            let done = if dry { "would resolve" } else { "resolved" };
+            let taken = match row.taken {
+                "memory_other_base" => "memory, over another base",
+                taken => taken,
+            };
+            out.line(format!("{done} {place}  {}", paint(GOOD, taken)))?;
+        }
+        if dry {
             return Ok(());
         }
         let next = paint(TITLE, "next:");

@@ -8,6 +8,7 @@ use ottvc_merge::Side;
 use ottvc_object::RepoPath;
 use ottvc_repo::checkout::CheckoutOptions;
 use ottvc_repo::content::ContentError;
+use ottvc_repo::disputed::Disputed;
 use ottvc_repo::read::{ByteRange, Listed};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
@@ -19,23 +20,29 @@ use crate::out::Out;
 use crate::show::{self, DIM, ID, TITLE, WARN, paint};
 use crate::tracks;
 
-/// A side of a conflict.
+/// What to show of a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SideName {
+pub(crate) enum Show {
+    /// All of it, in a document as a `$conflict` object
+    Markers,
     /// What the branch merged into has
     Ours,
     /// What was merged from has
     Theirs,
     /// What both began from
     Base,
+    /// Nothing, as if it were not there
+    Omit,
 }
 
-impl From<SideName> for Side {
-    fn from(name: SideName) -> Self {
-        match name {
-            SideName::Ours => Self::Ours,
-            SideName::Theirs => Self::Theirs,
-            SideName::Base => Self::Base,
+impl From<Show> for Disputed {
+    fn from(show: Show) -> Self {
+        match show {
+            Show::Markers => Self::Markers,
+            Show::Ours => Self::Side(Side::Ours),
+            Show::Theirs => Self::Side(Side::Theirs),
+            Show::Base => Self::Side(Side::Base),
+            Show::Omit => Self::Omit,
         }
     }
 }
@@ -69,9 +76,9 @@ pub(crate) struct Checkout {
     /// Overwrite files that differ
     #[arg(long, short = 'f')]
     force: bool,
-    /// The side to write where there is a conflict
-    #[arg(long, value_name = "SIDE")]
-    conflicts: Option<SideName>,
+    /// What to write where there is a conflict; without it, that is refused
+    #[arg(long, value_name = "WHAT")]
+    conflicts: Option<Show>,
 }
 
 pub(crate) fn checkout(context: &Context, out: &mut Out, args: Checkout) -> Result<Exit, CliError> {
@@ -80,7 +87,7 @@ pub(crate) fn checkout(context: &Context, out: &mut Out, args: Checkout) -> Resu
         paths: args.paths,
         only: args.only,
         force: args.force,
-        conflicts: args.conflicts.map(Side::from),
+        conflicts: args.conflicts.map(Disputed::from),
     };
     let to = context.folder.join(&args.to);
     let done = {
@@ -111,9 +118,9 @@ pub(crate) struct Cat {
     /// Only these bytes, counted from 0, both ends included: A-B, A-, or -N for the last N
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     range: Option<String>,
-    /// The side to show where there is a conflict
-    #[arg(long, value_name = "SIDE")]
-    conflicts: Option<SideName>,
+    /// What to show where there is a conflict; without it, that is refused
+    #[arg(long, value_name = "WHAT")]
+    conflicts: Option<Show>,
 }
 
 /// The most bytes that `cat --json` puts into its object.
@@ -124,15 +131,15 @@ pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, 
     let (rev, path) = rev_and_path(&args.file)?;
     let range = args.range.as_deref().map(str::parse::<ByteRange>);
     let range = range.transpose()?;
-    let side = args.conflicts.map(Side::from);
+    let disputed = args.conflicts.map(Disputed::from);
     if !context.json {
         let mut bytes = out.bytes()?;
-        opened.repo.cat(rev, &path, range, side, &mut bytes).map_err(output)?;
+        opened.repo.cat(rev, &path, range, disputed, &mut bytes).map_err(output)?;
         bytes.flush().map_err(CliError::Output)?;
         return Ok(Exit::Ok);
     }
     let mut content = Bounded(Vec::new());
-    opened.repo.cat(rev, &path, range, side, &mut content).map_err(output)?;
+    opened.repo.cat(rev, &path, range, disputed, &mut content).map_err(output)?;
     let (encoding, text) = match String::from_utf8(content.0) {
         Ok(text) => ("utf-8", text),
         Err(error) => ("base64", base64(error.as_bytes())),

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use ottvc_merge::Side;
 use ottvc_repo::audit::fixity::{FixityFormat, FixityList, FixityOptions};
 use ottvc_repo::audit::mhl::Seal;
+use ottvc_repo::disputed::Disputed;
 use serde_json::json;
 
-use crate::commands::files::SideName;
+use crate::commands::files::Show;
 use crate::context::{Context, Need};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -35,9 +35,9 @@ pub(crate) struct Fixity {
     /// Write the list to FILE; for ascmhl, seal the folder DIR
     #[arg(long, value_name = "FILE|DIR")]
     to: Option<PathBuf>,
-    /// The side to list where there is a conflict
-    #[arg(long, value_name = "SIDE")]
-    conflicts: Option<SideName>,
+    /// What to list where there is a conflict; without it, that is refused
+    #[arg(long, value_name = "WHAT")]
+    conflicts: Option<Show>,
 }
 
 /// What is to check a list.
@@ -65,7 +65,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Fixity) -> Result<Exit
     let options = FixityOptions {
         format: args.format.into(),
         paths: args.paths,
-        conflicts: args.conflicts.map(Side::from),
+        conflicts: args.conflicts.map(Disputed::from),
     };
     let list = {
         let repo = context.open(Need::Read)?.repo;

@@ -44,7 +44,7 @@ pub(crate) struct Merge {
     /// Message of the merge commit
     #[arg(short = 'm', long, value_name = "MESSAGE")]
     message: Vec<String>,
-    /// Commit although conflicts are left; they can be settled later
+    /// Commit although conflicts are left; they can be settled later. A protected branch takes none
     #[arg(long)]
     allow_conflicts: bool,
     /// Merge histories that share no commit

@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
-use ottvc_merge::{Marked, MergeError, Schema, Side, group_conflict};
+use clap::{Args, Subcommand};
+use ottvc_merge::{Marked, MergeError, Schema, group_conflict};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
+use ottvc_repo::disputed::Disputed;
 use ottvc_repo::layers::ResetDocument;
 use ottvc_repo::meta::{FieldEdit, document_path};
-use ottvc_repo::resolving::document_side;
 use ottvc_repo::revision::near;
 use ottvc_repo::schemas::{Found, Judge, SCHEMAS_FILE};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::{Value as Json, json};
 
 use crate::commands::conflicts::side_names;
-use crate::commands::files::rev_and_path;
+use crate::commands::files::{Show, rev_and_path};
 use crate::commands::merge_file::schema_of;
 use crate::context::{Context, Need, Opened};
 use crate::editor::{self, Typed};
@@ -45,9 +45,9 @@ enum Action {
         /// The field
         #[arg(value_name = "FIELD")]
         field: Option<String>,
-        /// Where there is a conflict, show it as it is, or take what one side has
-        #[arg(long, value_name = "SIDE")]
-        conflicts: Option<Disputed>,
+        /// What to show where there is a conflict; without it, that is refused
+        #[arg(long, value_name = "WHAT")]
+        conflicts: Option<Show>,
     },
     /// Set fields of a document in the working copy, and stage it
     Set {
@@ -121,19 +121,6 @@ enum Action {
     },
 }
 
-/// What to show of a conflict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Disputed {
-    /// All of it, as a `$conflict` object
-    Markers,
-    /// What the branch merged into has
-    Ours,
-    /// What was merged from has
-    Theirs,
-    /// What both began from
-    Base,
-}
-
 pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, CliError> {
     match args.action {
         Action::Schema { bound: Some(name), given } => bind(context, out, &name, given)?,
@@ -185,23 +172,21 @@ fn get(
     out: &mut Out,
     place: &str,
     field: Option<&str>,
-    conflicts: Option<Disputed>,
+    conflicts: Option<Show>,
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Read)?;
     let field = field.map(str::parse::<FieldPath>).transpose()?;
     let (path, mut document) = find(&opened, place)?;
-    let side = match conflicts {
-        None => {
-            refuse_disputed(&path, &document, field.as_ref())?;
-            None
+    match conflicts {
+        None => refuse_disputed(&path, &document, field.as_ref())?,
+        Some(show) => {
+            let gone = || RepoError::NoPath {
+                path: path.to_string(),
+                place: "what is to be shown of its conflict".into(),
+                near: Vec::new(),
+            };
+            document = Disputed::from(show).of_document(&document)?.ok_or_else(gone)?;
         }
-        Some(Disputed::Markers) => None,
-        Some(Disputed::Ours) => Some(Side::Ours),
-        Some(Disputed::Theirs) => Some(Side::Theirs),
-        Some(Disputed::Base) => Some(Side::Base),
-    };
-    if let Some(side) = side {
-        document = document_side(&document, side)?;
     }
     let value = match &field {
         None => document.value(),

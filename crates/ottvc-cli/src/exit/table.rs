@@ -203,6 +203,13 @@ pub(crate) const TABLE: &[Row] = &[
         "merge or tag it first; `ottvc branch -d NAME --force` deletes it all the same",
     ),
     row(
+        "branch.protected",
+        NotAllowed,
+        403,
+        "The branch is protected",
+        "`ottvc config get branch.protected` says which are",
+    ),
+    row(
         "refs.moved",
         Stale,
         412,
@@ -325,6 +332,13 @@ pub(crate) const TABLE: &[Row] = &[
         500,
         "A commit is not older than its child",
         "`ottvc verify` checks all of history",
+    ),
+    row(
+        "merge.other_conflict",
+        Stale,
+        412,
+        "The conflict is no longer the one that was meant",
+        "`ottvc conflicts --json` lists those there are; nothing was settled",
     ),
     row(
         "merge.not_remembered",

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use ottvc_merge::Side;
 use ottvc_object::value::Document;
 use ottvc_object::{CommitId, ContentId, Entry, FileEntry, FileMode, Hash, RepoPath, Storable};
 use serde::Serialize;
@@ -18,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkout::Shown;
 use crate::content::{self, ContentError};
+use crate::disputed::Disputed;
 use crate::{Progress, Repo, RepoError};
 
 /// How far a chain of symbolic links is followed.
@@ -62,8 +62,8 @@ pub struct FixityOptions {
     pub format: FixityFormat,
     /// Only these paths and what is below them; all where empty.
     pub paths: Vec<String>,
-    /// The side to list where there is a conflict.
-    pub conflicts: Option<Side>,
+    /// What to list where there is a conflict.
+    pub conflicts: Option<Disputed>,
 }
 
 /// A file of a list.
@@ -135,7 +135,7 @@ impl Repo {
     /// `b3sum`, each content once for the others, on as many threads as the repository may use.
     ///
     /// # Errors
-    /// [`RepoError::Conflicts`] if there are some and no side was chosen, [`RepoError::NoPath`], or the
+    /// [`RepoError::Conflicts`] if there are some and nothing says what to list, [`RepoError::NoPath`], or the
     /// store's for a file that cannot be read back as it was.
     pub fn fixity(
         &self,

@@ -353,11 +353,36 @@ impl<'r> TreeMerge<'r> {
         like: Option<NamedEntry>,
     ) -> Result<(), RepoError> {
         let conflict = ottvc_merge::entry_conflict(kind, terms);
-        let entry = Entry::Conflict(self.batch.store(&conflict)?);
+        let entry = match self.settle_as_before(path, &conflict) {
+            None => Entry::Conflict(self.batch.store(&conflict)?),
+            Some(Some(entry)) => entry,
+            Some(None) => {
+                self.put(path.clone(), None);
+                return Ok(());
+            }
+        };
         let former = like.map(|named| named.former).unwrap_or_default();
         let named = NamedEntry { former, ..crate::worktree::named(path, entry)? };
         self.put(path.clone(), Some(named));
         Ok(())
+    }
+
+    /// Returns what a conflict between entries was settled as before, where that is to be applied, and notes
+    /// that. Folders, and entries renamed apart, lie in many places: those are only proposed.
+    fn settle_as_before(
+        &mut self,
+        path: &RepoPath,
+        conflict: &Conflict<Entry>,
+    ) -> Option<Option<Entry>> {
+        if !self.options.decisions || conflict.kind == ConflictKind::RenameRename {
+            return None;
+        }
+        let (name, entry) = self.options.memory.recall_entry(conflict, path)?;
+        if matches!(entry, Some(Entry::Tree { .. } | Entry::Conflict(_))) {
+            return None;
+        }
+        self.decisions.push(DecisionRow::from_memory(path, name, conflict, entry));
+        Some(entry)
     }
 
     /// Merges one place and notes the result.
@@ -412,8 +437,14 @@ impl<'r> TreeMerge<'r> {
                 Ok(())
             }
             EntryMerge::Conflict { conflict, place } => {
-                let entry = Entry::Conflict(self.batch.store(&conflict)?);
-                self.put_entry(path, &place, entry);
+                match self.settle_as_before(path, &conflict) {
+                    None => {
+                        let entry = Entry::Conflict(self.batch.store(&conflict)?);
+                        self.put_entry(path, &place, entry);
+                    }
+                    Some(Some(entry)) => self.put_entry(path, &place, entry),
+                    Some(None) => self.put(path.clone(), None),
+                }
                 Ok(())
             }
             EntryMerge::Documents { terms, place } => {

@@ -19,6 +19,7 @@ use ottvc_refs::memory::MemoryRefs;
 use ottvc_refs::{Clock, RefKind};
 use ottvc_repo::collect::Collector;
 use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::protected::Protected;
 use ottvc_repo::record::{CommitOptions, Committed};
 use ottvc_repo::resolving::Resolution;
 use ottvc_repo::{Parts, Repo, RepoError, Silent};
@@ -128,6 +129,22 @@ impl Lab {
         let Self { store, seams, dir, .. } = self;
         let repo = Repo::new(seams.parts(&dir));
         Self { repo, store, seams, dir }
+    }
+
+    /// The same repository, in which these branches are protected.
+    pub(crate) fn protecting(self, branches: &str) -> Self {
+        let protected = Protected::parse(branches).unwrap();
+        Self { repo: self.repo.protecting(protected), ..self }
+    }
+
+    /// The same repository, which remembers resolutions for so many days.
+    pub(crate) fn remembering(self, days: u32) -> Self {
+        Self { repo: self.repo.remembering(days), ..self }
+    }
+
+    /// Where the state of the working copy is kept.
+    pub(crate) fn workspace(&self) -> &MemoryWorkspace {
+        &self.seams.workspace
     }
 
     /// The same repository so many days later.

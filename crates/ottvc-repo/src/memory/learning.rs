@@ -1,0 +1,151 @@
+//! Learning: how the conflicts of a merge were settled, by whoever and with whatever command. The merge is
+//! made again and compared with what is committed.
+
+use std::collections::BTreeMap;
+
+use ottvc_merge::{MergeOptions, what_settled};
+use ottvc_object::codec::encode_body;
+use ottvc_object::commit::ConflictPlace;
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
+use ottvc_object::tree::lookup_path;
+use ottvc_object::value::Document;
+use ottvc_object::{CommitId, Entry, RepoPath, TreeId};
+
+use super::{Disagreement, OLD_PREFIX, PREFIX, Row, Settled, row_key};
+use crate::cache::Rows;
+use crate::nodes::Batch;
+use crate::resolving::leaves;
+use crate::workspace::{Merging, State};
+use crate::{Repo, RepoError};
+
+impl Repo {
+    /// Adds to `rows` how the conflicts of a merge were settled by the commit `id` of `tree`.
+    pub(crate) fn remember_merge(
+        &self,
+        state: &State,
+        merging: &Merging,
+        (id, tree): (CommitId, TreeId),
+        rows: &mut Rows,
+    ) -> Result<(), RepoError> {
+        if !self.remembers() {
+            return Ok(());
+        }
+        let batch = Batch::new(&self.nodes);
+        let rules = merging.rules.iter().map(|rule| Ok(rule.parse()?));
+        let rules = rules.collect::<Result<Vec<_>, RepoError>>()?;
+        let options = MergeOptions { rules, ..MergeOptions::default() };
+        let merged = self.merge_again(&batch, state, merging, options)?;
+        let suspects = State { suspects: merged.suspects, ..state.clone() };
+        let now = self.now();
+        let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
+        for place in self.conflict_places(&batch, merged.tree, &suspects, Some(merging.ours))? {
+            let Some((key, disagreement)) = self.memory_key(&batch, merged.tree, &place)? else {
+                continue;
+            };
+            let told = match &disagreement {
+                Disagreement::Field(conflict) => self
+                    .settled_field(&batch, tree, &place, conflict)?
+                    .map(|result| (conflict.kind, result, Vec::new())),
+                Disagreement::Entry(conflict) => self
+                    .settled_entry(&batch, tree, &place.path, conflict)?
+                    .map(|(result, places)| (conflict.kind, result, places)),
+            };
+            let Some((kind, result, places)) = told else { continue };
+            let row = Row {
+                path: place.path.to_string(),
+                field: place.field.as_ref().map(ToString::to_string),
+                kind: kind.word().to_owned(),
+                result,
+                places,
+                commit: id,
+                actor: self.actor.clone(),
+                settled: now,
+                used: now,
+            };
+            // What one merge settles in two ways says nothing about the next.
+            let known = learnt.get(&row_key(&key));
+            let alike = known
+                .is_none_or(|known| known.as_ref().is_some_and(|known| known.result == row.result));
+            learnt.insert(row_key(&key), alike.then_some(row));
+        }
+        self.each_row(&PREFIX, &mut |key, row| {
+            let key = row_key(&key);
+            if self.expired(&row) && !learnt.contains_key(&key) {
+                rows.push((key, None));
+            }
+        })?;
+        self.workspace.rows(&OLD_PREFIX, &mut |key, _| {
+            let is_old = key.starts_with(&OLD_PREFIX);
+            if is_old {
+                rows.push((key.to_vec(), None));
+            }
+            Ok(is_old)
+        })?;
+        for (key, row) in learnt {
+            rows.push((key, row.map(|row| encode_body(&row)).transpose()?));
+        }
+        Ok(())
+    }
+
+    /// How a conflict in a document was settled in `tree`, if that can be told.
+    fn settled_field(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        place: &ConflictPlace,
+        conflict: &Conflict<ottvc_object::value::Value>,
+    ) -> Result<Option<Settled>, RepoError> {
+        let Some(field) = &place.field else { return Ok(None) };
+        let document: Option<Document> = match lookup_path(batch, tree, &place.path)? {
+            None => None,
+            Some(named) => match named.entry {
+                Entry::Document { id, .. } => Some(batch.load(id)?),
+                _ => return Ok(None),
+            },
+        };
+        let told = what_settled(conflict, field, document.as_ref().map(Document::value));
+        Ok(told.map(|value| value.map_or(Settled::Nothing, Settled::Value)))
+    }
+
+    /// How a conflict between entries was settled in `tree`, if by one of them or by none, and where that one
+    /// was put, for a conflict over places. Of any other nobody could say later that it is still kept.
+    fn settled_entry(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        path: &RepoPath,
+        conflict: &Conflict<Entry>,
+    ) -> Result<Option<(Settled, Vec<String>)>, RepoError> {
+        let there = |path: &RepoPath| -> Result<Option<Entry>, RepoError> {
+            Ok(lookup_path(batch, tree, path)?.map(|named| named.entry))
+        };
+        if conflict.kind != ConflictKind::RenameRename {
+            let settled = match there(path)? {
+                None => Some(Settled::Nothing),
+                Some(entry) => super::term_of(conflict, &entry).map(|_| Settled::Entry(entry)),
+            };
+            return Ok(settled.map(|settled| (settled, Vec::new())));
+        }
+        // The one term whose places are filled. What is there may have been edited since.
+        let mut taken: Option<(Settled, Vec<String>)> = None;
+        for term in conflict.terms.as_slice().iter().filter_map(Term::value) {
+            let mut places = Vec::new();
+            for (at, _) in leaves(batch, term)? {
+                if matches!(there(&at)?, None | Some(Entry::Conflict(_))) {
+                    places.clear();
+                    break;
+                }
+                places.push(at.to_string());
+            }
+            let settled = Settled::Entry(*term);
+            if places.is_empty() || taken.as_ref().is_some_and(|(known, _)| *known == settled) {
+                continue;
+            }
+            if taken.is_some() {
+                return Ok(None);
+            }
+            taken = Some((settled, places));
+        }
+        Ok(taken)
+    }
+}

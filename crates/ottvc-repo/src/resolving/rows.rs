@@ -1,0 +1,163 @@
+//! Conflicts as lists show them.
+
+use ottvc_object::commit::ConflictPlace;
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::tree::lookup_path;
+use ottvc_object::value::{Document, Value, value_to_json};
+use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, TreeId};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use crate::RepoError;
+use crate::memory::Recalled;
+use crate::nodes::Batch;
+
+/// One conflict, as lists show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConflictRow {
+    /// Names the conflict at its place: the same for everyone who merges the same heads.
+    pub id: String,
+    /// The entry.
+    pub path: String,
+    /// The field, for one inside a document.
+    pub field: Option<String>,
+    /// `edit_edit`, `delete_edit` ...
+    pub kind: &'static str,
+    /// What the base has; null for nothing.
+    pub base: Json,
+    /// What ours has; null for nothing.
+    pub ours: Json,
+    /// What theirs has; null for nothing.
+    pub theirs: Json,
+    /// Which of `base`, `ours`, `theirs` have nothing there, so that a null value is no riddle.
+    pub absent: Vec<&'static str>,
+    /// Every term where there are more than three: sides at even places, bases at odd ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<Json>,
+    /// The paths that the sides renamed it to, for a conflict over that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+    /// How the same disagreement was settled before, or the same sides over another base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Recalled>,
+}
+
+impl ConflictRow {
+    /// Reads the conflict at a place of a tree.
+    pub(crate) fn read(
+        batch: &Batch<'_>,
+        tree: TreeId,
+        place: &ConflictPlace,
+    ) -> Result<Self, RepoError> {
+        let none = || RepoError::NoConflict { place: crate::record::place_text(place) };
+        let named = lookup_path(batch, tree, &place.path)?.ok_or_else(none)?;
+        match (&named.entry, &place.field) {
+            (Entry::Conflict(id), None) => {
+                let conflict: Conflict<Entry> = batch.load(*id)?;
+                let mut row = Self::of(&place.path, None, &conflict, &entry_json);
+                if conflict.kind == ConflictKind::RenameRename {
+                    for term in conflict.terms.adds().filter_map(Term::value) {
+                        let moved = leaves(batch, term)?;
+                        row.places.extend(moved.iter().map(|(path, _)| path.to_string()));
+                    }
+                }
+                Ok(row)
+            }
+            (Entry::Document { id, .. }, Some(field)) => {
+                let document: Document = batch.load(*id)?;
+                let conflict = conflict_at(document.value(), field).ok_or_else(none)?;
+                Ok(Self::of(&place.path, Some(field), conflict, &value_to_json))
+            }
+            _ => Err(none()),
+        }
+    }
+
+    /// Describes a conflict at a place.
+    pub fn of<T: bincode::Encode>(
+        path: &RepoPath,
+        field: Option<&FieldPath>,
+        conflict: &Conflict<T>,
+        show: &dyn Fn(&T) -> Json,
+    ) -> Self {
+        let term = |term: &Term<T>| match term {
+            Term::Absent => Json::Null,
+            Term::Value(value) => show(value),
+            Term::Contested(inner) => json!({
+                "$conflict": inner.terms.as_slice().iter().map(|term| match term {
+                    Term::Value(value) => show(value),
+                    Term::Absent | Term::Contested(_) => Json::Null,
+                }).collect::<Vec<Json>>()
+            }),
+        };
+        let all = conflict.terms.as_slice();
+        let base = all.get(1);
+        let (ours, theirs) = (all.first(), all.last());
+        let absent = [("base", base), ("ours", ours), ("theirs", theirs)]
+            .into_iter()
+            .filter(|(_, term)| term.is_none_or(Term::is_absent))
+            .map(|(side, _)| side)
+            .collect();
+        let shown = |it: Option<&Term<T>>| it.map_or(Json::Null, &term);
+        let mut hasher = blake3::Hasher::new_derive_key("ottvc 2026 conflict place v1");
+        hasher.update(path.to_string().as_bytes());
+        hasher.update(&conflict.core_id().0);
+        Self {
+            id: hasher.finalize().to_hex().to_string(),
+            path: path.to_string(),
+            field: field.map(ToString::to_string),
+            kind: conflict.kind.word(),
+            base: shown(base),
+            ours: shown(ours),
+            theirs: shown(theirs),
+            absent,
+            terms: if all.len() > 3 { all.iter().map(term).collect() } else { Vec::new() },
+            places: Vec::new(),
+            memory: None,
+        }
+    }
+}
+
+/// Finds the conflict at a field, that of a list's order among them.
+pub(crate) fn conflict_at<'v>(
+    document: &'v Value,
+    field: &FieldPath,
+) -> Option<&'v Conflict<Value>> {
+    document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
+}
+
+/// Describes an entry as a side of a conflict.
+pub(crate) fn entry_json(entry: &Entry) -> Json {
+    match entry {
+        Entry::File(FileEntry { content, len, mode }) => json!({
+            "kind": entry.word(),
+            "id": content.to_string(),
+            "size": len,
+            "executable": *mode == FileMode::Executable,
+        }),
+        Entry::Document { id, len } => {
+            json!({ "kind": "document", "id": id.to_string(), "size": len })
+        }
+        Entry::Tree { id, totals } => {
+            json!({ "kind": "tree", "id": id.to_string(), "size": totals.bytes })
+        }
+        Entry::Conflict(id) => json!({ "kind": "conflict", "id": id.to_string() }),
+    }
+}
+
+/// The entries of a folder that are no folders, with their paths in it.
+pub(crate) fn leaves(
+    batch: &Batch<'_>,
+    folder: &Entry,
+) -> Result<Vec<(RepoPath, NamedEntry)>, RepoError> {
+    let mut found = Vec::new();
+    if let Entry::Tree { id, .. } = folder {
+        ottvc_object::tree::walk(batch, *id, &RepoPath::root(), &mut |path, named| {
+            if !matches!(named.entry, Entry::Tree { .. }) {
+                found.push((path.clone(), named.clone()));
+            }
+            Ok::<bool, RepoError>(true)
+        })?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,132 @@
+//! Protected branches: whatever command asks, none takes a conflict, none goes away.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod common;
+
+use common::Lab;
+use common::layers::EDITION;
+use ottvc_merge::Choice;
+use ottvc_repo::merging::MergeRequest;
+use ottvc_repo::plan::Carrying;
+use ottvc_repo::protected::Protected;
+use ottvc_repo::record::CommitOptions;
+use ottvc_repo::{RepoError, Silent};
+
+const FILM: &str = "film.meta.json";
+
+/// Main and cut, which disagree about a title; the working copy is on main.
+fn parted() -> Lab {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"title": "Dune"}"#).commit("start");
+    lab.branch("cut");
+    lab.write(FILM, r#"{"title": "Dune I"}"#).commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, r#"{"title": "Dune: Part One"}"#).commit("theirs");
+    lab.switch("main");
+    lab
+}
+
+fn allowing() -> MergeRequest {
+    MergeRequest { allow_conflicts: true, ..MergeRequest::default() }
+}
+
+#[track_caller]
+fn refused<T>(result: Result<T, RepoError>) -> Vec<String> {
+    match result.err() {
+        Some(error @ RepoError::Protected { .. }) => {
+            assert_eq!(error.code(), "branch.protected");
+            let RepoError::Protected { conflicts, .. } = error else { unreachable!() };
+            conflicts
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_merge_with_conflicts_is_settled_before_it_gets_there() {
+    let lab = parted().protecting("main, release/*");
+    let before = (lab.head("main"), lab.read(FILM));
+    let conflicts = refused(lab.repo.merge("cut", &allowing(), &Silent));
+    assert_eq!(conflicts, ["film.meta.json#/title"]);
+    assert_eq!((lab.head("main"), lab.read(FILM)), before, "nothing was touched");
+    assert!(lab.is_clean());
+
+    assert!(!lab.merge("cut").clean);
+    let options = CommitOptions { allow_conflicts: true, ..CommitOptions::default() };
+    refused(lab.repo.record(lab.repo.root(), &options, &Silent));
+    assert_eq!(lab.head("main"), before.0);
+    lab.settle(None, Choice::Ours);
+    lab.finish();
+    assert_ne!(lab.head("main"), before.0);
+}
+
+#[test]
+fn a_branch_at_a_conflict_is_not_made_under_a_protected_name() {
+    let lab = parted().protecting("release/*");
+    lab.repo.merge("cut", &allowing(), &Silent).unwrap();
+    let make = |name: &str| lab.repo.make_branch(name, None, None, None);
+    refused(make("release/1"));
+    refused(make("Release/1"));
+    refused(lab.repo.switch("release/1", true, false, &Silent));
+    make("draft").unwrap();
+    refused(lab.repo.rename_branch("draft", "release/1"));
+    make("release/1/hotfix").unwrap();
+    // Before the conflict, it is a commit like any other.
+    lab.repo.make_branch("release/2", Some("cut"), None, None).unwrap();
+    lab.switch("draft");
+    lab.settle(None, Choice::Theirs);
+    lab.finish_with("settled");
+    make("release/3").unwrap();
+}
+
+#[test]
+fn a_protected_branch_is_neither_removed_nor_renamed() {
+    let lab = parted();
+    lab.branch("old");
+    let lab = lab.protecting("cut,old");
+    for name in ["cut", "old"] {
+        assert_eq!(refused(lab.repo.remove_branch(name, true)), [""; 0]);
+        refused(lab.repo.remove_branch(name, false));
+        refused(lab.repo.rename_branch(name, "other"));
+        refused(lab.repo.rename_branch(name, &name.to_uppercase()));
+    }
+    // Taking back that it was made would remove it, too.
+    let made = lab.repo.refs().operations(None, 1).unwrap()[0].id;
+    refused(lab.repo.undo(Some(made), &Silent));
+    let lab = lab.protecting("");
+    lab.repo.remove_branch("old", false).unwrap();
+}
+
+#[test]
+fn undo_brings_no_conflict_back() {
+    let lab = parted();
+    lab.repo.merge("cut", &allowing(), &Silent).unwrap();
+    lab.settle(None, Choice::Ours);
+    lab.finish_with("settled");
+    let lab = lab.protecting("main");
+    let before = (lab.head("main"), lab.read(FILM));
+    refused(lab.repo.undo(None, &Silent));
+    assert_eq!((lab.head("main"), lab.read(FILM)), before);
+}
+
+#[test]
+fn a_plan_that_would_put_conflicts_there_moves_nothing() {
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"title": "Dune", "cast": {"p1": {"name": "A"}}}"#).commit("start");
+    lab.edition("de", "main");
+    lab.change("de", &["/cast/p1/name=\"B\""]);
+    lab.switch("main").write(EDITION, r#"{"title": "Dune", "cast": {}}"#).commit("no p1");
+    lab.switch("de");
+    let lab = lab.protecting("de");
+    let before = (lab.head("de"), lab.read(EDITION));
+    let how = Carrying { allow_conflicts: true, ..Carrying::default() };
+    let conflicts = refused(lab.try_propagate("main", &["de"], &how));
+    assert_eq!(conflicts, ["edition.meta.json#/cast/p1"]);
+    assert_eq!((lab.head("de"), lab.read(EDITION)), before);
+}
+
+#[test]
+fn what_is_no_pattern_protects_nothing_silently() {
+    assert_eq!(Protected::parse("main, {a").unwrap_err().code(), "argument.bad");
+    assert!(Protected::parse(" , ").is_ok());
+}
