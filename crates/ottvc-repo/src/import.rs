@@ -8,7 +8,7 @@
 
 use ottvc_import::{Delivery, Mapping, Scope, Severity, deliver};
 use ottvc_merge::Schema;
-use ottvc_merge::schema::{Finding, Order, validate};
+use ottvc_merge::schema::{Finding, validate};
 use ottvc_object::commit::Provenance;
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, lookup_path};
 use ottvc_object::value::{Document, Value};
