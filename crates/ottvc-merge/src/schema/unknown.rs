@@ -25,10 +25,13 @@ impl Schema {
         let mut at = Cursor::root(Some(self));
         for (depth, step) in path.segments().iter().enumerate() {
             let below = at.step(step);
-            let known = *step == Segment::Order
-                || below.field().is_some()
-                || below.goes_on()
-                || below.kind().is_some();
+            // A wildcard matches any step, and a list has no keys of a map.
+            let fits = !matches!(
+                (at.kind(), step),
+                (Some(Type::Keyed | Type::Localized | Type::Set), Segment::Key(_))
+            );
+            let speaks = below.field().is_some() || below.goes_on() || below.kind().is_some();
+            let known = *step == Segment::Order || (fits && speaks);
             if known {
                 at = below;
                 continue;
