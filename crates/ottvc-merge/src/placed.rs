@@ -141,8 +141,21 @@ pub(crate) fn settle(
             let list = one.list.as_ref().and_then(|list| settled.get(list));
             matches!(list, Some(Value::Keyed(list)) if list.fields() == [ID])
         };
-        let next = waiting.iter().position(there);
-        let next = next.ok_or_else(|| bad("the list it goes to is not there"))?;
+        let Some(next) = waiting.iter().position(there) else {
+            // The list may come with what another conflict settles. If none is left it is gone with what it
+            // was in: the item stays where its place was in dispute.
+            if document.conflicts().len() > 1 {
+                return Err(bad(
+                    "the list it goes to is not there: settle the other conflicts first",
+                ));
+            }
+            let here = at.parent().unwrap_or_else(FieldPath::root);
+            waiting.iter_mut().for_each(|one| one.list = Some(here.clone()));
+            if !waiting.iter().any(there) {
+                return Err(bad("the list it goes to is not there"));
+            }
+            continue;
+        };
         let Placed { id, item: Some(item), list: Some(path), after, .. } = waiting.remove(next)
         else {
             continue;

@@ -13,6 +13,9 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{Document, Value};
 use serde_json::{Value as Json, json};
 
+#[path = "laws/draw.rs"]
+#[allow(dead_code, reason = "other laws use the rest")]
+mod draw;
 #[path = "moves/laws.rs"]
 mod laws;
 
@@ -36,13 +39,26 @@ fn schema() -> Arc<Schema> {
     Arc::new(Schema::parse(&format!("schema: t/1\nfields:{FIELDS}")).unwrap())
 }
 
+/// The same fields, with limits and what they do where a list is removed.
+fn harsh() -> Arc<Schema> {
+    let fields = FIELDS
+        .replacen("move_domain: rows}", "move_domain: rows, delete: edit_wins}", 1)
+        .replacen("move_domain: rows}", "move_domain: rows, max_items: 2, on_conflict: ours}", 1)
+        .replacen("order: field(n)}", "order: field(n), min_items: 1, max_items: 3}", 1);
+    Arc::new(Schema::parse(&format!("schema: t/2\nfields:{fields}")).unwrap())
+}
+
 fn options(schema: &Arc<Schema>) -> MergeOptions {
     MergeOptions { schema: Some(schema.clone()), ..MergeOptions::default() }
 }
 
 fn merge(ours: &Value, base: &Value, theirs: &Value) -> Merged {
+    merge_with(&options(&schema()), ours, base, theirs)
+}
+
+fn merge_with(options: &MergeOptions, ours: &Value, base: &Value, theirs: &Value) -> Merged {
     let terms = Terms::three(Some(ours.clone()), Some(base.clone()), Some(theirs.clone()));
-    let merged = merge_values(&terms, &options(&schema()), &RepoPath::root()).unwrap();
+    let merged = merge_values(&terms, options, &RepoPath::root()).unwrap();
     // What a merge gives can be stored.
     Document::new(merged.value.clone().unwrap()).unwrap();
     merged
@@ -320,4 +336,44 @@ fn many_items_move_in_time_proportional_to_them() {
     let started = std::time::Instant::now();
     assert_eq!(shown(&merge(&ours, &base, &theirs).value.unwrap()), wanted);
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_a_limit_gives_back_keeps_the_item() {
+    let list = |items: &[(&str, &str)]| -> Vec<Json> {
+        items.iter().map(|(id, title)| item(id, title)).collect()
+    };
+    let doc = |a: &[(&str, &str)], b: &[(&str, &str)]| json!({ "a": list(a), "b": list(b) });
+    let base = doc(&[("x", "old")], &[("p", "")]);
+    let ours = doc(&[], &[("p", ""), ("x", "old")]);
+    let theirs = doc(&[("x", "new")], &[("p", ""), ("q", "")]);
+    let limited = FIELDS.replacen(
+        "/b: {type: keyed, keys: [$id],",
+        "/b: {type: keyed, keys: [$id], max_items: 2,",
+        1,
+    );
+    let schema = Arc::new(Schema::parse(&format!("schema: t/3\nfields:{limited}")).unwrap());
+    for (rules, fallback) in [(&[][..], false), (&["/b=ours"][..], false), (&[][..], true)] {
+        let schema = match fallback {
+            true => harsh(),
+            false => schema.clone(),
+        };
+        let rules = rules.iter().map(|rule: &&str| rule.parse().unwrap()).collect();
+        let options = MergeOptions { rules, ..options(&schema) };
+        for [ours, theirs] in [[&ours, &theirs], [&theirs, &ours]] {
+            let merged = merge_with(&options, &plain(ours), &plain(&base), &plain(theirs));
+            let text = format!("{:?} {:?}", merged.value, merged.decisions);
+            assert!(text.contains("new") && !text.contains("$move_domain"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn thousands_of_items_may_be_moved_apart() {
+    let all: Vec<Json> = (0..2000).map(|n| item(&format!("x{n}"), "t")).collect();
+    let base = plain(&json!({ "a": all, "b": [], "c": [] }));
+    let ours = plain(&json!({ "a": [], "b": all, "c": [] }));
+    let theirs = plain(&json!({ "a": [], "b": [], "c": all }));
+    let merged = merge(&ours, &base, &theirs);
+    assert_eq!(merged.conflicts.len(), 2000);
 }

@@ -241,7 +241,7 @@ impl Repo {
             merging.message = Some(format!("{}\n{reasons}", merging.message()));
         }
         let before = self.schemas_for_reading(batch, state.staged)?;
-        self.refuse_changed_documents(state.staged, &before, &edits)?;
+        self.refuse_changed(batch, state.staged, &before, &edits)?;
         let settled = self.apply(state.staged, &edits, batch)?;
         let after = self.schemas(batch, settled)?;
         self.conform_settled(batch, state.staged, &after, &mut edits)?;
@@ -368,9 +368,11 @@ impl Repo {
         Ok(())
     }
 
-    /// Refuses to overwrite documents that were changed by hand since they were staged.
-    fn refuse_changed_documents(
+    /// Refuses to write over what was changed by hand since it was staged, and over what is staged, or lies
+    /// there, where a side of a rename goes.
+    fn refuse_changed(
         &self,
+        batch: &Batch<'_>,
         staged: TreeId,
         schemas: &Schemas,
         edits: &Edits,
@@ -378,11 +380,16 @@ impl Repo {
         let mut changed = Vec::new();
         for edit in edits.values() {
             let before = self.staged_at(staged, &edit.path)?.map(|named| named.entry);
-            if let Some(before @ Entry::Document { .. }) = before
-                && let Some(here) = self.look(&edit.path, &[before], schemas, &mut Rows::new())?
-                && here != before
-                // Settled already, but for the state: a crash came between.
-                && edit.new.as_ref().is_none_or(|named| named.entry != here)
+            // Already there where a crash came between writing files and saving the state.
+            let new = edit.new.as_ref().map(|named| named.entry);
+            if matches!(before, Some(Entry::File(_))) && before != new {
+                changed.push(edit.path.to_string());
+                continue;
+            }
+            let expected: Vec<Entry> = before.into_iter().chain(new).collect();
+            if let Some(here) = self.look(&edit.path, &expected, schemas, &mut Rows::new())?
+                && !self.holds(batch, before, here)?
+                && !self.holds(batch, new, here)?
             {
                 changed.push(edit.path.to_string());
             }

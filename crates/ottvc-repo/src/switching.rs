@@ -219,7 +219,7 @@ impl Repo {
 
     /// Whether a file that looks like `here` is accounted for by `entry`: it is it, or one of the
     /// sides of a conflict.
-    fn holds(
+    pub(crate) fn holds(
         &self,
         batch: &Batch<'_>,
         entry: Option<Entry>,

@@ -14,7 +14,7 @@ use ottvc_object::value::{Key, KeyedList, ListOrder, MOVE, Value, ValueMap};
 use super::moves::{Fate, Moved, Moves, Node, id_of, three_maps};
 use super::{Labels, Shape, Walk};
 use crate::MergeError;
-use crate::placed::{ID, Placed, item_step, put_after};
+use crate::placed::{ID, Placed, item_step};
 use crate::schema::{Cursor, order_of};
 use crate::slot::Slot;
 
@@ -22,6 +22,8 @@ use crate::slot::Slot;
 const DOMAIN: &str = "$move_domain";
 /// The most items a placed item says it comes after.
 const MAX_AFTER: usize = 64;
+/// And all of them together: conflicts over the places of many items must fit into a document.
+const MAX_AFTERS: usize = 1 << 16;
 
 /// Documents with stubs, and what stood in their places.
 struct Carried<'c, 'o> {
@@ -32,6 +34,15 @@ struct Carried<'c, 'o> {
     contents: [BTreeMap<Node<'o>, Value>; 3],
     /// Where each item has come to stand, or is held.
     placed: BTreeMap<Node<'o>, FieldPath>,
+    /// The most items that a placed one says it comes after.
+    most_after: usize,
+}
+
+/// A conflict over places that goes into a list, behind the first of `after` that is there.
+struct Held {
+    key: Key,
+    conflict: Conflict<Value>,
+    after: Vec<Key>,
 }
 
 /// Items that found no place: they merge as if nobody had moved them.
@@ -51,6 +62,37 @@ fn stubbed<'o>(value: &Value, moves: &Moves<'o>) -> Option<Node<'o>> {
     moves.named(domain, key).cloned()
 }
 
+/// Notes what items are named in a value, terms of conflicts included; `false` if it holds a stub.
+fn note_ids<'v>(
+    carried: &Carried<'_, '_>,
+    value: &'v Value,
+    ids: &mut BTreeSet<&'v Value>,
+) -> bool {
+    match value {
+        Value::Map(map) => {
+            ids.extend(map.get(ID));
+            stubbed(value, carried.moves).is_none()
+                && map.values().all(|child| note_ids(carried, child, ids))
+        }
+        Value::Keyed(list) => list.items().values().all(|item| note_ids(carried, item, ids)),
+        Value::Array(elements) => elements.iter().all(|element| note_ids(carried, element, ids)),
+        Value::Conflict(conflict) => note_ids_of(carried, conflict, ids),
+        _ => true,
+    }
+}
+
+fn note_ids_of<'v>(
+    carried: &Carried<'_, '_>,
+    conflict: &'v Conflict<Value>,
+    ids: &mut BTreeSet<&'v Value>,
+) -> bool {
+    conflict.terms.as_slice().iter().all(|term| match term {
+        Term::Absent => true,
+        Term::Value(value) => note_ids(carried, value, ids),
+        Term::Contested(inner) => note_ids_of(carried, inner, ids),
+    })
+}
+
 impl<'o> Walk<'o> {
     /// Merges whole documents; moves between their lists are followed.
     pub(super) fn documents<'a>(
@@ -63,7 +105,7 @@ impl<'o> Walk<'o> {
         while let Some(terms) = three_maps(slots)
             && let Some(moves) = Moves::find(terms, at, &plain)
         {
-            let decisions = self.decisions.len();
+            let (decisions, given) = (self.decisions.len(), self.given_back.len());
             let mut carried = Carried::new(&moves, terms);
             let skeletons = carried.strip()?;
             let [ours, base, theirs] = [0, 1, 2].map(|term| Slot::from(skeletons.get(term)));
@@ -71,16 +113,44 @@ impl<'o> Walk<'o> {
             let merged = self.place(vec![ours, base, theirs], labels, at)?;
             let Some(mut document) = merged else { return Ok(None) };
             self.fill(&mut carried, None, &mut document, &FieldPath::root())?;
-            let homeless = self.hold_all(&mut carried, &mut document)?;
+            let mut homeless = self.hold_all(&mut carried, &mut document)?;
             if homeless.is_empty() {
                 let document = self.settle_after(Some(document))?;
-                return self.finish_all(&carried, document, decisions);
+                let document = self.finish_all(&carried, document, decisions)?;
+                if self.has_all(&carried, document.as_ref(), decisions, given) {
+                    return Ok(document);
+                }
+                homeless.extend(moves.nodes.keys().cloned());
             }
             plain.extend(homeless);
             self.forget(decisions);
+            self.given_back.truncate(given);
         }
         let merged = self.place(slots.to_vec(), labels, at)?;
         self.settle_after(merged)
+    }
+
+    /// Whether each item that moved is in the document, and no stub is there or in what was decided. It may not
+    /// be where a list or what is around it was taken whole, by a rule or because a limit gave it back to
+    /// the sides: what they have there is theirs, with or without the item.
+    fn has_all(
+        &self,
+        carried: &Carried<'_, 'o>,
+        document: Option<&Value>,
+        decisions: usize,
+        given: usize,
+    ) -> bool {
+        let given_back = self.given_back.get(given..).unwrap_or_default();
+        let whole = |place: &FieldPath| given_back.iter().any(|given| place.starts_with(given));
+        if carried.placed.values().any(whole) {
+            return false;
+        }
+        let mut ids = BTreeSet::new();
+        let made = self.decisions.get(decisions..).unwrap_or_default();
+        let mut terms = made.iter().flat_map(|made| made.terms.as_slice()).flatten();
+        document.is_none_or(|document| note_ids(carried, document, &mut ids))
+            && terms.all(|term| note_ids(carried, term, &mut BTreeSet::new()))
+            && carried.moves.nodes.keys().all(|node| ids.contains(id_of(node)))
     }
 
     /// Drops what was noted of a merge that is made again.
@@ -185,26 +255,54 @@ impl<'o> Walk<'o> {
             .map(|(node, _)| (ConflictKind::RenameRename, vec![node.clone()]))
             .chain(circles)
             .collect();
+        carried.most_after = (MAX_AFTERS / all.len().saturating_mul(3).max(1)).clamp(1, MAX_AFTER);
+        let mut held: BTreeMap<FieldPath, Vec<Held>> = BTreeMap::new();
         for (kind, members) in all {
-            match carried.stand(&members, document) {
+            let stand = carried.stand(&members, document).filter(|(head, list)| {
+                held.get(list).is_none_or(|there| !there.iter().any(|it| it.key == head.1))
+            });
+            match stand {
                 Some((head, list)) => {
-                    self.hold(carried, kind, (&members, &head), &list, document)?;
+                    let one = self.hold(carried, kind, (&members, &head), &list, document)?;
+                    held.entry(list).or_default().push(one);
                 }
                 None => homeless.extend(members),
             }
         }
+        for (list, held) in held {
+            let Some(Value::Keyed(into)) = document.get(&list) else { continue };
+            let (fields, mut items, order) = into.clone().into_parts();
+            let mut order = match order {
+                ListOrder::Known(order) => Ok(order),
+                other => Err(other),
+            };
+            for Held { key, conflict, after } in held {
+                if let Ok(order) = &mut order {
+                    let nearest = after.iter().find(|one| items.contains_key(*one));
+                    let behind = nearest.and_then(|one| order.iter().position(|it| it == one));
+                    order.insert(behind.map_or(0, |place| place + 1), key.clone());
+                }
+                items.insert(key, Value::Conflict(Box::new(conflict)));
+            }
+            let order = match order_of(self.cursor(&list).order(), items.iter()) {
+                Some(computed) => ListOrder::Known(computed),
+                None => order.map_or_else(|other| other, ListOrder::Known),
+            };
+            let into = KeyedList::from_parts(fields, items, order)?;
+            document.set(&list, Some(Value::Keyed(into)))?;
+        }
         Ok(homeless)
     }
 
-    /// Puts one conflict over the places of `members` into `list`, as the item `head`.
+    /// Makes one conflict over the places of `members` in `list`, as the item `head`.
     fn hold(
         &mut self,
         carried: &mut Carried<'_, 'o>,
         kind: ConflictKind,
         (members, head): (&[Node<'o>], &Node<'o>),
         list: &FieldPath,
-        document: &mut Value,
-    ) -> Result<(), MergeError> {
+        document: &Value,
+    ) -> Result<Held, MergeError> {
         let place = list.join(item_step(id_of(head)));
         let mut contents: [BTreeMap<Node<'o>, Value>; 3] = Default::default();
         for node in members {
@@ -237,15 +335,12 @@ impl<'o> Walk<'o> {
             policy: MOVE.to_owned(),
             terms: Terms::new(terms).map_err(|_| self.too_many(3))?,
         };
-        let Some(Value::Keyed(into)) = document.get(list) else { return Ok(()) };
-        let mut into = into.clone();
-        let after = carried.before(carried.own_term(head, list), head, Some(&into));
-        put_after(&mut into, &head.1, Value::Conflict(Box::new(conflict)), &after)?;
-        if let Some(order) = order_of(self.cursor(list).order(), into.items().iter()) {
-            into.set_order(ListOrder::Known(order))?;
-        }
-        document.set(list, Some(Value::Keyed(into)))?;
-        Ok(())
+        let into = match document.get(list) {
+            Some(Value::Keyed(into)) => Some(into),
+            _ => None,
+        };
+        let after = carried.before(carried.own_term(head, list), head, into);
+        Ok(Held { key: head.1.clone(), conflict, after })
     }
 
     /// Merges an item that is held in a conflict at `place`: the same, whichever side is called ours.
@@ -257,6 +352,7 @@ impl<'o> Walk<'o> {
         place: &FieldPath,
     ) -> Result<Option<Value>, MergeError> {
         let [ours, base, theirs] = carried.slots(node);
+        let noted = self.decisions.len();
         let mut merged = match (ours.value(), theirs.value()) {
             (Some(a), Some(b)) => {
                 let (first, last) = if b < a { (theirs, ours) } else { (ours, theirs) };
@@ -268,6 +364,11 @@ impl<'o> Walk<'o> {
             (None, None) => None,
         }
         .filter(|merged| matches!(merged, Value::Map(_)));
+        if self.decisions.len() > noted {
+            // Nobody reads of what was decided inside a conflict: each side keeps its own.
+            self.decisions.truncate(noted);
+            merged = None;
+        }
         if let Some(merged) = &mut merged {
             self.fill(carried, Some(node), merged, place)?;
         }
@@ -403,21 +504,26 @@ impl<'o> Walk<'o> {
             merged =
                 self.at_path(path, |walk, at| walk.place(vec![first, base, last], labels, at))?;
         }
-        // It is held with what it came to, and nothing was decided where it is not.
-        self.decisions.truncate(noted.0);
+        // Nothing was decided where it is not, and nobody would read of it.
+        if self.decisions.len() > noted.0 {
+            self.decisions.truncate(noted.0);
+            merged = None;
+        }
         self.derived.truncate(noted.1);
         self.judged.truncate(noted.2);
-        let own = || slots.iter().step_by(2).find_map(|slot| slot.value()).cloned();
-        Ok(merged
-            .filter(|it| matches!(it, Value::Map(_)))
-            .or_else(own)
-            .unwrap_or_else(|| stub(node)))
+        let only = match (ours.value(), theirs.value()) {
+            (Some(only), None) | (None, Some(only)) => Some(only.clone()),
+            _ => None,
+        };
+        // A stub is left of what has no one value: then nobody moved anything ([`Self::has_all`]).
+        Ok(merged.filter(|it| matches!(it, Value::Map(_))).or(only).unwrap_or_else(|| stub(node)))
     }
 }
 
 impl<'c, 'o> Carried<'c, 'o> {
     fn new(moves: &'c Moves<'o>, terms: [&'c Value; 3]) -> Self {
-        Self { moves, terms, contents: Default::default(), placed: BTreeMap::new() }
+        let (contents, placed) = Default::default();
+        Self { moves, terms, contents, placed, most_after: MAX_AFTER }
     }
 
     /// What the terms have of an item.
@@ -493,7 +599,7 @@ impl<'c, 'o> Carried<'c, 'o> {
         let keys = list.keys_in_order();
         let place = keys.iter().position(|key| **key == node.1).unwrap_or_default();
         let mut before = Vec::new();
-        for key in keys.into_iter().take(place).rev().take(MAX_AFTER) {
+        for key in keys.into_iter().take(place).rev().take(self.most_after) {
             before.push(key.clone());
             if into.is_none_or(|into| into.items().contains_key(key)) {
                 break;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_merge::{Choice, Merged, resolve_value, same};
+use ottvc_merge::{Choice, MergeOptions, Merged, resolve_value, same};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, KeyedList, Value, value_to_json};
 use proptest::prelude::*;
@@ -23,6 +23,8 @@ struct Tree {
     lists: BTreeMap<Home, Vec<String>>,
 }
 
+/// Rules of a call, one row a draw.
+const RULES: [&[&str]; 5] = [&[], &[], &["/a=ours"], &["/b=ours", "/a/**=theirs"], &["/**=theirs"]];
 const ROOTS: [&str; 3] = ["a", "b", "c"];
 const DEPTH: usize = 3;
 
@@ -220,6 +222,8 @@ fn settle_all(mut document: Value, choice: &Choice) -> Result<Value, TestCaseErr
 }
 
 proptest! {
+    #![proptest_config(super::draw::config(file!(), 256))]
+
     #[test]
     fn unit_agreement_and_symmetry([ours, base, theirs] in trees()) {
         let [ours, base, theirs] = [ours, base, theirs].map(|tree| tree.document());
@@ -263,6 +267,45 @@ proptest! {
         }
     }
 
+    /// Also where a list that an item went to, or was in, is taken whole.
+    #[test]
+    fn nothing_is_lost_to_limits_rules_and_lists_that_go(
+        [ours, base, theirs] in trees(),
+        bare in 0..8_usize,
+        rule in 0..RULES.len(),
+    ) {
+        let document = |tree: &Tree, side: usize| {
+            let mut document = tree.document();
+            for root in ROOTS {
+                let empty = tree.lists.get(&Home::Root(root)).is_none_or(Vec::is_empty);
+                if empty && bare >> side & 1 == 1 {
+                    document.set(&FieldPath::root().key(root), None).unwrap();
+                }
+            }
+            document
+        };
+        let [mine, was, its] = [document(&ours, 0), document(&base, 1), document(&theirs, 2)];
+        let rules = RULES[rule].iter().map(|rule| rule.parse().unwrap()).collect();
+        let options = MergeOptions { rules, ..super::options(&super::harsh()) };
+        for [one, other] in [[&mine, &its], [&its, &mine]] {
+            let merged = super::merge_with(&options, one, &was, other);
+            let text = format!("{:?} {:?}", merged.value, merged.decisions);
+            prop_assert!(!text.contains("$move_domain"), "a stub is left: {}", text);
+            for (side, other) in [(&ours, &theirs), (&theirs, &ours)] {
+                for (id, (title, _)) in &side.titles {
+                    let was = base.titles.get(id);
+                    if other.titles.contains_key(id) || was.is_none() {
+                        let there = text.contains(&format!("{:?}", Value::from(id.as_str())));
+                        prop_assert!(there, "{} is lost: {}", id, text);
+                    }
+                    if was.is_none_or(|was| was.0 != *title) {
+                        prop_assert!(text.contains(title.as_str()), "{:?} is lost: {}", title, text);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn one_place_is_the_one_that_a_side_gave([ours, base, theirs] in trees()) {
         let merged = merge(&ours.document(), &base.document(), &theirs.document());
@@ -301,7 +344,20 @@ proptest! {
                 let home = |all: &BTreeMap<String, Vec<(Option<String>, String)>>| {
                     all.get(id).map(|found| found[0].0.clone())
                 };
-                prop_assert_eq!(home(&found), home(&own), "{}", id);
+                // Or where the dispute stands, if the list it went to is not there.
+                let around = at.0[..at.0.len() - 1].iter().rev().find_map(|segment| match segment {
+                    Segment::Item(parts) => match &parts[0].1 {
+                        Value::String(id) => Some(id.clone()),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                let here = around.or_else(|| match at.0.first() {
+                    Some(Segment::Key(root)) => Some(root.clone()),
+                    _ => None,
+                });
+                let stands = home(&found);
+                prop_assert!(stands == home(&own) || stands == Some(here), "{}", id);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottvc_merge::{
-    Change, EntryDecision, EntryMerge, EntryTerm, JsonFiles, MergeOptions, Move, Place, Schema,
-    Versioned, layers, merge_documents, merge_entries, merge_values, pair_moves,
+    Change, EntryDecision, EntryMerge, EntryTerm, JsonFiles, Memory, MergeOptions, Move, Place,
+    Schema, Versioned, layers, merge_documents, merge_entries, merge_values, pair_moves,
 };
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::field_path::FieldPath;
@@ -161,14 +161,22 @@ impl<'r> TreeMerge<'r> {
         };
         merge.merge_places()?;
         merge.settle_clashes()?;
+        // What is part of a conflict over its place stays as it is.
+        let mut waiting = std::mem::take(&mut merge.waiting);
+        waiting.retain(|(path, ..)| merge.has_document_at(path));
         let mut tree = merge.apply_to(ours)?;
-        for (path, terms, place) in std::mem::take(&mut merge.waiting) {
+        for (path, terms, place) in waiting {
             let film = repo.probe_in(batch, tree, &path)?.map_or(Film::SaysNothing, Film::Says);
             merge.merge_versions(&path, terms, &place, film)?;
         }
         tree = merge.apply_to(tree)?;
         let TreeMerge { suspects, decisions, notices, .. } = merge;
         Ok(Outcome { tree, suspects, decisions, notices })
+    }
+
+    fn has_document_at(&self, path: &RepoPath) -> bool {
+        let found = self.results.get(&path.key()).and_then(|(_, named)| named.as_ref());
+        found.is_some_and(|named| matches!(named.entry, Entry::Document { .. }))
     }
 
     /// Puts what was merged so far into a tree.
@@ -291,8 +299,13 @@ impl<'r> TreeMerge<'r> {
                 for side in sides {
                     terms.push(side.map(|(path, named)| self.alone(path, named)).transpose()?);
                 }
-                self.put(at_ours, None);
-                self.put(at_theirs, None);
+                // What the other side has put where one has moved it stays there.
+                for (at, side) in [(at_ours, theirs), (at_theirs, ours)] {
+                    match side.get(&at.key()).filter(|change| change.new.is_some()) {
+                        Some(other) => self.put(other.path.clone(), other.new.clone()),
+                        None => self.put(at, None),
+                    }
+                }
                 let terms = Terms::new(terms)?;
                 self.put_conflict(&base, ConflictKind::RenameRename, &terms, None)
             }
@@ -452,7 +465,8 @@ impl<'r> TreeMerge<'r> {
             }
             EntryMerge::Structured { terms, mode, place, otherwise } => {
                 match self.merge_structured(path, &terms, mode)? {
-                    Some(entry) => {
+                    Some((entry, decisions)) => {
+                        self.decisions.extend(decisions);
                         self.put_entry(path, &place, entry);
                         Ok(())
                     }
@@ -530,11 +544,8 @@ impl<'r> TreeMerge<'r> {
     ) -> Result<(), RepoError> {
         let (mut merged, mut schema) = merge_documents(&terms, self.options, path)?;
         let made = merged.value.as_ref().map(|value| to_be_made(value, &terms)).unwrap_or_default();
+        let waits = matches!(film, Film::NotYet) && !made.is_empty() && self.options.decisions;
         match film {
-            Film::NotYet if !made.is_empty() && self.options.decisions => {
-                self.waiting.push((path.clone(), terms, place.clone()));
-                return Ok(());
-            }
             Film::Says(film) => {
                 let make = move |_: &Value, field: &FieldPath| {
                     made.contains(field).then(|| part(&film, field)).flatten()
@@ -545,12 +556,17 @@ impl<'r> TreeMerge<'r> {
             }
             Film::NotYet | Film::SaysNothing => {}
         }
-        let name = schema.as_ref().map(|schema| schema.full_name());
-        let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
-        self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
-        if let Some(schema) = &schema {
-            let notices = merged.notices.into_iter().map(|it| NoticeRow::of(path, schema, it));
-            self.notices.extend(notices);
+        if waits {
+            // Until then it has its place as it is, which others may dispute.
+            self.waiting.push((path.clone(), terms, place.clone()));
+        } else {
+            let name = schema.as_ref().map(|schema| schema.full_name());
+            let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it));
+            self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
+            if let Some(schema) = &schema {
+                let notices = merged.notices.into_iter().map(|it| NoticeRow::of(path, schema, it));
+                self.notices.extend(notices);
+            }
         }
         match merged.value {
             None => {
@@ -625,13 +641,14 @@ impl<'r> TreeMerge<'r> {
         Ok(true)
     }
 
-    /// Merges JSON files by structure; `None` if one is no JSON, or the sides disagree in it.
+    /// Merges JSON files by structure, and says what rules decided in them; `None` if one is no JSON, or the
+    /// sides disagree in it.
     fn merge_structured(
         &self,
         path: &RepoPath,
         terms: &Terms<Option<FileEntry>>,
         mode: FileMode,
-    ) -> Result<Option<Entry>, RepoError> {
+    ) -> Result<Option<(Entry, Vec<DecisionRow>)>, RepoError> {
         let mut texts = Vec::new();
         for file in terms.as_slice() {
             match file.map(|file| self.read_json(file)).transpose()? {
@@ -640,17 +657,21 @@ impl<'r> TreeMerge<'r> {
             }
         }
         let Ok(files) = JsonFiles::read(texts, None) else { return Ok(None) };
-        let merged = files.merge(self.options, path)?;
+        // What was settled in documents says nothing about the fields of a file.
+        let options = MergeOptions { memory: Memory::default(), ..self.options.clone() };
+        let merged = files.merge(&options, path)?;
         let Some(value) = merged.value.filter(|_| merged.conflicts.is_empty()) else {
             return Ok(None);
         };
+        let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it)).collect();
         let text = files.write(Some(&value));
         let mut writer = self.repo.objects.writer()?;
         let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
         let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
             .file(text.as_slice(), &|_| {})?;
         writer.finish()?;
-        Ok(Some(Entry::File(FileEntry { content: done.content, len: done.len, mode })))
+        let entry = Entry::File(FileEntry { content: done.content, len: done.len, mode });
+        Ok(Some((entry, decisions)))
     }
 
     /// The bytes of a file that is to be merged by structure; `None` if it is too long.
@@ -687,7 +708,29 @@ impl<'r> TreeMerge<'r> {
             let entry = |tree| -> Result<Option<Entry>, RepoError> {
                 Ok(lookup_path(self.batch, tree, &path)?.map(|named| named.entry))
             };
-            let terms = Terms::three(entry(ours)?, entry(base)?, entry(theirs)?);
+            // What a side has there may have been merged with what the other has elsewhere.
+            let below =
+                |other: &&PathKey| other.0.len() > key.0.len() && other.0.starts_with(&key.0);
+            let edits: Edits = self
+                .results
+                .iter()
+                .filter(|(other, _)| below(other))
+                .map(|(key, (path, new))| {
+                    (key.clone(), PathEdit { path: path.clone(), new: new.clone() })
+                })
+                .collect();
+            let file = self.results.get(&key).and_then(|(_, new)| new.as_ref());
+            let file = file.map(|named| named.entry);
+            let merged = |tree| -> Result<Option<Entry>, RepoError> {
+                match entry(tree)? {
+                    Some(Entry::Tree { .. }) => entry(self.repo.apply(tree, &edits, self.batch)?),
+                    Some(Entry::Conflict(id)) => Ok(Some(Entry::Conflict(id))),
+                    here => Ok(file
+                        .filter(|file| here.is_some() && !matches!(file, Entry::Conflict(_)))
+                        .or(here)),
+                }
+            };
+            let terms = Terms::three(merged(ours)?, entry(base)?, merged(theirs)?);
             self.results.retain(|other, _| !other.0.starts_with(&key.0));
             self.put_conflict(&path, ConflictKind::Type, &terms, None)?;
         }
