@@ -49,6 +49,12 @@ impl Out {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// How many steps it takes to find what a test looks at, at most.
+    pub(crate) fn looks(&self, test: &Test) -> usize {
+        let inside = if test.path.is_empty() { 0 } else { self.children.len() };
+        inside + self.attributes.len()
+    }
+
     /// What a test looks at.
     fn tested(&self, test: &Test) -> Option<&str> {
         let at = test.path.iter().try_fold(self, |element, name| {
