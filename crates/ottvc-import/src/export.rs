@@ -63,6 +63,7 @@ pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError
             root.attributes.insert(0, (name.clone(), value.clone()));
         }
     }
+    root.fit(mapping);
     let text = root.document(mapping);
     let read = crate::read(text.as_bytes(), Some(mapping))?;
     let empty = Value::Map(ValueMap::new());
