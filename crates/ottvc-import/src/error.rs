@@ -22,7 +22,7 @@ pub enum ImportError {
         why: String,
     },
     /// More than a delivery may hold.
-    #[error("{what} at line {line}: {limit} is the most")]
+    #[error("{what}{}: {limit} is the most", at_line(*line))]
     TooLarge {
         /// What there is too much of.
         what: &'static str,
@@ -50,6 +50,11 @@ pub enum ImportError {
     /// What a delivery says is no metadata document.
     #[error(transparent)]
     Object(#[from] ObjectError),
+}
+
+/// Where in a file; nothing where it is the whole, or one that is written.
+fn at_line(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(" at line {line}") }
 }
 
 impl ImportError {

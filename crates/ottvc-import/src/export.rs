@@ -13,6 +13,7 @@ use crate::kind::Kind;
 use crate::mapping::{From, Holds, Locale, Mapping, Member, Rule, Shape};
 use crate::out::{Out, is_xml};
 use crate::selector::{Selector, Step, Test, Want};
+use crate::tree::Steps;
 use crate::{ImportError, Syntax, leftover};
 
 /// A document in a foreign format.
@@ -27,7 +28,8 @@ pub struct Written {
 /// Writes a document, its values in the kinds of `ott.edition/1`, as its mapping says.
 ///
 /// # Errors
-/// [`ImportError::OneWay`] for a format that is read only.
+/// [`ImportError::OneWay`] for a format that is read only; [`ImportError::TooLarge`] where writing takes
+/// too many steps, and for a file that could not be read again.
 pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError> {
     let one_way = |why| ImportError::OneWay { format: mapping.format.clone(), why };
     if mapping.syntax != Syntax::Xml {
@@ -43,14 +45,16 @@ pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError
         root: Out::new(root.clone()),
         said: BTreeSet::new(),
         places: Places::new(),
+        steps: Steps::default(),
     };
     for rule in mapping.rules.iter().filter(|rule| rule.export) {
         work.rule(rule);
+        work.steps.take(0, 0)?;
     }
     if let Some(left) = document.get(&mapping.custom()) {
         let mut left = leftover::restore(root, left);
         left.keep_writable(mapping);
-        graft(&mut work.root, left, &work.places);
+        graft(&mut work.root, left, &work.places, &work.steps)?;
     }
     let mut root = work.root;
     root.sort(&mapping.order);
@@ -59,6 +63,7 @@ pub fn write(document: &Value, mapping: &Mapping) -> Result<Written, ImportError
             root.attributes.insert(0, (name.clone(), value.clone()));
         }
     }
+    root.fit(mapping);
     let text = root.document(mapping);
     let read = crate::read(text.as_bytes(), Some(mapping))?;
     let empty = Value::Map(ValueMap::new());
@@ -75,6 +80,7 @@ struct Work<'m> {
     said: BTreeSet<FieldPath>,
     /// Where each field was written.
     places: Places,
+    steps: Steps,
 }
 
 impl Work<'_> {
@@ -224,12 +230,15 @@ impl Work<'_> {
         let (way, inside) = rule.from.steps.split_at(depth);
         let step = inside.first()?;
         let mut at = self.descend(&[], way, None, way.len())?;
+        let mut steps = 0;
         let agrees = |child: &Out| {
+            steps += 1;
             let told = told.iter().all(|(name, text)| child.attribute(name) == Some(text));
             child.name == step.name && told
         };
-        let next = self.root.at(&at)?.children.iter().position(agrees)?;
-        at.push(next);
+        let next = self.root.at(&at)?.children.iter().position(agrees);
+        self.steps.take(steps, 0).ok()?;
+        at.push(next?);
         Some(at)
     }
 
@@ -283,6 +292,7 @@ impl Work<'_> {
     }
 
     /// Goes down by steps from `base`, making what is not there, and everything from step `fresh` on.
+    /// Nowhere any more once that took too long; `write` asks for that.
     fn descend(
         &mut self,
         base: &[usize],
@@ -297,13 +307,20 @@ impl Work<'_> {
         }
         let default = self.mapping.default_locale.clone();
         let mut at = base.to_vec();
+        self.steps.take(1, 0).ok()?;
         for (number, step) in steps.iter().enumerate() {
             let element = self.root.at(&at)?;
+            let mut looked = 0;
             let fits = |child: &Out| {
+                looked += 1;
                 child.name == step.name
-                    && step.tests.iter().all(|test| child.passes(test, locale, &default))
+                    && step.tests.iter().all(|test| {
+                        looked += child.looks(test);
+                        child.passes(test, locale, &default)
+                    })
             };
             let known = (number < fresh).then(|| element.children.iter().rposition(fits));
+            self.steps.take(looked, 0).ok()?;
             let next = match known.flatten() {
                 Some(next) => next,
                 None => {

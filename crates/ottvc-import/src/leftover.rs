@@ -7,7 +7,7 @@
 //! text, `#said` for the fields it said, `#order` for the order of children, names for children, an array for several of one name; where the order of different children
 //! matters, or text stands among them, `#content` is the array of all. JSON stays the JSON it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Value, ValueMap};
@@ -174,7 +174,11 @@ pub(crate) fn restore(name: &str, kept: &Value) -> Out {
         Value::String(text) if !text.is_empty() => out.text = Some(text.clone()),
         _ => {}
     }
-    let place = |child: &Out| order.iter().position(|name| **name == child.name);
-    out.children.sort_by_key(|child| place(child).unwrap_or(order.len()));
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, name) in order.iter().enumerate() {
+        places.entry(name).or_insert(place);
+    }
+    let last = order.len();
+    out.children.sort_by_cached_key(|it| places.get(it.name.as_str()).copied().unwrap_or(last));
     out
 }

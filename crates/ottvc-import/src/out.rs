@@ -6,6 +6,8 @@ use ottvc_object::field_path::FieldPath;
 
 use crate::mapping::Mapping;
 use crate::selector::{Test, Want};
+use crate::tree::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_NAME, rename, split};
+use crate::xml::{MAX_NAMESPACES, XML};
 
 /// An element to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,11 +31,51 @@ pub(crate) fn is_xml(text: &str) -> bool {
     !text.chars().any(barred)
 }
 
-/// Whether XML takes it for a name.
+/// Whether XML takes it for a name without a prefix.
+///
+/// # Reference
+/// XML 1.0, fifth edition, section 2.3: `NameStartChar` and `NameChar`; a colon parts prefix and name.
 fn is_name(name: &str) -> bool {
-    let first = |c: char| c.is_alphabetic() || c == '_';
-    let more = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let first = |c: char| {
+        matches!(c, 'A'..='Z' | '_' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}'
+            | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}'
+            | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
+            | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}'
+            | '\u{10000}'..='\u{effff}')
+    };
+    let more = |c: char| {
+        first(c)
+            || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}'
+                | '\u{203f}'..='\u{2040}')
+    };
     name.starts_with(first) && name.chars().all(more) && !name.starts_with("xmlns")
+}
+
+/// Whether a file of this mapping can have a name, and be read again with it.
+fn is_writable(name: &str, mapping: &Mapping, is_attribute: bool) -> bool {
+    let (space, local) = match split(name) {
+        Some((XML | "http://www.w3.org/2000/xmlns/" | "", _)) => return false,
+        Some((space, local)) if is_xml(space) => (space.len() + 2, local),
+        Some(_) => return false,
+        None => {
+            let prefixed = name.split_once(':').filter(|(prefix, _)| !prefix.is_empty());
+            let (prefix, local) = prefixed.unwrap_or(("", name));
+            let spaces = mapping.namespaces.iter().find(|(known, _)| known == prefix);
+            let space = spaces.and_then(|(_, all)| all.iter().find(|space| !space.contains('*')));
+            match space {
+                _ if prefix.is_empty() && (is_attribute || spaces.is_none()) => (0, name),
+                Some(space) => (space.len() + 2, local),
+                None if prefix == "xml" => (prefix.len() + 1, local),
+                None => return false,
+            }
+        }
+    };
+    is_name(local) && space + local.len() <= MAX_NAME
+}
+
+/// How many namespaces a name declares where it is written.
+fn declares(name: &str) -> usize {
+    usize::from(split(name).is_some())
 }
 
 impl Out {
@@ -47,6 +89,12 @@ impl Out {
 
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// How many steps it takes to find what a test looks at, at most.
+    pub(crate) fn looks(&self, test: &Test) -> usize {
+        let inside = if test.path.is_empty() { 0 } else { self.children.len() };
+        inside + self.attributes.len()
     }
 
     /// What a test looks at.
@@ -96,21 +144,47 @@ impl Out {
 
     /// Leaves out what no XML of this mapping can name or say: what is kept aside may have been edited.
     pub(crate) fn keep_writable(&mut self, mapping: &Mapping) {
-        let known = |name: &str| match crate::tree::split(name) {
-            Some((space, local)) => is_xml(space) && !space.is_empty() && is_name(local),
-            None => match name.split_once(':') {
-                Some((prefix, local)) => {
-                    let known = mapping.namespaces.iter().any(|(known, _)| known == prefix);
-                    (known || prefix == "xml") && is_name(local)
-                }
-                None => is_name(name),
-            },
-        };
+        let bound = |space: &str| mapping.prefix(space);
         self.text = self.text.take().filter(|text| is_xml(text));
-        self.attributes.retain(|(name, value)| known(name) && is_xml(value));
-        self.children.retain(|child| known(&child.name));
+        let mut names = BTreeSet::new();
+        self.attributes.retain_mut(|(name, value)| {
+            rename(name, &bound);
+            is_writable(name, mapping, true) && is_xml(value) && names.insert(name.clone())
+        });
+        self.attributes.truncate(MAX_ATTRIBUTES);
+        self.children.retain_mut(|child| {
+            rename(&mut child.name, &bound);
+            is_writable(&child.name, mapping, false)
+        });
         for child in &mut self.children {
             child.keep_writable(mapping);
+        }
+    }
+
+    /// Leaves out attributes and elements for which a reader would refuse the whole file: the last
+    /// attributes, which were put back, and elements too far down.
+    pub(crate) fn fit(&mut self, mapping: &Mapping) {
+        self.fit_inside(1, 0, mapping.namespaces.len());
+    }
+
+    /// The same at a depth, with so many namespaces declared around it and so many by itself.
+    fn fit_inside(&mut self, depth: usize, around: usize, own: usize) {
+        let mut declared = around + own;
+        let mut attributes = own;
+        self.attributes.retain(|(name, _)| {
+            let more = declares(name);
+            let fits = attributes + more < MAX_ATTRIBUTES && declared + more <= MAX_NAMESPACES;
+            if fits {
+                attributes += more + 1;
+                declared += more;
+            }
+            fits
+        });
+        self.children.retain(|child| {
+            depth < MAX_DEPTH && declared + declares(&child.name) <= MAX_NAMESPACES
+        });
+        for child in &mut self.children {
+            child.fit_inside(depth + 1, declared, declares(&child.name));
         }
     }
 
@@ -203,7 +277,7 @@ impl Out {
 
 /// A name as XML spells it, and the declaration it needs.
 fn spelled(name: &str, number: &str) -> (String, String) {
-    match crate::tree::split(name) {
+    match split(name) {
         Some((space, local)) => {
             let prefix = format!("ns{number}");
             (format!("{prefix}:{local}"), format!(" xmlns:{prefix}=\"{}\"", escape(space, true)))

@@ -113,7 +113,7 @@ impl Element {
 }
 
 /// Turns `{namespace}name` into `prefix:name` where the namespace has a prefix.
-fn rename(name: &mut String, prefix: &dyn Fn(&str) -> Option<String>) {
+pub(crate) fn rename(name: &mut String, prefix: &dyn Fn(&str) -> Option<String>) {
     let bound = split(name).and_then(|(space, local)| Some(format!("{}:{local}", prefix(space)?)));
     if let Some(bound) = bound {
         // An empty prefix is for the namespace whose names are written without one.

@@ -14,9 +14,10 @@ use crate::tree::{
     Attribute, Budget, Content, Element, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NAME, check_size,
 };
 
-const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// The namespace of `xml:`.
+pub(crate) const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The most namespaces declared around one element.
-const MAX_NAMESPACES: usize = 256;
+pub(crate) const MAX_NAMESPACES: usize = 256;
 
 /// Where in a text a byte is; asked in rising order.
 struct Lines<'t> {
