@@ -213,7 +213,17 @@ fn a_conflict_given_back_by_undo_is_seen() {
 }
 
 #[test]
+fn case_does_not_count_in_any_script() {
+    let lab = parted().protecting("\u{dc}ber*, \u{436}?, STRASSE");
+    lab.repo.merge("cut", &allowing(), &Silent).unwrap();
+    for name in ["\u{fc}ber1", "\u{416}X", "stra\u{df}e"] {
+        refused(lab.repo.make_branch(name, None, None, None));
+    }
+}
+
+#[test]
 fn what_is_no_pattern_protects_nothing_silently() {
+    assert_eq!(Protected::parse("U\u{308}ber").unwrap_err().code(), "argument.bad");
     assert_eq!(Protected::parse("main, {a").unwrap_err().code(), "argument.bad");
     assert!(Protected::parse(" , ").is_ok());
 }
