@@ -184,7 +184,7 @@ fn a_conflict_as_programs_see_it() {
     let (status, merged) = lab.json("merge de");
     assert_eq!(status, 4);
     assert_eq!(dry, (4, merged.clone()));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, theirs: text}], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, sides: text, theirs: text}], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!((&merged["clean"], &merged["commit"]), (&json!(false), &json!(null)));
     let (status, listed) = lab.json("conflicts");
     assert_eq!(status, 0);
@@ -200,6 +200,7 @@ fn a_conflict_as_programs_see_it() {
           "kind": "edit_edit",
           "ours": "18",
           "path": "edition.meta.json",
+          "sides": "[id]",
           "theirs": "16"
         }
       ]
@@ -381,9 +382,10 @@ fn many_conflicts_are_settled_by_a_list() {
         .iter()
         .map(|row| {
             let (field, id) = (row["field"].as_str().unwrap(), row["id"].as_str().unwrap());
+            let sides = row["sides"].as_str().unwrap();
             let choice = if field == "/rating" { r#""take": "theirs""# } else { r#""value": "Aurora""# };
             format!(
-                r#"{{"path": "edition.meta.json", "field": "{field}", "id": "{id}", {choice}, "reason": "agreed with the house"}}"#
+                r#"{{"path": "edition.meta.json", "field": "{field}", "id": "{id}", "sides": "{sides}", {choice}, "reason": "agreed with the house"}}"#
             )
         })
         .collect();
@@ -598,7 +600,7 @@ fn merge_file_needs_no_repository() {
     $ ottvc merge-file /dev/null ours.json ours.json
     {"title": "B", "rating": "18"}
     "#);
-    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
+    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, sides: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
     insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json --rule /rating=ours"), @"{clean: bool, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, rule: text, theirs: text}], merged: {rating: text, title: text, year: number}}");
     lab.write("broken.json", "{\n  \"a\": \n}");
     insta::assert_snapshot!(lab.refused(1, "document.bad_json", "merge-file base.json broken.json theirs.json"), @"

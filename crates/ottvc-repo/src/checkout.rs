@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ottvc_object::conflict::Conflict;
+use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::tree::{lookup_path, walk};
 use ottvc_object::value::Document;
 use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
@@ -201,6 +201,7 @@ impl Repo {
         files: Vec<(RepoPath, Entry)>,
         disputed: Option<Disputed>,
     ) -> Result<Vec<(RepoPath, Shown)>, RepoError> {
+        let files = self.unfold(files, disputed)?;
         let mut refused = Vec::new();
         let mut settled = Vec::with_capacity(files.len());
         let shown = |(): &mut (), (_, entry): &(RepoPath, Entry)| match self.show(entry, disputed) {
@@ -219,6 +220,55 @@ impl Repo {
         match refused.is_empty() {
             true => Ok(settled),
             false => Err(RepoError::Conflicts { paths: refused }),
+        }
+    }
+
+    /// Puts the files of a folder that the side to be shown has of a conflict where that side has them.
+    ///
+    /// # Errors
+    /// [`RepoError::Conflicts`] naming the paths where something else is.
+    fn unfold(
+        &self,
+        files: Vec<(RepoPath, Entry)>,
+        disputed: Option<Disputed>,
+    ) -> Result<Vec<(RepoPath, Entry)>, RepoError> {
+        let Some(side @ Disputed::Side(_)) = disputed else { return Ok(files) };
+        let mut unfolded = Vec::with_capacity(files.len());
+        let mut has_folder = false;
+        let mut todo = files;
+        todo.reverse();
+        while let Some((path, entry)) = todo.pop() {
+            let chosen = match entry {
+                Entry::Conflict(id) => {
+                    side.chosen(&Conflict::from_object(&self.objects.get(id.into())?)?)?
+                }
+                _ => None,
+            };
+            let Some((Entry::Tree { id, .. }, kind)) = chosen else {
+                unfolded.push((path, entry));
+                continue;
+            };
+            has_folder = true;
+            // A side of a rename conflict holds the entry where that side put it.
+            let at = if kind == ConflictKind::RenameRename { RepoPath::root() } else { path };
+            walk(&self.nodes, id, &at, &mut |path, named| {
+                if !matches!(named.entry, Entry::Tree { .. }) {
+                    todo.push((path.clone(), named.entry));
+                }
+                Ok::<bool, RepoError>(true)
+            })?;
+        }
+        if !has_folder {
+            return Ok(unfolded);
+        }
+        unfolded.sort_by_cached_key(|(path, _)| path.key());
+        unfolded.dedup();
+        let pairs = unfolded.iter().zip(unfolded.iter().skip(1));
+        let taken = pairs.filter(|((one, _), (next, _))| next.key().0.starts_with(&one.key().0));
+        let paths: Vec<String> = taken.map(|((path, _), _)| path.to_string()).collect();
+        match paths.is_empty() {
+            true => Ok(unfolded),
+            false => Err(RepoError::Conflicts { paths }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use ottvc_merge::{Choice, Side, resolve_document, without_conflicts};
 use ottvc_object::Entry;
-use ottvc_object::conflict::{Conflict, Term};
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::value::Document;
 
 use crate::RepoError;
@@ -53,6 +53,15 @@ impl Disputed {
     /// # Errors
     /// [`RepoError::Conflicts`], naming no path, for the conflict itself: it is no file.
     pub(crate) fn of_entry(self, conflict: &Conflict<Entry>) -> Result<Option<Entry>, RepoError> {
+        Ok(self.chosen(conflict)?.map(|(entry, _)| entry))
+    }
+
+    /// As [`Disputed::of_entry`], with the kind of conflict that the entry is a side of: it says where a folder
+    /// belongs.
+    pub(crate) fn chosen(
+        self,
+        conflict: &Conflict<Entry>,
+    ) -> Result<Option<(Entry, ConflictKind)>, RepoError> {
         let terms = conflict.terms.as_slice();
         let term = match self {
             Self::Markers => return Err(RepoError::Conflicts { paths: Vec::new() }),
@@ -62,8 +71,8 @@ impl Disputed {
             Self::Side(Side::Base) => terms.get(1),
         };
         match term {
-            Some(Term::Value(entry)) => Ok(Some(*entry)),
-            Some(Term::Contested(inner)) => Self::Side(Side::Ours).of_entry(inner),
+            Some(Term::Value(entry)) => Ok(Some((*entry, conflict.kind))),
+            Some(Term::Contested(inner)) => Self::Side(Side::Ours).chosen(inner),
             Some(Term::Absent) | None => Ok(None),
         }
     }

@@ -262,8 +262,9 @@ impl Repo {
         let merged = TreeMerge::run(self, batch, trees, apart, &options)?;
         let mut suspects = merged.suspects.clone();
         suspects.extend(incoming.conflicts.iter().map(|place| place.path.clone()));
+        let places = self.conflicts_made(batch, merged.tree, &[ours, theirs])?;
+        suspects.extend(places.iter().map(|place| place.path.clone()));
         self.note_suspects(&mut state, &suspects);
-        let places = self.conflict_places(batch, merged.tree, &state, Some(ours))?;
         let bases = plan.bases.iter().map(|id| Ok(self.commit(*id)?.tree));
         let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
         report.findings = self.merged_once(batch, our_tree, &bases, merged.tree)?;

@@ -1,5 +1,6 @@
 //! Operations: every command that moved a ref, and taking one back.
 
+use ottvc_object::RepoPath;
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
@@ -141,6 +142,12 @@ impl Repo {
                 Some(self.move_to(&state, old_tree, tree, false, progress)?)
             }
             Some((to, _)) => {
+                // They are staged again, too.
+                if let Some(undone) = self.head_commit_id(&state)? {
+                    let places = self.commit(undone)?.conflicts.into_iter();
+                    let paths: Vec<RepoPath> = places.map(|place| place.path).collect();
+                    self.note_suspects(&mut state, &paths);
+                }
                 self.stage_layers_again(&mut state, to)?;
                 None
             }

@@ -28,21 +28,31 @@ impl Protected {
     pub fn parse(text: &str) -> Result<Self, RepoError> {
         let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
         let matcher = |pattern: &str| {
-            let glob =
-                GlobBuilder::new(pattern).literal_separator(true).case_insensitive(true).build();
-            glob.map(|glob| glob.compile_matcher()).map_err(|error| RepoError::BadArgument {
+            let bad = |why: String| RepoError::BadArgument {
                 given: pattern.to_owned(),
                 wanted: "pattern of branches",
-                why: error.kind().to_string(),
-            })
+                why,
+            };
+            // Letters taken apart into letter and mark are such characters.
+            let odd = |c: char| !(c.is_alphanumeric() || "-_.+/*?[]{}!^\\".contains(c));
+            if let Some(odd) = pattern.chars().find(|c| odd(*c)) {
+                return Err(bad(format!("no branch has {odd:?} in its name")));
+            }
+            let glob = GlobBuilder::new(&folded(pattern)).literal_separator(true).build();
+            glob.map(|glob| glob.compile_matcher()).map_err(|error| bad(error.kind().to_string()))
         };
         Ok(Self { patterns: patterns.map(matcher).collect::<Result<_, RepoError>>()? })
     }
 
     fn covers(&self, name: &RefName) -> bool {
         name.kind() == RefKind::Branch
-            && self.patterns.iter().any(|pattern| pattern.is_match(name.short()))
+            && self.patterns.iter().any(|pattern| pattern.is_match(folded(name.short())))
     }
+}
+
+/// The same for all that differ in case alone, in any script: by its upper case `ß` is also `SS`.
+fn folded(text: &str) -> String {
+    text.to_uppercase().to_lowercase()
 }
 
 impl Repo {

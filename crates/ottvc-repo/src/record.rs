@@ -1,10 +1,11 @@
 //! Recording: `commit`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ottvc_object::commit::{ConflictPlace, MergeRecord, Provenance};
 use ottvc_object::conflict::Conflict;
-use ottvc_object::tree::{diff_paths, lookup_path};
+use ottvc_object::tree::{EMPTY_TREE, diff_paths, lookup_path};
 use ottvc_object::value::Document;
 use ottvc_object::{Commit, CommitId, EditionId, Entry, RepoPath, Signature, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
@@ -15,7 +16,7 @@ use crate::layers::{Layered, Next};
 use crate::nodes::Batch;
 use crate::stage::Edits;
 use crate::workspace::{Head, State, Touched};
-use crate::{Progress, Repo, RepoError, random_id};
+use crate::{Progress, Repo, RepoError, parallel, random_id};
 
 /// What a commit should say.
 #[derive(Clone, Debug, Default)]
@@ -111,12 +112,12 @@ impl Repo {
             };
         }
         let merging = state.merging.clone();
-        let mut parents = vec![head_tree];
+        let mut trees = vec![head_tree];
         if let Some(merging) = &merging {
-            parents.push(self.commit(merging.theirs)?.tree);
+            trees.push(self.commit(merging.theirs)?.tree);
         }
         let bases = self.merge_bases(&state)?;
-        let conformed = self.conform_tree(&batch, &parents, bases.as_deref(), tree)?;
+        let conformed = self.conform_tree(&batch, &trees, bases.as_deref(), tree)?;
         if !conformed.is_empty() {
             let whole = tree == state.staged;
             tree = self.apply(tree, &conformed, &batch)?;
@@ -137,7 +138,8 @@ impl Repo {
         if same && merging.is_none() && !options.allow_empty {
             return Err(RepoError::NothingToCommit);
         }
-        let conflicts = self.conflict_places(&batch, tree, &state, parent)?;
+        let parents: Vec<CommitId> = parent.into_iter().chain(theirs).collect();
+        let conflicts = self.conflicts_made(&batch, tree, &parents)?;
         // Those of the last commit were allowed there; others must be allowed here.
         let known = match (&merging, parent) {
             (None, Some(parent)) => self.commit(parent)?.conflicts,
@@ -145,6 +147,7 @@ impl Repo {
         };
         let are_new = conflicts.iter().any(|place| !known.contains(place));
         if are_new && !options.allow_conflicts {
+            self.note_conflicts(&conflicts)?;
             return Err(RepoError::Conflicts { paths: conflicts.iter().map(place_text).collect() });
         }
         self.refuse_conflicts_here(&state.head, &conflicts)?;
@@ -161,10 +164,7 @@ impl Repo {
         };
         let draft = Draft {
             layers,
-            parents: parent
-                .into_iter()
-                .chain(merging.iter().map(|merging| merging.theirs))
-                .collect(),
+            parents,
             message,
             conflicts,
             merge: merging.map(|merging| MergeRecord {
@@ -187,7 +187,9 @@ impl Repo {
             self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
         }
         state.touched = left.map(|own| Touched { base: id, own });
-        state.suspects.clear();
+        // What stays staged may still hold some.
+        let is_done = |path: &RepoPath| only.iter().flatten().any(|done| is_below(path, done));
+        state.suspects.retain(|path| only.is_some() && !is_done(path));
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;
         let sums = crate::nodes::totals(&self.nodes, tree)?;
@@ -216,7 +218,7 @@ impl Repo {
         edits: &mut Edits,
     ) -> Result<(), RepoError> {
         diff_paths(batch, head, staged, &mut |change| {
-            if change.path.key().0.starts_with(&path.key().0) {
+            if is_below(&change.path, path) {
                 edits.entry(change.path.key()).or_insert_with(|| ottvc_object::tree::PathEdit {
                     path: change.path.clone(),
                     new: change.new.as_ref().map(|(_, named)| named.clone()),
@@ -226,7 +228,7 @@ impl Repo {
         })
     }
 
-    /// Finds the conflicts a tree holds, among the places that may hold one.
+    /// Finds the conflicts of what is staged, among the places that may hold one.
     pub(crate) fn conflict_places(
         &self,
         batch: &Batch<'_>,
@@ -238,25 +240,70 @@ impl Repo {
         if let Some(parent) = parent {
             suspects.extend(self.commit(parent)?.conflicts.into_iter().map(|place| place.path));
         }
-        suspects.sort();
-        suspects.dedup();
-        let mut places = Vec::new();
-        for path in suspects {
-            let Some(named) = lookup_path(batch, tree, &path)? else { continue };
-            match named.entry {
-                Entry::Conflict(_) => places.push(ConflictPlace { path, field: None }),
-                Entry::Document { id, .. } => {
-                    let document: Document = batch.load(id)?;
-                    for (field, _) in document.value().conflicts() {
-                        places.push(ConflictPlace { path: path.clone(), field: Some(field) });
-                    }
-                }
-                Entry::File(_) | Entry::Tree { .. } => {}
-            }
+        self.conflicts_at(batch, tree, suspects)
+    }
+
+    /// Finds the conflicts a commit of `tree` would hold. Whatever differs from every parent is looked at, as a
+    /// commit that keeps quiet about a conflict hides it from all who ask later; of the rest the parents know.
+    /// Parents may be in the batch.
+    pub(crate) fn conflicts_made(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        parents: &[CommitId],
+    ) -> Result<Vec<ConflictPlace>, RepoError> {
+        let mut suspects: Vec<RepoPath> = Vec::new();
+        let mut differing: Option<Vec<RepoPath>> = None;
+        for parent in parents {
+            let parent: Commit = batch.load(*parent)?;
+            suspects.extend(parent.conflicts.into_iter().map(|place| place.path));
+            differing = Some(disputable(batch, parent.tree, tree, differing)?);
         }
+        suspects.extend(match differing {
+            Some(differing) => differing,
+            None => disputable(batch, EMPTY_TREE, tree, None)?,
+        });
+        self.conflicts_at(batch, tree, suspects)
+    }
+
+    /// Finds the conflicts a tree holds at these paths.
+    pub(crate) fn conflicts_at(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        mut paths: Vec<RepoPath>,
+    ) -> Result<Vec<ConflictPlace>, RepoError> {
+        paths.sort();
+        paths.dedup();
+        let look = |(): &mut (), path: &RepoPath| {
+            let field = |field| ConflictPlace { path: path.clone(), field };
+            Ok(match lookup_path(batch, tree, path)?.map(|named| named.entry) {
+                Some(Entry::Conflict(_)) => vec![field(None)],
+                Some(Entry::Document { id, .. }) => {
+                    let document: Document = batch.load(id)?;
+                    let fields = document.value().conflicts().into_iter();
+                    fields.map(|(at, _)| field(Some(at))).collect()
+                }
+                None | Some(Entry::File(_) | Entry::Tree { .. }) => Vec::new(),
+            })
+        };
+        let found = parallel::map(self.jobs, &paths, || Ok(()), look)?;
+        let mut places: Vec<ConflictPlace> = found.into_iter().flatten().collect();
         places.sort();
         places.dedup();
         Ok(places)
+    }
+
+    /// Has lists of conflicts name these, too.
+    fn note_conflicts(&self, places: &[ConflictPlace]) -> Result<(), RepoError> {
+        let mut state = self.state()?;
+        let known = state.suspects.len();
+        let paths: Vec<RepoPath> = places.iter().map(|place| place.path.clone()).collect();
+        self.note_suspects(&mut state, &paths);
+        if state.suspects.len() > known {
+            self.save_state(&state, &Rows::new())?;
+        }
+        Ok(())
     }
 
     /// Completes a commit and puts it in the batch.
@@ -410,6 +457,32 @@ impl Repo {
         self.tighten(&reforms)?;
         Ok(moved)
     }
+}
+
+/// Whether a path is `above`, or is below it.
+fn is_below(path: &RepoPath, above: &RepoPath) -> bool {
+    path.key().0.starts_with(&above.key().0)
+}
+
+/// The documents and conflicts that `tree` has otherwise than `parent`, of those `among` where it is given.
+fn disputable(
+    batch: &Batch<'_>,
+    parent: TreeId,
+    tree: TreeId,
+    among: Option<Vec<RepoPath>>,
+) -> Result<Vec<RepoPath>, RepoError> {
+    let among: Option<BTreeSet<RepoPath>> = among.map(|paths| paths.into_iter().collect());
+    let mut found = Vec::new();
+    diff_paths(batch, parent, tree, &mut |change| {
+        if let Some((path, named)) = change.new
+            && matches!(named.entry, Entry::Document { .. } | Entry::Conflict(_))
+            && among.as_ref().is_none_or(|among| among.contains(&path))
+        {
+            found.push(path);
+        }
+        Ok::<(), RepoError>(())
+    })?;
+    Ok(found)
 }
 
 /// A commit's own part, before the rest is filled in.

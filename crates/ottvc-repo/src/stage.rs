@@ -286,6 +286,10 @@ impl Repo {
         let mut rows = Rows::new();
         let mut renamed = Vec::new();
         let (mut leaving, mut reforms) = (Vec::new(), Vec::new());
+        let head = self.head_commit_id(&state)?;
+        let batch = Batch::new(&self.nodes);
+        let disputed = self.conflict_places(&batch, state.staged, &state, head)?;
+        let mut suspects = Vec::new();
         let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), state.staged)?;
         for (path, named) in moved {
             let mut target = new.clone();
@@ -303,11 +307,15 @@ impl Repo {
             former.drain(..excess);
             let entry = NamedEntry { former, ..crate::worktree::named(&target, named.entry)? };
             renamed.push((path.to_string(), target.to_string()));
+            if disputed.iter().any(|place| place.path == path) {
+                suspects.push(target.clone());
+            }
             let (from, to) = (schemas.of(&path), schemas.of(&target));
             leaving.extend(Reform::new(&path, named.entry, from, to));
             reforms.extend(Reform::new(&target, named.entry, from, to));
             edits.insert(target.key(), PathEdit { path: target, new: Some(entry) });
         }
+        self.note_suspects(&mut state, &suspects);
         self.refuse_leaving(&old)?;
         self.refuse_leaving(&new)?;
         let (from_disk, to_disk) = (self.disk_path(&old), self.disk_path(&new));

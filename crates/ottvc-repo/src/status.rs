@@ -7,6 +7,7 @@ use crate::cache::{self, Rows};
 use crate::nodes::Batch;
 use crate::record::{branch_name, place_text};
 use crate::scan::{Met, Scan};
+use crate::schemas::Found;
 use crate::{Progress, Repo, RepoError};
 
 /// How the working copy stands.
@@ -26,6 +27,9 @@ pub struct Status {
     pub untracked: Vec<String>,
     /// Conflicts left, as `PATH` or `PATH#FIELD`.
     pub conflicts: Vec<String>,
+    /// What a merge that waits changes though it was given once, where no conflict is left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Found>,
     /// Whether there is nothing to commit and nothing changed.
     pub clean: bool,
 }
@@ -113,6 +117,16 @@ impl Repo {
             .iter()
             .map(place_text)
             .collect();
+        let findings = match self.merge_bases(&state)? {
+            Some(bases) if conflicts.is_empty() => {
+                match self.merged_once(&batch, self.head_tree(&state)?, &bases, state.staged) {
+                    // `commit` says what is wrong with them.
+                    Err(RepoError::BadSchemas { .. }) => Vec::new(),
+                    findings => findings?,
+                }
+            }
+            _ => Vec::new(),
+        };
         Ok(Status {
             branch: branch_name(&state),
             commit: head.map(|id| id.to_string()),
@@ -125,6 +139,7 @@ impl Repo {
             changed,
             untracked,
             conflicts,
+            findings,
         })
     }
 

@@ -108,3 +108,68 @@ fn marks_are_for_documents() {
     let Err(RepoError::Conflicts { paths }) = written(&lab, marks) else { panic!() };
     assert_eq!(paths, ["film.mp4"], "a file has no place for marks");
 }
+
+/// Paths and contents that a checkout with this choice writes.
+fn tree(lab: &Lab, disputed: impl Into<Disputed>) -> Vec<String> {
+    let to = tempfile::tempdir().unwrap();
+    let conflicts = Some(disputed.into());
+    let options = CheckoutOptions { conflicts, ..CheckoutOptions::default() };
+    lab.repo.checkout("main", to.path(), &options, &Silent).unwrap();
+    let mut found = Vec::new();
+    let mut folders = vec![to.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            let path = file.strip_prefix(to.path()).unwrap().to_str().unwrap();
+            found.push(format!("{path}: {}", std::fs::read_to_string(&file).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_side_of_a_rename_apart_is_where_that_side_put_it() {
+    let lab = Lab::new();
+    lab.write("film.mp4", "a film").write("keep.txt", "k").commit("start");
+    lab.branch("cut");
+    lab.repo.rename(lab.repo.root(), "film.mp4", "one.mp4").unwrap();
+    lab.commit("ours");
+    lab.switch("cut");
+    lab.repo.rename(lab.repo.root(), "film.mp4", "two/two.mp4").unwrap();
+    lab.commit("theirs");
+    lab.switch("main");
+    let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    let report = lab.repo.merge("cut", &request, &Silent).unwrap();
+    assert_eq!(report.conflicts[0].kind, "rename_rename");
+    for (side, path) in
+        [(Side::Ours, "one.mp4"), (Side::Theirs, "two/two.mp4"), (Side::Base, "film.mp4")]
+    {
+        let mut expected = [format!("{path}: a film"), "keep.txt: k".to_owned()];
+        expected.sort();
+        assert_eq!(tree(&lab, side), expected);
+        let conflicts = Some(side.into());
+        let options = FixityOptions { format: FixityFormat::B3sum, paths: Vec::new(), conflicts };
+        assert_eq!(lab.repo.fixity("main", &options, &Silent).unwrap().files.len(), 2);
+    }
+    assert_eq!(tree(&lab, Disputed::Omit), ["keep.txt: k"]);
+}
+
+#[test]
+fn a_side_may_have_a_folder_where_the_other_has_a_file() {
+    let lab = Lab::new();
+    lab.write("cut", "one").commit("start");
+    lab.branch("cut");
+    lab.write("cut", "two").commit("ours");
+    lab.switch("cut");
+    lab.delete("cut").write("cut/a/film.mp4", "three").commit("theirs");
+    lab.switch("main");
+    let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    let report = lab.repo.merge("cut", &request, &Silent).unwrap();
+    assert_eq!(report.conflicts[0].kind, "type");
+    assert_eq!(tree(&lab, Side::Ours), ["cut: two"]);
+    assert_eq!(tree(&lab, Side::Theirs), ["cut/a/film.mp4: three"]);
+}

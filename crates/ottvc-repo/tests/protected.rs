@@ -125,8 +125,105 @@ fn a_plan_that_would_put_conflicts_there_moves_nothing() {
     assert_eq!((lab.head("de"), lab.read(EDITION)), before);
 }
 
+/// A merge that waits, on a protected branch: a title, and a file in a folder.
+fn waiting() -> Lab {
+    let lab = Lab::new();
+    lab.write(FILM, r#"{"title": "Dune"}"#).write("cuts/film.mp4", "one").write("keep.txt", "one");
+    lab.commit("start");
+    lab.branch("cut");
+    lab.write(FILM, r#"{"title": "Dune I"}"#).write("cuts/film.mp4", "two").commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, r#"{"title": "Dune: Part One"}"#).write("cuts/film.mp4", "three");
+    lab.commit("theirs");
+    lab.switch("main");
+    let lab = lab.protecting("main");
+    assert_eq!(lab.merge("cut").conflicts.len(), 2);
+    lab
+}
+
+/// The text of a document with a conflict.
+fn disputed() -> String {
+    let lab = parted();
+    lab.merge("cut");
+    lab.read(FILM).unwrap()
+}
+
+/// What a commit of what is staged holds against it.
+fn left(lab: &Lab, only: &[&str]) -> Vec<String> {
+    let options = CommitOptions {
+        message: Some("merged".into()),
+        only: only.iter().map(|path| (*path).to_owned()).collect(),
+        ..CommitOptions::default()
+    };
+    match lab.repo.record(lab.repo.root(), &options, &Silent).map(|done| done.conflicts) {
+        Err(RepoError::Conflicts { paths }) => paths,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn listed(lab: &Lab) -> Vec<String> {
+    lab.repo.conflicts(None).unwrap().into_iter().map(|row| row.path).collect()
+}
+
+#[test]
+fn a_conflict_under_another_name_is_seen() {
+    let lab = waiting();
+    lab.repo.rename(lab.repo.root(), FILM, "dune.meta.json").unwrap();
+    lab.repo.rename(lab.repo.root(), "cuts", "versions").unwrap();
+    assert_eq!(listed(&lab), ["dune.meta.json", "versions/film.mp4"]);
+    assert_eq!(left(&lab, &[]), ["dune.meta.json#/title", "versions/film.mp4"]);
+    lab.settle(None, Choice::Theirs);
+    lab.finish();
+    assert_eq!(lab.cat("main", "versions/film.mp4"), b"three");
+}
+
+#[test]
+fn a_conflict_that_stays_staged_is_seen_later() {
+    let lab = Lab::new();
+    lab.write("keep.txt", "one").commit("start");
+    lab.write(FILM, disputed());
+    lab.write("keep.txt", "two");
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    let only = CommitOptions {
+        message: Some("keep".into()),
+        only: vec!["keep.txt".into()],
+        ..CommitOptions::default()
+    };
+    assert_eq!(lab.repo.record(lab.repo.root(), &only, &Silent).unwrap().conflicts, 0);
+    assert_eq!(listed(&lab), [FILM]);
+    assert_eq!(left(&lab, &[]), ["film.meta.json#/title"]);
+    assert_eq!(left(&lab, &[FILM]), ["film.meta.json#/title"]);
+}
+
+#[test]
+fn a_conflict_given_back_by_undo_is_seen() {
+    let lab = Lab::new();
+    lab.write("keep.txt", "one").commit("start");
+    lab.write(FILM, disputed());
+    let options = CommitOptions {
+        message: Some("disputed".into()),
+        allow_conflicts: true,
+        ..CommitOptions::default()
+    };
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    assert_eq!(lab.repo.record(lab.repo.root(), &options, &Silent).unwrap().conflicts, 1);
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(listed(&lab), [FILM]);
+    assert_eq!(left(&lab, &[]), ["film.meta.json#/title"]);
+}
+
+#[test]
+fn case_does_not_count_in_any_script() {
+    let lab = parted().protecting("\u{dc}ber*, \u{436}?, STRASSE");
+    lab.repo.merge("cut", &allowing(), &Silent).unwrap();
+    for name in ["\u{fc}ber1", "\u{416}X", "stra\u{df}e"] {
+        refused(lab.repo.make_branch(name, None, None, None));
+    }
+}
+
 #[test]
 fn what_is_no_pattern_protects_nothing_silently() {
+    assert_eq!(Protected::parse("U\u{308}ber").unwrap_err().code(), "argument.bad");
     assert_eq!(Protected::parse("main, {a").unwrap_err().code(), "argument.bad");
     assert!(Protected::parse(" , ").is_ok());
 }

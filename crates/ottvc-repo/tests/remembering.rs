@@ -117,6 +117,35 @@ fn a_file_may_have_been_removed() {
     assert!(lab.is_clean());
 }
 
+#[test]
+fn what_was_renamed_is_not_remembered_as_removed() {
+    let of = |path| -> [Vec<(&str, Option<&str>)>; 3] {
+        match path {
+            FILM => ["a", "b", "c"].map(|content| vec![(FILM, Some(content))]),
+            // One side removed the document.
+            _ => [Some(r#"{"a": 1}"#), None, Some(r#"{"a": 2}"#)].map(|it| vec![(DOC, it)]),
+        }
+    };
+    for (path, to) in [(FILM, "new/film.mp4"), (DOC, "new/film.meta.json")] {
+        for by_hand in [false, true] {
+            let lab = lab();
+            let [base, ours, theirs] = of(path);
+            round(&lab, 1, &base, &ours, &theirs);
+            lab.settle(Some(path), Choice::Theirs);
+            if by_hand {
+                lab.write(to, lab.read(path).unwrap()).delete(path);
+                lab.commit("settled");
+            } else {
+                lab.repo.rename(lab.repo.root(), path, to).unwrap();
+                lab.finish();
+            }
+            assert!(lab.repo.memory().unwrap().is_empty(), "{path}, by hand: {by_hand}");
+            part(&lab, 2, &base, &ours, &theirs);
+            assert!(!lab.repo.merge("cut2", &applying(), &Silent).unwrap().clean);
+        }
+    }
+}
+
 /// What neither side had may be gone from the store by the time it is asked for.
 #[test]
 fn a_file_that_neither_side_had_is_not_remembered() {

@@ -364,7 +364,10 @@ fn a_merge_tells_what_it_changes_though_it_was_given_once() {
     // Nothing else may finish it.
     let finish = || lab.repo.record(lab.repo.root(), &CommitOptions::default(), &Silent);
     assert_eq!(invalid(finish())[0].rule, "immutable");
+    let found = lab.repo.status(&Silent).unwrap().findings;
+    assert_eq!((found.len(), found[0].field.as_str()), (1, "/id"));
     set(&lab, r#"/id="F1""#).unwrap();
+    assert!(lab.repo.status(&Silent).unwrap().findings.is_empty());
     finish().unwrap();
     assert_eq!(lab.field("main", FILM, "/id").unwrap(), "\"F1\"");
     assert_eq!(lab.field("main", FILM, "/plays").unwrap(), "1");

@@ -36,6 +36,11 @@ fn id_of(lab: &Lab, field: Option<&str>) -> String {
     rows.into_iter().find(|row| row.field.as_deref() == field).unwrap().id
 }
 
+fn sides_of(lab: &Lab, field: Option<&str>) -> String {
+    let rows = lab.repo.conflicts(None).unwrap();
+    rows.into_iter().find(|row| row.field.as_deref() == field).unwrap().sides
+}
+
 fn settle(lab: &Lab, steps: &Json, dry: bool) -> Result<Resolved, RepoError> {
     lab.repo.settle_steps(&Step::read_all(&steps.to_string())?, dry)
 }
@@ -47,7 +52,7 @@ fn all(lab: &Lab) -> Json {
         { "path": FILM, "field": "/rating", "take": "theirs", "reason": "FSK\n  decided" },
         { "path": FILM, "field": "/note", "id": null, "absent": true },
         { "path": FILM, "field": "/cast/$order", "order": ["c"] },
-        { "path": "film.mp4", "take": 2, "id": id_of(lab, None) },
+        { "path": "film.mp4", "take": 2, "id": id_of(lab, None), "sides": sides_of(lab, None) },
     ])
 }
 
@@ -90,11 +95,11 @@ fn one_that_does_not_fit_fails_all() {
         fails(json!({ "path": FILM, "field": "/year", "take": "ours" })),
         "merge.no_conflict"
     );
-    let gone = json!({ "path": FILM, "field": "/year", "take": "ours", "id": other });
+    let gone = json!({ "path": FILM, "field": "/year", "value": 1, "id": other });
     assert_eq!(fails(gone), "merge.other_conflict");
     assert_eq!((lab.read(FILM), lab.repo.conflicts(None).unwrap().len()), before);
 
-    let stale = json!({ "path": FILM, "field": "/title", "take": "ours", "id": other });
+    let stale = json!({ "path": FILM, "field": "/title", "take": "base", "id": other });
     assert_eq!(settle(&lab, &stale, false).unwrap_err().code(), "merge.other_conflict");
     let wrong = json!([{ "path": FILM, "field": "/note", "take": "ours" },
                        { "path": FILM, "field": "/title", "take": 7 }]);
@@ -105,7 +110,7 @@ fn one_that_does_not_fit_fails_all() {
 #[test]
 fn a_conflict_that_became_another_is_not_settled_by_its_old_id() {
     let lab = waiting();
-    let steps = json!({ "path": FILM, "field": "/title", "id": id_of(&lab, Some("/title")), "take": "ours" });
+    let steps = json!({ "path": FILM, "field": "/title", "id": id_of(&lab, Some("/title")), "absent": true });
     lab.repo.abort_merge(&ottvc_repo::Silent).unwrap();
     lab.switch("cut").write(FILM, film("Dune One", "18", ["a", "c", "b"])).commit("again");
     lab.switch("main");
@@ -114,6 +119,37 @@ fn a_conflict_that_became_another_is_not_settled_by_its_old_id() {
     assert!(
         matches!(refused, RepoError::OtherConflict { place, .. } if place == "film.meta.json#/title")
     );
+}
+
+#[test]
+fn a_side_is_not_taken_of_a_merge_made_the_other_way_round() {
+    let lab = waiting();
+    let title = Some("/title");
+    let (id, sides) = (id_of(&lab, title), sides_of(&lab, title));
+    lab.repo.abort_merge(&ottvc_repo::Silent).unwrap();
+    lab.switch("cut").merge("main");
+    assert_eq!(id_of(&lab, title), id, "the same heads are the same conflict");
+    let step = |choice: &str, of: Json| {
+        let mut step = json!({ "path": FILM, "field": "/title", "id": id, choice: of });
+        step["sides"] = json!(sides);
+        step
+    };
+    for choice in
+        [step("take", json!("ours")), step("take", json!("theirs")), step("take", json!(2))]
+    {
+        assert_eq!(settle(&lab, &choice, false).unwrap_err().code(), "merge.other_conflict");
+        let mut unsaid = choice;
+        unsaid.as_object_mut().unwrap().remove("sides");
+        assert_eq!(settle(&lab, &unsaid, false).unwrap_err().code(), "argument.bad");
+    }
+    // What does not ask which side is which holds for both.
+    let mut value = step("value", json!("Dune (2021)"));
+    value.as_object_mut().unwrap().remove("sides");
+    settle(&lab, &value, true).unwrap();
+    let mut own = step("take", json!("ours"));
+    own["sides"] = json!(sides_of(&lab, title));
+    settle(&lab, &own, false).unwrap();
+    assert!(lab.read(FILM).unwrap().contains("Dune 1"));
 }
 
 #[test]
@@ -133,6 +169,8 @@ fn steps_are_lines_or_an_array() {
         r#"{"take": "ours"}"#,
         r#"{"path": "a"}"#,
         r#"{"path": "a", "take": "mine"}"#,
+        r#"{"path": "a", "take": "ours", "take": "theirs"}"#,
+        r#"{"path": "a", "value": {"x": 1, "x": 2}}"#,
         r#"{"path": "a", "take": "ours", "absent": true}"#,
         r#"{"path": "a", "absent": false}"#,
         r#"{"path": "a", "take": "ours", "feild": "/x"}"#,

@@ -202,9 +202,10 @@ pub(crate) fn relative(path: &Path, from: &Path) -> String {
 #[derive(Debug, Args)]
 #[command(after_help = "The FILE of --from (- is standard input) has a JSON object for each \
     conflict, in lines\nor in one array:\n  \
-    {\"path\": PATH, \"field\": FIELD, \"id\": ID, \"take\": SIDE, \"reason\": TEXT}\n\
+    {\"path\": PATH, \"field\": FIELD, \"id\": ID, \"sides\": ID, \"take\": SIDE, \"reason\": TEXT}\n\
     Instead of take: \"value\": JSON, \"absent\": true, or \"order\": [KEY, ...]. PATH is from the \
-    root.\nAn id, as `ottvc conflicts --json` lists it, must be that of the conflict.")]
+    root.\nAn id, as `ottvc conflicts --json` lists it, must be that of the conflict, \
+    and so must\nits sides, which a SIDE beside an id needs.")]
 #[command(group = ArgGroup::new("choice").args(["take", "edition", "value", "order", "remove", "suggested"]))]
 #[command(group = ArgGroup::new("which").args(["path", "all"]))]
 #[command(group = ArgGroup::new("list").args(["from"]).conflicts_with_all(["choice", "which", "rule"]))]

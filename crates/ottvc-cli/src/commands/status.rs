@@ -4,6 +4,7 @@ use clap::Args;
 use ottvc_repo::status::{Status as Standing, StatusRow};
 use serde::Serialize;
 
+use crate::commands::merge::print_findings;
 use crate::context::{Context, Need};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -39,6 +40,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, 
         rows(out, "Changed, not staged", &standing.changed, CHANGED)?;
         names(out, "Untracked", &standing.untracked, DIM)?;
         names(out, "In conflict", &standing.conflicts, WARN)?;
+        print_findings(out, &opened, &standing.findings, false)?;
         out.line("")?;
         match &next {
             Some(next) => out.line(format!("{} {next}", paint(TITLE, "next:"))),
@@ -129,6 +131,9 @@ fn next(standing: &Standing) -> Option<String> {
             "ottvc conflicts, then ottvc resolve {} --take ours (or theirs)",
             quoted(first)
         ));
+    }
+    if !standing.findings.is_empty() {
+        return Some("settle each as shown, then ottvc commit, or ottvc merge --abort".into());
     }
     if standing.merging.is_some() {
         return Some("ottvc commit (finishes the merge)".into());

@@ -7,7 +7,7 @@ use ottvc_merge::{MergeOptions, what_settled};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
-use ottvc_object::tree::lookup_path;
+use ottvc_object::tree::{diff_paths, lookup_path};
 use ottvc_object::value::Document;
 use ottvc_object::{CommitId, Entry, RepoPath, TreeId};
 
@@ -35,10 +35,11 @@ impl Repo {
         let rules = rules.collect::<Result<Vec<_>, RepoError>>()?;
         let options = MergeOptions { rules, ..MergeOptions::default() };
         let merged = self.merge_again(&batch, state, merging, options)?;
-        let suspects = State { suspects: merged.suspects, ..state.clone() };
+        let known = self.commit(merging.ours)?.conflicts.into_iter().map(|place| place.path);
+        let suspects = merged.suspects.into_iter().chain(known).collect();
         let now = self.now();
         let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
-        for place in self.conflict_places(&batch, merged.tree, &suspects, Some(merging.ours))? {
+        for place in self.conflicts_at(&batch, merged.tree, suspects)? {
             let Some((key, disagreement)) = self.memory_key(&batch, merged.tree, &place)? else {
                 continue;
             };
@@ -49,6 +50,15 @@ impl Repo {
                 Disagreement::Entry(conflict) => self
                     .settled_entry(&batch, tree, &place.path, conflict)?
                     .map(|(result, places)| (conflict.kind, result, places)),
+            };
+            let told = match told {
+                Some((_, Settled::Nothing, _))
+                    if lookup_path(&batch, tree, &place.path)?.is_none()
+                        && self.went_elsewhere(&batch, tree, merging, &place, &disagreement)? =>
+                {
+                    None
+                }
+                told => told,
             };
             let Some((kind, result, places)) = told else { continue };
             let row = Row {
@@ -107,6 +117,29 @@ impl Repo {
         Ok(told.map(|value| value.map_or(Settled::Nothing, Settled::Value)))
     }
 
+    /// Whether what was in conflict is not gone but at another path of `tree`: renamed, or put where neither
+    /// side had it.
+    fn went_elsewhere(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        merging: &Merging,
+        place: &ConflictPlace,
+        disagreement: &Disagreement,
+    ) -> Result<bool, RepoError> {
+        let (ours, theirs) = (self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree);
+        let mut found = false;
+        diff_paths(batch, ours, tree, &mut |change| {
+            let Some((path, named)) = change.new.filter(|_| !found) else { return Ok(()) };
+            found = named.former.iter().any(|former| former.key() == place.path.key())
+                || (change.old.is_none()
+                    && disagreement.is_of(batch, &named.entry)?
+                    && lookup_path(batch, theirs, &path)?.is_none());
+            Ok::<(), RepoError>(())
+        })?;
+        Ok(found)
+    }
+
     /// How a conflict between entries was settled in `tree`, if by one of them or by none, and where that one
     /// was put, for a conflict over places. Of any other nobody could say later that it is still kept.
     fn settled_entry(
@@ -147,5 +180,24 @@ impl Repo {
             taken = Some((settled, places));
         }
         Ok(taken)
+    }
+}
+
+impl Disagreement {
+    /// Whether an entry holds what one of the sides has.
+    fn is_of(&self, batch: &Batch<'_>, entry: &Entry) -> Result<bool, RepoError> {
+        Ok(match (self, entry) {
+            (Self::Entry(conflict), _) => {
+                conflict.terms.adds().filter_map(Term::value).any(|side| match (side, entry) {
+                    (Entry::File(side), Entry::File(file)) => side.content == file.content,
+                    _ => side == entry,
+                })
+            }
+            (Self::Field(conflict), Entry::Document { id, .. }) => {
+                let document: Document = batch.load(*id)?;
+                conflict.terms.adds().any(|side| side.value() == Some(document.value()))
+            }
+            (Self::Field(_), _) => false,
+        })
     }
 }

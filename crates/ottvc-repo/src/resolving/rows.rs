@@ -1,5 +1,6 @@
 //! Conflicts as lists show them.
 
+use ottvc_object::codec::encode_body;
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::FieldPath;
@@ -18,6 +19,8 @@ use crate::nodes::Batch;
 pub struct ConflictRow {
     /// Names the conflict at its place: the same for everyone who merges the same heads.
     pub id: String,
+    /// Names which side has what: another if the same heads were merged the other way round.
+    pub sides: String,
     /// The entry.
     pub path: String,
     /// The field, for one inside a document.
@@ -102,8 +105,15 @@ impl ConflictRow {
         let mut hasher = blake3::Hasher::new_derive_key("ottvc 2026 conflict place v1");
         hasher.update(path.to_string().as_bytes());
         hasher.update(&conflict.core_id().0);
+        let id = hasher.finalize().to_hex().to_string();
+        let mut hasher = blake3::Hasher::new_derive_key("ottvc 2026 conflict sides v1");
+        // Encoding to memory cannot fail.
+        hasher
+            .update(id.as_bytes())
+            .update(&encode_body(&conflict.terms.as_slice()).unwrap_or_default());
         Self {
-            id: hasher.finalize().to_hex().to_string(),
+            id,
+            sides: hasher.finalize().to_hex().to_string(),
             path: path.to_string(),
             field: field.map(ToString::to_string),
             kind: conflict.kind.word(),

@@ -6,7 +6,8 @@ use ottvc_merge::Choice;
 use ottvc_object::RepoPath;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
-use ottvc_object::value::value_from_json;
+use ottvc_object::value::{parse_json, value_from_json};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
@@ -29,6 +30,8 @@ pub struct Step {
     pub field: Option<FieldPath>,
     /// The id the conflict must have, as lists show it.
     pub id: Option<String>,
+    /// The name its sides must have, as lists show it.
+    pub sides: Option<String>,
     /// What to put there.
     pub choice: Choice,
     /// Why.
@@ -42,6 +45,7 @@ struct Written {
     path: String,
     field: Option<String>,
     id: Option<String>,
+    sides: Option<String>,
     /// A side by name, or a term by its number.
     take: Option<Json>,
     #[serde(default, deserialize_with = "there")]
@@ -70,8 +74,14 @@ impl Step {
             why,
         };
         let mut values: Vec<Json> = Vec::new();
-        for value in serde_json::Deserializer::from_str(text).into_iter::<Json>() {
-            match value.map_err(|error| bad(text, LIST, error.to_string()))? {
+        // Found by one reader and read by another, which takes no key twice.
+        let mut found = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+        let mut start = 0;
+        while let Some(value) = found.next() {
+            value.map_err(|error| bad(text, LIST, error.to_string()))?;
+            let one = text.get(start..found.byte_offset()).unwrap_or_default();
+            start = found.byte_offset();
+            match parse_json(one.as_bytes()).map_err(|error| bad(one, LIST, error.to_string()))? {
                 Json::Array(all) => values.extend(all),
                 one => values.push(one),
             }
@@ -110,12 +120,19 @@ impl Step {
         let (Some(choice), true) = (choices.pop(), choices.is_empty()) else {
             return Err("it says one of take, value, absent and order".into());
         };
+        let takes_side = matches!(choice, Choice::Ours | Choice::Theirs | Choice::Term(_));
+        if takes_side && written.id.is_some() && written.sides.is_none() {
+            return Err(
+                "beside an id, the `sides` of `conflicts --json` say which side is which".into()
+            );
+        }
         let field = written.field.map(|field| field.parse::<FieldPath>()).transpose();
         let reason = written.reason.map(|it| it.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok(Self {
             path: RepoPath::new(&written.path).map_err(|error| error.to_string())?,
             field: field.map_err(|error| error.to_string())?,
             id: written.id,
+            sides: written.sides,
             choice,
             reason: reason.filter(|reason| !reason.is_empty()),
         })
@@ -145,15 +162,18 @@ impl Repo {
             };
             let found = open.get_mut(&(step.path.key(), step.field.clone()));
             let Some((place, taken)) = found else {
-                return Err(match &step.id {
+                return Err(match step.id.as_ref().or(step.sides.as_ref()) {
                     Some(id) => RepoError::OtherConflict { place: text, id: id.clone() },
                     None => RepoError::NoConflict { place: text },
                 });
             };
-            if let Some(id) = &step.id
-                && ConflictRow::read(&batch, state.staged, place)?.id != *id
-            {
-                return Err(RepoError::OtherConflict { place: place_text(place), id: id.clone() });
+            if step.id.is_some() || step.sides.is_some() {
+                let row = ConflictRow::read(&batch, state.staged, place)?;
+                for (given, is) in [(&step.id, row.id), (&step.sides, row.sides)] {
+                    if let Some(id) = given.clone().filter(|given| *given != is) {
+                        return Err(RepoError::OtherConflict { place: place_text(place), id });
+                    }
+                }
             }
             if std::mem::replace(taken, true) {
                 return Err(RepoError::BadArgument {
