@@ -1,10 +1,16 @@
 //! JSON files merged and written: what comes out says what was merged, and looks like ours.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+#[path = "laws/draw.rs"]
+mod draw;
+
 use std::sync::Arc;
 
-use ottvc_merge::{JsonFiles, MergeOptions, Schema};
-use ottvc_object::value::{Value, parse_json};
+use draw::config;
+
+use ottvc_merge::{JsonFiles, MergeOptions, Schema, same};
+use ottvc_object::conflict::Term;
+use ottvc_object::value::{Value, is_tag, parse_json};
 use ottvc_object::{ObjectError, RepoPath};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,6 +33,7 @@ fn merge_by(base: &str, ours: &str, theirs: &str, schema: Option<&Arc<Schema>>) 
     let text = String::from_utf8(files.write(value.as_ref())).unwrap();
     if let Some(value) = &value {
         assert_eq!(says(&text, &files), files.to_json(value), "{text}");
+        assert!(reads_as(&text, &files, value, schema), "{text}");
     }
     text
 }
@@ -39,6 +46,32 @@ fn merge(base: &str, ours: &str, theirs: &str) -> String {
 fn says(text: &str, like: &JsonFiles) -> Json {
     let json = parse_json(text.as_bytes()).unwrap();
     like.to_json(&like.from_json(&json).unwrap())
+}
+
+/// Whether a text is read as this value, kinds included; not judged where plain JSON has one word for two.
+fn reads_as(text: &str, like: &JsonFiles, value: &Value, schema: Option<&Arc<Schema>>) -> bool {
+    let json = parse_json(text.as_bytes()).unwrap();
+    let value = schema.map_or_else(|| value.clone(), |schema| schema.convert(value));
+    looks_tagged(&value) || same(&like.from_json(&json).unwrap(), &value)
+}
+
+/// Whether there is a map in it that its one key makes look like a tagged value, beside foreign `$` keys.
+fn looks_tagged(value: &Value) -> bool {
+    match value {
+        Value::Map(map) => {
+            map.len() == 1 && map.keys().all(|key| is_tag(key))
+                || map.contains_key("$conflict")
+                || map.values().any(looks_tagged)
+        }
+        Value::Localized(map) => map.values().any(looks_tagged),
+        Value::Keyed(list) => list.items().values().any(looks_tagged),
+        Value::Set(set) => set.iter().any(looks_tagged),
+        Value::Array(elements) => elements.iter().any(looks_tagged),
+        Value::Conflict(conflict) => {
+            conflict.terms.as_slice().iter().filter_map(Term::value).any(looks_tagged)
+        }
+        _ => false,
+    }
 }
 
 const PACKAGE: &str = r#"{
@@ -245,6 +278,18 @@ fn a_map_that_looked_like_a_tagged_value_says_what_it_says() {
     assert_eq!(merge(&base, &ours, &theirs), "{\n  \"s\": {\"$set\": [\"a\", \"b\", \"c\"]}\n}");
 }
 
+#[test]
+fn former_keys_stay_a_set() {
+    let [base, ours, theirs] = [r#"["a"]"#, r#"["a", "b"]"#, r#"["a", "c"]"#]
+        .map(|set| format!(r#"{{"e": {{"$from": {{"$set": {set}}}, "x": 1}}}}"#));
+    let merged = merge(&base, &ours, &theirs);
+    assert_eq!(merged, r#"{"e": {"$from": {"$set": ["a", "b", "c"]}, "x": 1}}"#);
+    // Where the schema says so, without a tag.
+    let schema = Arc::new(Schema::parse("schema: t/1\nfields:\n  /e: {type: map}\n").unwrap());
+    let merged = merge_by(&base, &ours, &theirs, Some(&schema));
+    assert_eq!(merged, r#"{"e": {"$from": ["a", "b", "c"], "x": 1}}"#);
+}
+
 /// JSON of few names and values, so that sides often meet.
 fn tree() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
@@ -258,10 +303,17 @@ fn tree() -> impl Strategy<Value = Json> {
             json!({"$dec": "1.5"}),
             json!({"$text": "x"}),
             json!({"$loc": {"en-us": "x"}}),
+            json!({"$loc": {"DE": "x", "EN-us": "y"}}),
+            json!({"$kl": {"keys": ["id"], "items": [{"id": 2}, {"id": 1, "n": 1}]}}),
+            json!({"$from": {"$set": ["a", "b"]}, "n": 1}),
+            json!({"$conflict": {"kind": "edit_edit", "path": "/a", "policy": "atomic",
+                "terms": [{"side": "ours", "value": 1}, {"side": "base", "value": 2},
+                    {"side": "theirs", "value": 3}]}}),
         ]),
     ];
     leaf.prop_recursive(3, 24, 4, |below| {
-        let keys = select(vec!["a", "b", "c", "$ref", "$$x", "$id", "$text", "tags", "cast"]);
+        let keys =
+            select(vec!["a", "b", "c", "$ref", "$$x", "$id", "$text", "$from", "tags", "cast"]);
         let item = (0..3, below.clone()).prop_map(|(id, more)| json!({"id": id, "more": more}));
         prop_oneof![
             1 => vec(below.clone(), 0..4).prop_map(Json::from),
@@ -367,6 +419,8 @@ fn sides() -> impl Strategy<Value = [String; 3]> {
 }
 
 proptest! {
+    #![proptest_config(config(file!(), 256))]
+
     /// What is written says what was merged, whatever the files look like.
     #[test]
     fn the_text_says_what_was_merged([ours, base, theirs] in sides(), under in any::<bool>()) {
@@ -378,6 +432,7 @@ proptest! {
         let json = parse_json(text.as_bytes());
         prop_assert!(json.is_ok(), "{json:?}\n{text}");
         prop_assert_eq!(says(&text, &files), files.to_json(&value), "{}", text);
+        prop_assert!(reads_as(&text, &files, &value, schema.as_ref()), "{}", text);
         // Ours to the byte, where it says just that.
         if files.to_json(&value) == says(&ours, &files) && ours != base {
             prop_assert_eq!(&text, &ours);
@@ -388,6 +443,7 @@ proptest! {
         // Merging it once more changes nothing.
         let again = read(&base, &text, &base, schema.as_ref());
         let same = merged(&again);
-        prop_assert_eq!(String::from_utf8(again.write(same.as_ref())).unwrap(), text);
+        let once_more = again.write(same.as_ref());
+        prop_assert_eq!(String::from_utf8(once_more).unwrap(), text);
     }
 }
