@@ -625,7 +625,8 @@ impl<'r> TreeMerge<'r> {
         Ok(true)
     }
 
-    /// Merges JSON files by structure; `None` if one is no JSON, or the sides disagree in it.
+    /// Merges JSON files by structure; `None` if one is no JSON, the sides disagree in it, or together they
+    /// are too long.
     fn merge_structured(
         &self,
         path: &RepoPath,
@@ -644,7 +645,7 @@ impl<'r> TreeMerge<'r> {
         let Some(value) = merged.value.filter(|_| merged.conflicts.is_empty()) else {
             return Ok(None);
         };
-        let text = files.write(Some(&value));
+        let Ok(text) = files.write(Some(&value)) else { return Ok(None) };
         let mut writer = self.repo.objects.writer()?;
         let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
         let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
