@@ -395,6 +395,13 @@ fn git_in(lab: &Lab) -> Option<impl Fn(&str) -> (i32, String, String)> {
     })
 }
 
+/// The driver as `docs/merge.md` has it.
+fn driver() -> String {
+    let merge = format!("'{OTTVC}' merge-file %O %A %B --output %A");
+    let lines = "if [ \\$s = 1 ]; then git merge-file %A %O %B; else exit \\$s; fi";
+    format!("config merge.ottvc.driver \"{merge}; s=\\$?\n{lines}\"")
+}
+
 #[test]
 fn git_merges_documents_by_field() {
     let lab = Lab::new();
@@ -411,7 +418,7 @@ fn git_merges_documents_by_field() {
         );
     };
     git("init -q -b main");
-    git(&format!("config merge.ottvc.driver \"'{OTTVC}' merge-file %O %A %B --output %A\""));
+    git(&driver());
     lab.write(".gitattributes", "*.meta.json merge=ottvc\n");
     document("12", "2025");
     git("add .");
@@ -463,7 +470,7 @@ fn git_shows_only_the_lines_that_merged() {
 }
 "##;
     git("init -q -b main");
-    git(&format!("config merge.ottvc.driver \"'{OTTVC}' merge-file %O %A %B --output %A\""));
+    git(&driver());
     lab.write(".gitattributes", "*.json merge=ottvc\n");
     lab.write("package.json", base);
     git("add .");
@@ -496,6 +503,32 @@ fn git_shows_only_the_lines_that_merged() {
     let (before, after) = merged.split_once("[\"src\", \"bin\"]").unwrap();
     assert!(left.starts_with(&format!("{before}{{\n        \"$conflict\": {{\n")), "{left}");
     assert!(left.ends_with(&format!("\n        }}\n    }}{after}")), "{left}");
+}
+
+#[test]
+fn git_merges_by_lines_what_is_no_json() {
+    let lab = Lab::new();
+    let Some(git) = git_in(&lab) else { return };
+    let file = |first: u8, last: u8| {
+        let lines = "  // comments are no JSON\n  \"b\": 2,\n  \"c\": 3,\n";
+        lab.write("tsconfig.json", format!("{{\n  \"a\": {first},\n{lines}  \"d\": {last}\n}}\n"));
+    };
+    git("init -q -b main");
+    git(&driver());
+    lab.write(".gitattributes", "*.json merge=ottvc\n");
+    file(1, 4);
+    git("add .");
+    git("commit -q -m base");
+    git("switch -q -c cut");
+    file(11, 4);
+    git("commit -q -a -m cut");
+    git("switch -q main");
+    file(1, 444);
+    git("commit -q -a -m main");
+    let (status, _, err) = git("merge -q -m both cut");
+    assert_eq!(status, 0, "{err}");
+    let merged = lab.read("tsconfig.json");
+    assert!(merged.contains("\"a\": 11,") && merged.contains("\"d\": 444"), "{merged}");
 }
 
 #[test]

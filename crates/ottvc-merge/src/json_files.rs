@@ -151,14 +151,17 @@ impl JsonFiles {
     ///
     /// Where ours says just that, it is ours to the byte. Where ours is the base to the byte and theirs
     /// says just that, it is theirs: a side that changed nothing has no say about the layout either.
-    pub fn write(&self, merged: Option<&Value>) -> Vec<u8> {
-        let Some(merged) = merged else { return Vec::new() };
+    ///
+    /// # Errors
+    /// [`ObjectError::TooLarge`] for a text longer than a document may be.
+    pub fn write(&self, merged: Option<&Value>) -> Result<Vec<u8>, ObjectError> {
+        let Some(merged) = merged else { return Ok(Vec::new()) };
         let json = self.to_json(merged);
         if let [Some(ours), Some(base), Some(theirs)] = self.files.as_slice()
             && ours.bytes == base.bytes
             && self.to_json(&theirs.value) == json
         {
-            return theirs.bytes.clone();
+            return Ok(theirs.bytes.clone());
         }
         // Theirs comes right after ours, whatever else there is.
         let (first, rest) = match self.files.split_first() {
@@ -186,13 +189,12 @@ impl JsonFiles {
             Some((ours, others)) if first.is_some() => (Some(*ours), others),
             _ => (None, seen.as_slice()),
         };
-        let text = Layout::write(&self.reading, &style, &json, ours, others);
-        match known.first() {
-            Some((like, ..)) => {
-                let [mark, spaces] = like.text.before();
-                [mark, spaces, &text, like.text.after()].concat().into_bytes()
-            }
-            None => format!("{text}\n").into_bytes(),
-        }
+        let ([mark, spaces], after) = match known.first() {
+            Some((like, ..)) => (like.text.before(), like.text.after()),
+            None => (["", ""], "\n"),
+        };
+        let around = mark.len() + spaces.len() + after.len();
+        let text = Layout::write(&self.reading, &style, &json, ours, others, around)?;
+        Ok([mark, spaces, &text, after].concat().into_bytes())
     }
 }

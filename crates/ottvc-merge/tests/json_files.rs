@@ -1,10 +1,16 @@
 //! JSON files merged and written: what comes out says what was merged, and looks like ours.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+#[path = "laws/draw.rs"]
+mod draw;
+
 use std::sync::Arc;
 
-use ottvc_merge::{JsonFiles, MergeOptions, Schema};
-use ottvc_object::value::{Value, parse_json};
+use draw::config;
+
+use ottvc_merge::{JsonFiles, MergeOptions, Schema, same};
+use ottvc_object::conflict::Term;
+use ottvc_object::value::{Value, is_tag, parse_json};
 use ottvc_object::{ObjectError, RepoPath};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -24,9 +30,10 @@ fn merged(files: &JsonFiles) -> Option<Value> {
 fn merge_by(base: &str, ours: &str, theirs: &str, schema: Option<&Arc<Schema>>) -> String {
     let files = read(base, ours, theirs, schema);
     let value = merged(&files);
-    let text = String::from_utf8(files.write(value.as_ref())).unwrap();
+    let text = String::from_utf8(files.write(value.as_ref()).unwrap()).unwrap();
     if let Some(value) = &value {
         assert_eq!(says(&text, &files), files.to_json(value), "{text}");
+        assert!(reads_as(&text, &files, value, schema), "{text}");
     }
     text
 }
@@ -39,6 +46,32 @@ fn merge(base: &str, ours: &str, theirs: &str) -> String {
 fn says(text: &str, like: &JsonFiles) -> Json {
     let json = parse_json(text.as_bytes()).unwrap();
     like.to_json(&like.from_json(&json).unwrap())
+}
+
+/// Whether a text is read as this value, kinds included; not judged where plain JSON has one word for two.
+fn reads_as(text: &str, like: &JsonFiles, value: &Value, schema: Option<&Arc<Schema>>) -> bool {
+    let json = parse_json(text.as_bytes()).unwrap();
+    let value = schema.map_or_else(|| value.clone(), |schema| schema.convert(value));
+    looks_tagged(&value) || same(&like.from_json(&json).unwrap(), &value)
+}
+
+/// Whether there is a map in it that its one key makes look like a tagged value, beside foreign `$` keys.
+fn looks_tagged(value: &Value) -> bool {
+    match value {
+        Value::Map(map) => {
+            map.len() == 1 && map.keys().all(|key| is_tag(key))
+                || map.contains_key("$conflict")
+                || map.values().any(looks_tagged)
+        }
+        Value::Localized(map) => map.values().any(looks_tagged),
+        Value::Keyed(list) => list.items().values().any(looks_tagged),
+        Value::Set(set) => set.iter().any(looks_tagged),
+        Value::Array(elements) => elements.iter().any(looks_tagged),
+        Value::Conflict(conflict) => {
+            conflict.terms.as_slice().iter().filter_map(Term::value).any(looks_tagged)
+        }
+        _ => false,
+    }
 }
 
 const PACKAGE: &str = r#"{
@@ -176,8 +209,8 @@ fn any_json_merges() {
     let terms = vec![None, None, Some(b"{\"a\": 1 }".to_vec())];
     let files = JsonFiles::read(terms, None).unwrap();
     let value = merged(&files);
-    assert_eq!(files.write(value.as_ref()), b"{\"a\": 1 }");
-    assert_eq!(files.write(None), b"");
+    assert_eq!(files.write(value.as_ref()).unwrap(), b"{\"a\": 1 }");
+    assert_eq!(files.write(None).unwrap(), b"");
 }
 
 #[test]
@@ -245,6 +278,82 @@ fn a_map_that_looked_like_a_tagged_value_says_what_it_says() {
     assert_eq!(merge(&base, &ours, &theirs), "{\n  \"s\": {\"$set\": [\"a\", \"b\", \"c\"]}\n}");
 }
 
+#[test]
+fn former_keys_stay_a_set() {
+    let [base, ours, theirs] = [r#"["a"]"#, r#"["a", "b"]"#, r#"["a", "c"]"#]
+        .map(|set| format!(r#"{{"e": {{"$from": {{"$set": {set}}}, "x": 1}}}}"#));
+    let merged = merge(&base, &ours, &theirs);
+    assert_eq!(merged, r#"{"e": {"$from": {"$set": ["a", "b", "c"]}, "x": 1}}"#);
+    // Where the schema says so, without a tag.
+    let schema = Arc::new(Schema::parse("schema: t/1\nfields:\n  /e: {type: map}\n").unwrap());
+    let merged = merge_by(&base, &ours, &theirs, Some(&schema));
+    assert_eq!(merged, r#"{"e": {"$from": ["a", "b", "c"], "x": 1}}"#);
+}
+
+/// What one part is spaced with, hundreds of new ones are not.
+#[test]
+fn spaces_without_end_are_not_copied() {
+    let long = " ".repeat(100_000);
+    let (some, more) =
+        ("[0,1]", format!("[{}]", (0..500).map(|n| n.to_string()).collect::<Vec<_>>().join(",")));
+    let side = |list: &str| format!("{{\"a\":{list}}}");
+    for ours in [
+        format!("{{\"a\":[0,{long}1],\"b\":1}}"),
+        format!("{{\"a\":[0,\n{long}1],\"b\":1}}"),
+        format!("{{\n{long}\"a\":[0,1],\"b\":1}}"),
+        format!("{{\"b\":{long}1,\"a\":[0,1]}}"),
+        format!("{{\"a\":[{long}0,1], \"b\":1}}"),
+    ] {
+        let text = merge(&side(some), &ours, &side(&more));
+        assert!(text.len() < ours.len() + 10_000, "{} bytes of {}", text.len(), ours.len());
+    }
+    // The spaces of a key, and of members in a row.
+    let members = |from: usize, to: usize| {
+        let all: Vec<String> = (from..to).map(|n| format!("\"k{n}\":0")).collect();
+        format!("{{{}}}", all.join(","))
+    };
+    let ours = format!("{{\"k0\":0,{long}\"k1\"{long}:{long}0,\"own\":1}}");
+    let text = merge(&members(0, 2), &ours, &members(0, 500));
+    assert!(text.len() < ours.len() + 10_000, "{} bytes of {}", text.len(), ours.len());
+}
+
+#[test]
+fn a_text_past_the_limit_is_refused() {
+    let indent = " ".repeat(256);
+    let list = |many: usize| {
+        let all: Vec<String> = (0..many).map(|n| (n % 10).to_string()).collect();
+        format!("{{\"a\":[{}]}}", all.join(","))
+    };
+    let ours = format!("{{\"a\":[\n{indent}0,\n{indent}1],\"b\":1}}");
+    let files = read(&list(2), &ours, &list(70_000), None);
+    let value = merged(&files);
+    let error = files.write(value.as_ref()).unwrap_err();
+    let ObjectError::TooLarge { len, limit, .. } = error else { panic!("{error:?}") };
+    assert_eq!(limit, 16 << 20);
+    assert!(len > 70_000 * 258 && len < 70_000 * 260, "{len}");
+    // So are the spaces around it.
+    let around = format!("{ours}{}", " ".repeat((16 << 20) - 1000));
+    let files = read(&list(2), &around, &list(10), None);
+    let value = merged(&files);
+    assert!(matches!(files.write(value.as_ref()), Err(ObjectError::TooLarge { .. })));
+}
+
+/// Minutes, if every tag were looked for among all, or every new element looked at its model again.
+#[test]
+fn time_grows_with_the_files_alone() {
+    let tags = |more: &str| {
+        let all: Vec<String> = (0..40_000).map(|n| format!("\"EN-x-a{n:07}\":\"v\"")).collect();
+        format!("{{\"l\":{{\"$loc\":{{{}}}}}{more}}}", all.join(","))
+    };
+    let text = merge(&tags(""), &tags(",\"o\":1"), &tags("").replacen("\"v\"", "\"w\"", 1));
+    assert!(text.contains("\"EN-x-a0000000\":\"w\",\"EN-x-a0000001\":\"v\""));
+    let model = format!("[\"{}\"]", "x".repeat(8 << 20));
+    let list =
+        |many: usize, more: &str| format!("{{\"a\":[0,{model}{}]{more}}}", ",[1]".repeat(many));
+    let text = merge(&list(0, ""), &list(0, ",\"b\":1"), &list(50_000, ""));
+    assert_eq!(text, list(50_000, ",\"b\":1"));
+}
+
 /// JSON of few names and values, so that sides often meet.
 fn tree() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
@@ -258,10 +367,17 @@ fn tree() -> impl Strategy<Value = Json> {
             json!({"$dec": "1.5"}),
             json!({"$text": "x"}),
             json!({"$loc": {"en-us": "x"}}),
+            json!({"$loc": {"DE": "x", "EN-us": "y"}}),
+            json!({"$kl": {"keys": ["id"], "items": [{"id": 2}, {"id": 1, "n": 1}]}}),
+            json!({"$from": {"$set": ["a", "b"]}, "n": 1}),
+            json!({"$conflict": {"kind": "edit_edit", "path": "/a", "policy": "atomic",
+                "terms": [{"side": "ours", "value": 1}, {"side": "base", "value": 2},
+                    {"side": "theirs", "value": 3}]}}),
         ]),
     ];
     leaf.prop_recursive(3, 24, 4, |below| {
-        let keys = select(vec!["a", "b", "c", "$ref", "$$x", "$id", "$text", "tags", "cast"]);
+        let keys =
+            select(vec!["a", "b", "c", "$ref", "$$x", "$id", "$text", "$from", "tags", "cast"]);
         let item = (0..3, below.clone()).prop_map(|(id, more)| json!({"id": id, "more": more}));
         prop_oneof![
             1 => vec(below.clone(), 0..4).prop_map(Json::from),
@@ -276,11 +392,13 @@ fn tree() -> impl Strategy<Value = Json> {
 /// A text that says this, laid out in some way, members in some order.
 fn text_of(json: &Json, way: &[u8]) -> String {
     fn space(out: &mut String, way: &mut impl Iterator<Item = u8>) {
-        match way.next().unwrap_or(0) % 6 {
+        match way.next().unwrap_or(0) % 8 {
             0 | 1 => {}
             2 => out.push(' '),
             3 => out.push_str("\n  "),
             4 => out.push_str("\r\n\t"),
+            5 => out.push_str(&" ".repeat(65)),
+            6 => out.push_str(&format!("\n{}", " ".repeat(257))),
             _ => out.push_str("\n\n    "),
         }
     }
@@ -367,6 +485,8 @@ fn sides() -> impl Strategy<Value = [String; 3]> {
 }
 
 proptest! {
+    #![proptest_config(config(file!(), 256))]
+
     /// What is written says what was merged, whatever the files look like.
     #[test]
     fn the_text_says_what_was_merged([ours, base, theirs] in sides(), under in any::<bool>()) {
@@ -374,10 +494,11 @@ proptest! {
         let schema = under.then(|| Arc::new(Schema::parse(schema).unwrap()));
         let files = read(&base, &ours, &theirs, schema.as_ref());
         let Some(value) = merged(&files) else { return Ok(()) };
-        let text = String::from_utf8(files.write(Some(&value))).unwrap();
+        let text = String::from_utf8(files.write(Some(&value)).unwrap()).unwrap();
         let json = parse_json(text.as_bytes());
         prop_assert!(json.is_ok(), "{json:?}\n{text}");
         prop_assert_eq!(says(&text, &files), files.to_json(&value), "{}", text);
+        prop_assert!(reads_as(&text, &files, &value, schema.as_ref()), "{}", text);
         // Ours to the byte, where it says just that.
         if files.to_json(&value) == says(&ours, &files) && ours != base {
             prop_assert_eq!(&text, &ours);
@@ -388,6 +509,7 @@ proptest! {
         // Merging it once more changes nothing.
         let again = read(&base, &text, &base, schema.as_ref());
         let same = merged(&again);
-        prop_assert_eq!(String::from_utf8(again.write(same.as_ref())).unwrap(), text);
+        let once_more = again.write(same.as_ref()).unwrap();
+        prop_assert_eq!(String::from_utf8(once_more).unwrap(), text);
     }
 }

@@ -252,9 +252,64 @@ fn what_is_given_once_stays() {
     assert_eq!(changed(&old, &json!({ "ids": { "a": 1 } })), ["/l"], "removed with what holds it");
     assert_eq!(changed(&old, &json!({ "l": list("x") })), ["/ids"]);
     let conflict = json!({ "$conflict": { "kind": "edit_edit", "path": "/ids", "policy": "map",
-        "terms": [{ "side": "ours", "value": 1 }, { "side": "base", "value": 2 },
+        "terms": [{ "side": "ours", "value": 1 }, { "side": "base", "value": { "a": 1 } },
             { "side": "theirs", "value": 3 }] } });
     assert_eq!(changed(&old, &json!({ "ids": conflict, "l": list("x") })), none);
+}
+
+#[test]
+fn what_is_given_once_stays_through_a_conflict() {
+    let schema = schema(
+        "  /id: {type: string, immutable: true}\n  /: {type: map, groups: [[x, y]]}\n  /x: {type: int, immutable: true}\n",
+    );
+    let conflict = |policy: &str, terms: Json| {
+        json!({ "$conflict": { "kind": "edit_edit",
+        "path": "/id", "policy": policy, "terms": terms } })
+    };
+    let terms = |sides: [&Json; 3]| {
+        let [ours, base, theirs] = sides;
+        json!([{ "side": "ours", "value": ours }, { "side": "base", "value": base },
+            { "side": "theirs", "value": theirs }])
+    };
+    let of = |sides: [&str; 3]| {
+        let sides = sides.map(Json::from);
+        json!({ "id": conflict("atomic", terms(sides.each_ref())) })
+    };
+    let changed = |old: &Json, new: &Json| -> usize {
+        validate_change(&value(old), &value(new), &schema).len()
+    };
+    let id = |id: &str| json!({ "id": id });
+    let disputed = of(["B", "A", "C"]);
+    assert_eq!(changed(&id("A"), &disputed), 0);
+    for (settled, findings) in [(id("A"), 0), (id("B"), 1), (id("C"), 1), (json!({}), 1)] {
+        assert_eq!(changed(&disputed, &settled), findings, "{settled}");
+        let merged =
+            validate_merge(&value(&disputed), &[value(&disputed)], &value(&settled), &schema);
+        assert_eq!(merged.len(), findings, "{settled}");
+    }
+    // A conflict of another past does not help.
+    assert_eq!(changed(&id("A"), &of(["A", "B", "C"])), 1);
+    assert_eq!(changed(&disputed, &of(["A", "B", "C"])), 1);
+    let first = json!({ "id": conflict("atomic", json!([{ "side": "ours", "value": "B" },
+        { "side": "base", "absent": true }, { "side": "theirs", "value": "C" }])) });
+    assert_eq!(changed(&id("A"), &first), 1);
+    assert_eq!(changed(&first, &id("B")), 0, "nobody gave it before");
+    // Neither does one inside another.
+    let inner = disputed["id"]["$conflict"].clone();
+    let nested = json!({ "id": conflict("atomic", json!([{ "side": "ours", "value": "B" },
+        { "side": "base", "contested": inner }, { "side": "theirs", "value": "D" }])) });
+    assert_eq!(changed(&nested, &id("B")), 1);
+    assert_eq!(changed(&nested, &id("A")), 0);
+    // Fields that move together.
+    let fields = |x: u8| json!({ "x": x, "y": 1 });
+    let group = |base: u8| {
+        let sides = [fields(2), fields(base), fields(3)];
+        json!({ "{x,y}": conflict("group", terms(sides.each_ref())) })
+    };
+    assert_eq!(changed(&fields(1), &group(1)), 0);
+    assert_eq!(changed(&fields(1), &group(2)), 1);
+    assert_eq!(changed(&group(1), &fields(1)), 0);
+    assert_eq!(changed(&group(1), &fields(2)), 1);
 }
 
 /// Whoever merges chooses between values that both sides were the first to give.

@@ -100,7 +100,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
     if let Some(value) = &merged.value {
         value.check()?;
     }
-    let text = files.write(merged.value.as_ref());
+    let text = files.write(merged.value.as_ref())?;
     if let Some(path) = &args.output {
         write_file(&context.folder.join(path), &mut |file| file.write_all(&text))?;
     }

@@ -7,14 +7,17 @@
 //! written in the style of ours. Whatever is copied says what the merged tree has at that place, so
 //! the text reads as that tree, however it looks.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottvc_object::ObjectError;
+use ottvc_object::codec::MAX_OBJECT_BYTES;
 use ottvc_object::field_path::Segment;
-use ottvc_object::value::{KeyedList, Value, is_tag};
+use ottvc_object::value::{KeyedList, MAX_DEPTH, Value, is_tag};
 use serde_json::{Map, Value as Json};
 
 use super::Reading;
-use super::style::Style;
+use super::style::{Style, modest, modest_indent};
 use super::text::{Node, Part, Text};
 use crate::schema::{Cursor, Order, Type};
 
@@ -45,12 +48,18 @@ impl<'a> Seen<'a> {
     /// The members of an object by the keys they have in the merged tree, in the order of the text.
     fn members(&self) -> Vec<(String, &'a Part, Self)> {
         let Json::Object(says) = self.says else { return Vec::new() };
+        // A language tag may be spelled in another letter case.
+        let lower = OnceCell::new();
+        let in_any_case = |name: &str| {
+            let all = lower.get_or_init(|| {
+                let all = says.iter().rev();
+                all.map(|it| (it.0.to_ascii_lowercase(), it)).collect::<BTreeMap<_, _>>()
+            });
+            all.get(&name.to_ascii_lowercase()).copied()
+        };
         let member = |part: &'a Part| {
             let (name, _) = part.name.as_ref()?;
-            // A language tag may be spelled in another letter case.
-            let (key, value) = says
-                .get_key_value(name)
-                .or_else(|| says.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)))?;
+            let (key, value) = says.get_key_value(name).or_else(|| in_any_case(name))?;
             Some((key.clone(), part, self.below(part, value)))
         };
         self.node.parts.iter().filter_map(member).collect()
@@ -74,22 +83,59 @@ pub(super) struct Layout<'a> {
     style: &'a Style,
     /// The same with all parts on one line.
     inline: &'a Style,
-    out: String,
+    out: Out,
+}
+
+/// What is written so far; past the limit its length alone.
+#[derive(Debug)]
+struct Out {
+    text: String,
+    len: u64,
+}
+
+impl Out {
+    fn push_str(&mut self, text: &str) {
+        self.len = self.len.saturating_add(text.len() as u64);
+        if self.len <= MAX_OBJECT_BYTES as u64 {
+            self.text.push_str(text);
+        }
+    }
+
+    fn push(&mut self, character: char) {
+        self.push_str(character.encode_utf8(&mut [0; 4]));
+    }
+
+    fn finish(self) -> Result<String, ObjectError> {
+        match self.len <= MAX_OBJECT_BYTES as u64 {
+            true => Ok(self.text),
+            false => Err(ObjectError::TooLarge {
+                what: "merged file",
+                len: self.len,
+                limit: MAX_OBJECT_BYTES as u64,
+            }),
+        }
+    }
 }
 
 impl<'a> Layout<'a> {
     /// Writes `json` like `ours`, and what is new in it like the others.
+    ///
+    /// # Errors
+    /// [`ObjectError::TooLarge`] past [`MAX_OBJECT_BYTES`], the `around` bytes of the file that stand before
+    /// and after it counted.
     pub(super) fn write(
         reading: &Reading,
         style: &Style,
         json: &Json,
         ours: Option<Seen<'_>>,
         others: &[Seen<'_>],
-    ) -> String {
+        around: usize,
+    ) -> Result<String, ObjectError> {
         let inline = Style { lines: false, ..style.clone() };
-        let mut layout = Layout { reading, style, inline: &inline, out: String::new() };
+        let out = Out { text: String::new(), len: around as u64 };
+        let mut layout = Layout { reading, style, inline: &inline, out };
         layout.place(json, ours, others, &reading.root(), "");
-        layout.out
+        layout.out.finish()
     }
 
     fn place(
@@ -233,37 +279,35 @@ impl<'a> Layout<'a> {
         let text = |span| ours.file.slice(span);
         // A new part is spaced as the one before it, or the second, or as the style says.
         let second = ours.node.parts.get(1).unwrap_or(first);
-        let mut model = second;
+        let mut model = Model::of(ours.file, second);
         for (place, row) in rows.iter().enumerate() {
             let own = row.own.as_ref().map(|(part, _)| *part);
             let lead = match own {
                 _ if place == 0 => text(&first.lead),
                 Some(own) if own.lead != first.lead => text(&own.lead),
-                _ if text(&model.lead).contains('\n') => {
-                    let lead = text(&model.lead);
-                    let line = lead.trim_end_matches([' ', '\t']);
-                    let tail = lead.get(line.len()..).unwrap_or_default();
-                    self.out.push_str(self.style.newline);
-                    tail
-                }
-                _ if model.lead == first.lead => self.style.gap.as_str(),
-                _ => text(&model.lead),
+                _ => match (model.indent, model.gap) {
+                    (Some(indent), _) => {
+                        self.out.push_str(self.style.newline);
+                        indent
+                    }
+                    (None, Some(gap)) if model.part.lead != first.lead => gap,
+                    _ => self.style.gap.as_str(),
+                },
             };
             self.out.push_str(lead);
-            let line = lead.rsplit_once('\n').or_else(|| text(&model.lead).rsplit_once('\n'));
-            let indent = line.map_or(indent, |(_, tail)| tail);
+            let indent = indent_of(lead).or(model.indent).unwrap_or(indent);
             match (row.key, own.and_then(|own| own.name.as_ref().zip(Some(&own.value)))) {
                 (None, _) => {}
                 (Some(_), Some(((_, name), value))) => {
                     self.out.push_str(ours.file.slice(&(name.start..value.span.start)));
                 }
-                (Some(key), None) => match ours.file.colon(model) {
+                (Some(key), None) => match ours.file.colon(model.part).and_then(modest) {
                     Some(colon) => self.key(key, row, colon),
                     None => self.key(key, row, &self.style.colon),
                 },
             }
             let style = self.style;
-            if own.is_none() && !is_object && ours.file.is_one_line(&model.value) {
+            if own.is_none() && !is_object && model.is_one_line() {
                 // Elements of a list look alike.
                 self.style = self.inline;
             }
@@ -276,7 +320,9 @@ impl<'a> Layout<'a> {
                 self.out.push_str(trail.unwrap_or_default());
                 self.out.push(',');
             }
-            model = own.filter(|own| own.lead != first.lead).unwrap_or(model);
+            if let Some(own) = own.filter(|own| own.lead != first.lead) {
+                model = Model::of(ours.file, own);
+            }
         }
         if !rows.is_empty() {
             self.out.push_str(text(&last.trail));
@@ -343,7 +389,10 @@ impl<'a> Layout<'a> {
                 Some(spaces) if from.unit == to.unit || from.unit.is_empty() => {
                     self.out.push_str(spaces);
                 }
-                Some(spaces) => self.out.push_str(&to.unit.repeat(spaces.len() / from.unit.len())),
+                Some(spaces) => {
+                    let levels = (spaces.len() / from.unit.len()).min(MAX_DEPTH);
+                    self.out.push_str(&to.unit.repeat(levels));
+                }
                 None => {}
             }
             self.out.push_str(rest);
@@ -387,6 +436,34 @@ impl<'a> Layout<'a> {
         self.out.push_str(self.style.newline);
         self.out.push_str(indent);
     }
+}
+
+/// A part of ours that new ones beside it look like.
+struct Model<'a> {
+    file: &'a Text,
+    part: &'a Part,
+    /// How the line is indented that it begins.
+    indent: Option<&'a str>,
+    /// What stands in front of it on the line of others.
+    gap: Option<&'a str>,
+    one_line: OnceCell<bool>,
+}
+
+impl<'a> Model<'a> {
+    fn of(file: &'a Text, part: &'a Part) -> Self {
+        let lead = file.slice(&part.lead);
+        let gap = modest(lead).filter(|lead| !lead.contains('\n'));
+        Self { file, part, indent: indent_of(lead), gap, one_line: OnceCell::new() }
+    }
+
+    fn is_one_line(&self) -> bool {
+        *self.one_line.get_or_init(|| self.file.is_one_line(&self.part.value))
+    }
+}
+
+/// How far the line is indented that begins in these spaces, if others may be so too.
+fn indent_of(lead: &str) -> Option<&str> {
+    lead.rsplit_once('\n').and_then(|(_, tail)| modest_indent(tail))
 }
 
 /// The elements of an array of a file.

@@ -1,6 +1,24 @@
 //! How a JSON file is laid out, as far as it says: what a part that is new in it should look like.
+//!
+//! What is copied for every new part is short: spaces without end, once in a file, would be a text
+//! without end.
 
 use super::text::Text;
+
+/// The most bytes between parts, or of an indent, that new parts are spaced with too.
+const MAX_SPACES: usize = 64;
+/// The most bytes that a line with a new part is indented by as others are.
+const MAX_INDENT: usize = 256;
+
+/// Spaces between two parts that a new part may have too.
+pub(super) fn modest(spaces: &str) -> Option<&str> {
+    (spaces.len() <= MAX_SPACES).then_some(spaces)
+}
+
+/// How a line is indented, if others may be so too.
+pub(super) fn modest_indent(spaces: &str) -> Option<&str> {
+    (spaces.len() <= MAX_INDENT).then_some(spaces)
+}
 
 /// How a file breaks its lines and spaces its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,16 +69,16 @@ impl Style {
             match lead.rsplit_once('\n') {
                 Some((_, tail)) if !tail.is_empty() => {
                     let step = tail.get(..tail.len() / (depth + 1)).unwrap_or(tail);
-                    unit.get_or_insert_with(|| step.to_owned());
+                    note(&mut unit, step);
                 }
                 Some(_) => {}
                 None if file.mark_before(part) == Some(b',') => {
-                    gap.get_or_insert_with(|| lead.to_owned());
+                    note(&mut gap, lead);
                 }
-                None => drop(pad.get_or_insert_with(|| lead.to_owned())),
+                None => note(&mut pad, lead),
             }
             if let Some(found) = file.colon(part) {
-                colon.get_or_insert_with(|| found.to_owned());
+                note(&mut colon, found);
             }
         });
         style.unit = unit.unwrap_or(style.unit);
@@ -68,6 +86,13 @@ impl Style {
         style.gap = gap.unwrap_or(if lines { " ".to_owned() } else { style.gap });
         style.pad = pad.unwrap_or(style.pad);
         Some(style)
+    }
+}
+
+/// Keeps the first spaces that are no more than they should be.
+fn note(known: &mut Option<String>, spaces: &str) {
+    if known.is_none() {
+        *known = modest(spaces).map(str::to_owned);
     }
 }
 
@@ -99,6 +124,11 @@ mod tests {
         };
         assert_eq!(style(r#"{"a":1,"b":[2,3]}"#), Some(inline(":", "", "")));
         assert_eq!(style("{ \"a\": 1, \"b\": 2 }\n"), Some(inline(": ", " ", " ")));
+        // What is too long to be copied is not looked at.
+        let long = " ".repeat(65);
+        let text = format!("{{{long}\"a\":{long}1,{long}\"b\": [ 2,3]}}");
+        assert_eq!(style(&text), Some(inline(": ", "", " ")));
+        assert_eq!(style(&format!("[\n{long}1]")), Some(lines("  ")));
         assert_eq!(style("{}"), None);
         assert_eq!(style("12"), None);
     }

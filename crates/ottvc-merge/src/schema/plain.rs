@@ -88,7 +88,8 @@ fn entries(map: &ValueMap, at: &Cursor<'_>, named: impl Fn(&str) -> (String, Seg
     let entry = |(key, value): (&String, &Value)| {
         let (written, segment) = named(key);
         let json = match value {
-            Value::Set(from) if key == FROM && from.iter().all(is_former) => {
+            // Only under a schema is an array read as the set that former keys are.
+            Value::Set(from) if key == FROM && at.has_schema() && from.iter().all(is_former) => {
                 Json::Array(sorted(from).into_iter().map(value_to_json).collect())
             }
             value => plain(value, &at.step(&segment)),

@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Key, ListOrder, Value, diff, value_to_json};
+use ottvc_object::value::{FieldChange, Key, ListOrder, RENAME, Value, diff, value_to_json};
 
 use super::{Cursor, Limits, Schema, Type};
 use crate::number::compare;
 use crate::rename::MAX_FORMER_KEYS;
-use crate::values::{FROM, is_former};
+use crate::values::{FROM, group_names, is_former};
 use crate::{MergeError, group_conflict};
 
 /// The most findings reported of one document; whoever has as many mends some first.
@@ -46,12 +47,17 @@ pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
 
 /// Returns the fields that `new` changes though they were given once and for all.
 ///
-/// A field that was absent or null may still be given; removing one is a change. What is in conflict is
-/// passed over.
+/// A field that was absent or null may still be given; removing one is a change. One that was in conflict
+/// was given by the bases of the conflict, and stays what one of them has; a conflict that is put in
+/// its place has it for its bases.
 pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding> {
+    changes_of(old, new, schema, true)
+}
+
+fn changes_of(old: &Value, new: &Value, schema: &Schema, by_hand: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if schema.fields().iter().any(|field| field.immutable) {
-        changed_once(old, new, &Cursor::root(Some(schema)), &mut findings);
+        changed_once(old, new, &Cursor::root(Some(schema)), by_hand, &mut findings);
     }
     findings
 }
@@ -59,18 +65,18 @@ pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding
 /// Returns the fields that a merge changes in `ours` though they were given once and for all.
 ///
 /// Who merges may choose between values that both sides gave where the base had none: each was the first.
-/// So only what one of the `bases` had is judged.
+/// So only what one of the `bases` had is judged, and what is in conflict now is passed over.
 pub fn validate_merge(
     ours: &Value,
     bases: &[Value],
     merged: &Value,
     schema: &Schema,
 ) -> Vec<Finding> {
-    let mut findings = validate_change(ours, merged, schema);
+    let mut findings = changes_of(ours, merged, schema, false);
     if findings.is_empty() {
         return findings;
     }
-    let given = bases.iter().flat_map(|base| validate_change(base, merged, schema));
+    let given = bases.iter().flat_map(|base| changes_of(base, merged, schema, false));
     let given: Vec<FieldPath> = given.map(|it| it.path).collect();
     findings.retain(|it| {
         given.iter().any(|path| path.starts_with(&it.path) || it.path.starts_with(path))
@@ -81,33 +87,94 @@ pub fn validate_merge(
 /// Whether several sides put something together here that changes what `base` gave once.
 pub(crate) fn changes_once(base: &Value, merged: &Value, at: &Cursor<'_>) -> bool {
     let mut findings = Vec::new();
-    changed_once(base, merged, at, &mut findings);
+    changed_once(base, merged, at, false, &mut findings);
     !findings.is_empty()
 }
 
-/// Notes what changes between two values at one place though it was given once.
-fn changed_once(old: &Value, new: &Value, at: &Cursor<'_>, findings: &mut Vec<Finding>) {
-    for change in diff(Some(old), Some(new)) {
-        let Some(was) = change.old.filter(|was| !matches!(was, Value::Null | Value::Conflict(_)))
-        else {
-            continue;
-        };
-        let disputed = matches!(change.new, Some(Value::Conflict(_)))
-            || group_conflict(new, &change.field).is_some();
+/// Notes what changes between two values at one place though it was given once; where it was done `by_hand`,
+/// conflicts that forget what was given count as changes.
+fn changed_once(
+    old: &Value,
+    new: &Value,
+    at: &Cursor<'_>,
+    by_hand: bool,
+    findings: &mut Vec<Finding>,
+) {
+    for FieldChange { field, old: was, new: mut now } in diff(Some(old), Some(new)) {
+        let Some(was) = was else { continue };
+        let in_conflict = matches!(was, Value::Conflict(_));
+        let mut steps = field.segments();
+        if in_conflict
+            && let Some((Segment::Key(key), parent)) = steps.split_last()
+            && let Some(names) = group_names(key)
+            && !matches!(now, Some(Value::Conflict(_)))
+        {
+            // Fields that moved together lie in the map around, once it is settled.
+            let found = |name: &&str| {
+                let at = FieldPath(parent.to_vec()).key(*name);
+                Some(((*name).to_owned(), new.get(&at)?.clone()))
+            };
+            now = Some(Value::Map(names.iter().filter_map(found).collect()));
+            steps = parent;
+        }
         // The field may lie at the change, further up, or inside a part that went as a whole.
-        let place = change.field.segments().iter().fold(at.clone(), |at, step| at.step(step));
-        if !disputed && holds_fixed(&was, &place) {
+        let place = steps.iter().fold(at.clone(), |at, step| at.step(step));
+        let mut given = given(&was);
+        given.retain(|was| holds_fixed(was, &place));
+        let Some(first) = given.first() else { continue };
+        let stays = |now: &Value| given.iter().any(|was| !changes_once(was, now, &place));
+        let kept = match (&now, group_conflict(new, &field)) {
+            (Some(Value::Conflict(_)), _) | (_, Some(_)) if !by_hand => true,
+            (Some(Value::Conflict(conflict)), _) => {
+                let bases = bases_of(conflict);
+                !bases.is_empty() && bases.into_iter().all(stays)
+            }
+            (_, Some((group, conflict))) => {
+                let inside = field.segments().get(group.segments().len() - 1..).unwrap_or_default();
+                let inside = FieldPath(inside.to_vec());
+                let bases = bases_of(conflict);
+                !bases.is_empty()
+                    && bases.into_iter().all(|base| base.get(&inside).is_some_and(stays))
+            }
+            (now, None) => in_conflict && now.as_ref().is_some_and(stays),
+        };
+        if !kept {
             findings.push(Finding {
-                path: change.field,
                 rule: "immutable",
-                value: change.new.as_ref().map_or("nothing".to_owned(), shown),
-                why: format!("it stays {}", shown(&was)),
+                value: now.as_ref().map_or("nothing".to_owned(), shown),
+                why: format!("it stays {}", shown(first)),
+                path: field,
             });
         }
         if findings.len() >= MAX_FINDINGS {
             break;
         }
     }
+}
+
+/// What was given where this stands: the value, or what the bases of a conflict have.
+fn given(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Conflict(conflict) => bases_of(conflict),
+        value => vec![value],
+    }
+}
+
+/// What the bases of a conflict give, those of its contested bases too.
+fn bases_of(conflict: &Conflict<Value>) -> Vec<&Value> {
+    // Of a rename they say where an entry was, which is nothing that is given.
+    if conflict.policy == RENAME {
+        return Vec::new();
+    }
+    let bases = conflict.terms.removes();
+    bases
+        .flat_map(|base| match base {
+            Term::Absent => Vec::new(),
+            Term::Value(value) => given(value),
+            Term::Contested(inner) => bases_of(inner),
+        })
+        .collect()
 }
 
 fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {

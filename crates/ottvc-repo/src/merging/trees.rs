@@ -641,8 +641,8 @@ impl<'r> TreeMerge<'r> {
         Ok(true)
     }
 
-    /// Merges JSON files by structure, and says what rules decided in them; `None` if one is no JSON, or the
-    /// sides disagree in it.
+    /// Merges JSON files by structure, and says what rules decided in them; `None` if one is no JSON, the sides
+    /// disagree in it, or together they are too long.
     fn merge_structured(
         &self,
         path: &RepoPath,
@@ -664,7 +664,7 @@ impl<'r> TreeMerge<'r> {
             return Ok(None);
         };
         let decisions = merged.decisions.iter().map(|it| DecisionRow::of_field(path, it)).collect();
-        let text = files.write(Some(&value));
+        let Ok(text) = files.write(Some(&value)) else { return Ok(None) };
         let mut writer = self.repo.objects.writer()?;
         let options = IngestOptions { rule: self.repo.rule, tracks: None, jobs: 1 };
         let done = Ingest::new(&*self.repo.objects, &mut *writer, options)
