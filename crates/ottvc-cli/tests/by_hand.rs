@@ -509,7 +509,7 @@ fn git_shows_only_the_lines_that_merged() {
 fn git_merges_by_lines_what_is_no_json() {
     let lab = Lab::new();
     let Some(git) = git_in(&lab) else { return };
-    let file = |first: u8, last: u8| {
+    let file = |first: u16, last: u16| {
         let lines = "  // comments are no JSON\n  \"b\": 2,\n  \"c\": 3,\n";
         lab.write("tsconfig.json", format!("{{\n  \"a\": {first},\n{lines}  \"d\": {last}\n}}\n"));
     };

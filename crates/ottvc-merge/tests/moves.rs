@@ -14,7 +14,6 @@ use ottvc_object::value::{Document, Value};
 use serde_json::{Value as Json, json};
 
 #[path = "laws/draw.rs"]
-#[allow(dead_code, reason = "other laws use the rest")]
 mod draw;
 #[path = "moves/laws.rs"]
 mod laws;
