@@ -11,11 +11,16 @@ pub(crate) const ROW: &str = "row";
 /// Reads rows under a header.
 ///
 /// # Errors
-/// [`ImportError::Malformed`] with the line: no header, a name given twice, a row of another length.
+/// [`ImportError::Malformed`] with the line: no header, a name given twice, a row of another length, a
+/// quote that is never closed.
 pub(crate) fn parse(bytes: &[u8], delimiter: u8) -> Result<Element, ImportError> {
     check_size(bytes)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let malformed = |line: u64, why: String| ImportError::Malformed { syntax: "CSV", line, why };
+    if let Some(line) = never_closed(bytes, delimiter) {
+        // Whoever sent it may have been cut off.
+        return Err(malformed(line, "a quote is opened here and never closed".to_owned()));
+    }
     let mut reader = csv::ReaderBuilder::new();
     let mut reader =
         reader.delimiter(delimiter).has_headers(false).flexible(true).from_reader(bytes);
@@ -69,5 +74,43 @@ pub(crate) fn parse(bytes: &[u8], delimiter: u8) -> Result<Element, ImportError>
     match header {
         Some(_) => Ok(root),
         None => Err(malformed(1, "there is no header".to_owned())),
+    }
+}
+
+/// The line of a quote that begins a cell and has no end.
+fn never_closed(bytes: &[u8], delimiter: u8) -> Option<u64> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    let mut rest = bytes.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        if byte == b'\n' {
+            line += 1;
+        }
+        if opened.is_some() {
+            // Two quotes are one that is meant.
+            if byte == b'"' && rest.next_if_eq(&b'"').is_none() {
+                opened = None;
+            }
+            continue;
+        }
+        if byte == b'"' && at_start {
+            opened = Some(line);
+        }
+        at_start = byte == delimiter || byte == b'\n' || byte == b'\r';
+    }
+    opened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::never_closed;
+
+    #[test]
+    fn a_quote_without_an_end_is_found() {
+        for text in ["a,b\r\n1,\"x\r\n", "a\n\"", "a\n\"x\"\"\n"] {
+            assert_eq!(never_closed(text.as_bytes(), b','), Some(2), "{text:?}");
+        }
+        for text in ["a,b\n1,\"x\n\"\n", "a\n5\" disc\n", "a\n\"\"\"\"\n", "\"a\"\n\"x\"y\n", ""] {
+            assert_eq!(never_closed(text.as_bytes(), b','), None, "{text:?}");
+        }
     }
 }

@@ -132,6 +132,22 @@ fn operand(text: &str) -> Result<Operand, String> {
     if let Ok(number) = Value::number(text) {
         return Ok(Operand::Literal(number));
     }
+    // A sign in a name is a comparison mistyped, which would never be asked: `start =< end`.
+    let mut inside = 0_usize;
+    let sign = text.chars().find(|c| {
+        match c {
+            '[' => inside += 1,
+            ']' => inside = inside.saturating_sub(1),
+            _ => {}
+        }
+        inside == 0 && (c.is_whitespace() || "<>=!".contains(*c))
+    });
+    if let Some(sign) = sign {
+        return Err(format!(
+            "`{text}` is no field, for the `{sign}` in it: an invariant is one of `A < B`, `A <= B`, \
+             `A > B`, `A >= B`, `A == B`, `A != B`, `disjoint(A, B)`"
+        ));
+    }
     let path: FieldPath = text.parse().map_err(|error| format!("{error}"))?;
     if path.is_root() {
         return Err("a path names a field".to_owned());
@@ -213,6 +229,20 @@ mod tests {
     fn what_is_no_invariant_is_refused() {
         for text in ["", "a", "a <", "< b", "a ~ b", "disjoint(a)", "/ < a", "@x y < b"] {
             assert!(Predicate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistyped_comparisons_are_refused() {
+        for text in
+            ["start =< end", "start << end", "start <> end", "start < end < x", "a = b", "a b < c"]
+        {
+            assert!(Predicate::parse(text).is_err(), "{text}");
+        }
+        for text in
+            ["start < end", "offset<=/runtime", "level != \"a < b\"", "a == /l/[k=1]/x", "n >= -1"]
+        {
+            assert!(Predicate::parse(text).is_ok(), "{text}");
         }
     }
 }
