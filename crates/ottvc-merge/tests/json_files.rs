@@ -288,6 +288,12 @@ fn former_keys_stay_a_set() {
     let schema = Arc::new(Schema::parse("schema: t/1\nfields:\n  /e: {type: map}\n").unwrap());
     let merged = merge_by(&base, &ours, &theirs, Some(&schema));
     assert_eq!(merged, r#"{"e": {"$from": ["a", "b", "c"], "x": 1}}"#);
+    // What is no set of keys there is not read under the schema, so it has its tags.
+    let odd = r#"{"e":{"$from":{"$from":{"$set":["a"]},"n":1}}}"#;
+    assert_eq!(
+        merge_by("{}", r#"{ "o": 1 }"#, odd, Some(&schema)),
+        r#"{ "e": { "$from": { "$from": { "$set": [ "a" ] },"n": 1 } },"o": 1 }"#
+    );
 }
 
 /// What one part is spaced with, hundreds of new ones are not.

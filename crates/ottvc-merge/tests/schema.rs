@@ -342,13 +342,16 @@ fn lists_get_the_key_fields_of_their_schema_where_every_item_has_them() {
     assert_eq!(converted, value(&new));
     assert_eq!(wider.convert(&converted), converted);
     assert_eq!(validate(&converted, &wider), []);
-    for left in [
-        list(&["a"], json!([{ "a": 1, "b": 1 }, { "a": 2 }])),
-        list(&["n"], json!([{ "a": 1, "b": 1, "n": 1 }, { "a": 1, "b": 1, "n": 2 }])),
+    for (left, shown) in [
+        (list(&["a"], json!([{ "a": 1, "b": 1 }, { "a": 2 }])), "[{a: 1, b: 1}, {a: 2}]"),
+        (
+            list(&["n"], json!([{ "a": 1, "b": 1, "n": 1 }, { "a": 1, "b": 1, "n": 2 }])),
+            "[{a: 1, b: 1, n: 1}, {a: 1, b: 1, n: 2}]",
+        ),
     ] {
         let converted = wider.convert(&value(&left));
         assert_eq!(converted, value(&left), "an item without a key, or with that of another");
-        assert_eq!(findings(&wider, &left), ["/l keys a list of 2"]);
+        assert_eq!(findings(&wider, &left), [format!("/l keys {shown}")]);
     }
 }
 

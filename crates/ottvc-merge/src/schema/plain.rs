@@ -92,6 +92,8 @@ fn entries(map: &ValueMap, at: &Cursor<'_>, named: impl Fn(&str) -> (String, Seg
             Value::Set(from) if key == FROM && at.has_schema() && from.iter().all(is_former) => {
                 Json::Array(sorted(from).into_iter().map(value_to_json).collect())
             }
+            // Whatever else stands there is not converted when it is read.
+            value if key == FROM => value_to_json(value),
             value => plain(value, &at.step(&segment)),
         };
         (written, json)
