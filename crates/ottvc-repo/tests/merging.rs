@@ -370,6 +370,19 @@ fn what_is_no_json_is_not_merged_by_structure() {
     }
 }
 
+/// Each side is within the limit, and together they are not.
+#[test]
+fn json_that_would_be_too_long_is_in_conflict() {
+    let long = "x".repeat(9 << 20);
+    let lab = forked(&[("s.json", "{}")]);
+    lab.write("s.json", format!(r#"{{"a": "{long}"}}"#)).commit("a");
+    lab.switch("cut");
+    let ours = format!(r#"{{"b": "{long}"}}"#);
+    lab.write("s.json", &ours).commit("b");
+    assert_eq!(lab.merge("main").conflicts.len(), 1);
+    assert!(lab.read("s.json").unwrap() == ours, "not merged");
+}
+
 #[test]
 fn numbers_that_json_readers_write_stay_numbers() {
     let text = |a: i32, b: i32| format!(r#"{{"fps": 23.976023976023978, "a": {a}, "b": {b}}}"#);
