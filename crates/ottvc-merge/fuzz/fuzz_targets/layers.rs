@@ -59,7 +59,8 @@ fuzz_target!(|text: &str| {
         assert_eq!(again.own, moved.own, "a second move is none");
     }
     // Whatever was typed is read, or refused.
-    let options = MergeOptions { schema: Some(Arc::new(schema.clone())), ..MergeOptions::default() };
+    let options =
+        MergeOptions { schema: Some(Arc::new(schema.clone())), ..MergeOptions::default() };
     let terms = Terms::three(old, None, new);
     let Ok(merged) = merge_values(&terms, &options, &RepoPath::root()) else { return };
     let Some(merged) = merged.value else { return };
