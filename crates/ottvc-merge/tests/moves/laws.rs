@@ -221,6 +221,23 @@ fn settle_all(mut document: Value, choice: &Choice) -> Result<Value, TestCaseErr
     }
 }
 
+/// A text of all that a merge came to names every item that no side removed, and every new title.
+fn tells_all(text: &str, [ours, base, theirs]: [&Tree; 3]) -> Result<(), TestCaseError> {
+    for (side, other) in [(ours, theirs), (theirs, ours)] {
+        for (id, (title, _)) in &side.titles {
+            let was = base.titles.get(id);
+            if other.titles.contains_key(id) || was.is_none() {
+                let there = text.contains(&format!("{:?}", Value::from(id.as_str())));
+                prop_assert!(there, "{} is lost: {}", id, text);
+            }
+            if was.is_none_or(|was| was.0 != *title) {
+                prop_assert!(text.contains(title.as_str()), "{:?} is lost: {}", title, text);
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(super::draw::config(file!(), 256))]
 
@@ -248,18 +265,7 @@ proptest! {
             let disputed = found[0].1.is_empty();
             prop_assert!(any || disputed, "{} is called {:?}", id, found);
         }
-        for (side, other) in [(&ours, &theirs), (&theirs, &ours)] {
-            for (id, (title, _)) in &side.titles {
-                let was = base.titles.get(id);
-                if other.titles.contains_key(id) || was.is_none() {
-                    let there = text.contains(&format!("{:?}", Value::from(id.as_str())));
-                    prop_assert!(there, "{} is lost: {}", id, text);
-                }
-                if was.is_none_or(|was| was.0 != *title) {
-                    prop_assert!(text.contains(title.as_str()), "{:?} is lost: {}", title, text);
-                }
-            }
-        }
+        tells_all(&text, [&ours, &base, &theirs])?;
         let mut places = merged.conflicts.clone();
         places.sort();
         for pair in places.windows(2) {
@@ -291,18 +297,7 @@ proptest! {
             let merged = super::merge_with(&options, one, &was, other);
             let text = format!("{:?} {:?}", merged.value, merged.decisions);
             prop_assert!(!text.contains("$move_domain"), "a stub is left: {}", text);
-            for (side, other) in [(&ours, &theirs), (&theirs, &ours)] {
-                for (id, (title, _)) in &side.titles {
-                    let was = base.titles.get(id);
-                    if other.titles.contains_key(id) || was.is_none() {
-                        let there = text.contains(&format!("{:?}", Value::from(id.as_str())));
-                        prop_assert!(there, "{} is lost: {}", id, text);
-                    }
-                    if was.is_none_or(|was| was.0 != *title) {
-                        prop_assert!(text.contains(title.as_str()), "{:?} is lost: {}", title, text);
-                    }
-                }
-            }
+            tells_all(&text, [&ours, &base, &theirs])?;
         }
     }
 
