@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottvc_merge::schema::validate;
 use ottvc_merge::{Choice, MergeOptions, Merged, resolve_value, same};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, KeyedList, Value, value_to_json};
@@ -221,6 +222,14 @@ fn settle_all(mut document: Value, choice: &Choice) -> Result<Value, TestCaseErr
     }
 }
 
+/// Whether a path is that of the item with this id.
+fn ends_in(path: &FieldPath, id: &str) -> bool {
+    match path.0.last() {
+        Some(Segment::Item(parts)) => parts.iter().any(|(_, part)| *part == Value::from(id)),
+        _ => false,
+    }
+}
+
 /// A text of all that a merge came to names every item that no side removed, and every new title.
 fn tells_all(text: &str, [ours, base, theirs]: [&Tree; 3]) -> Result<(), TestCaseError> {
     for (side, other) in [(ours, theirs), (theirs, ours)] {
@@ -328,14 +337,17 @@ proptest! {
         for (choice, side) in [(Choice::Ours, &ours), (Choice::Theirs, &theirs)] {
             let settled = settle_all(document.clone(), &choice)?;
             let (found, own) = (standing(&settled), standing(&side.document()));
-            // Twice only where no move was followed, and then where sides have it.
+            // Twice only where no move was followed: then where sides have it, and it is told.
             let sides = [&ours, &theirs].map(|side| standing(&side.document()));
+            let told = validate(&settled, &super::schema());
             for (id, found) in &found {
                 let given = |around: &Option<String>| {
                     sides.iter().any(|side| side.get(id).is_some_and(|it| it[0].0 == *around))
                 };
                 let all_given = found.iter().all(|(around, _)| given(around));
                 prop_assert!(found.len() == 1 || all_given, "{} stands twice: {:?}", id, settled);
+                let its = told.iter().filter(|it| it.rule == "move_domain" && ends_in(&it.path, id));
+                prop_assert_eq!(its.count(), found.len() - 1, "{}: {:?}", id, told);
             }
             for at in &apart {
                 let at: FieldPath = at.parse().unwrap();
