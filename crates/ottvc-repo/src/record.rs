@@ -183,8 +183,14 @@ impl Repo {
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
-        if let Some(merging) = state.merging.take() {
-            self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
+        match (state.merging.take(), parent) {
+            (Some(merging), _) => {
+                self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
+            }
+            (None, Some(parent)) => {
+                self.remember_settled(&self.commit(parent)?, (id, tree), &mut rows)?;
+            }
+            (None, None) => {}
         }
         state.touched = left.map(|own| Touched { base: id, own });
         // What stays staged may still hold some.

@@ -282,6 +282,33 @@ fn rows_of_an_earlier_layout_are_dropped() {
     assert_eq!(lab.repo.memory().unwrap().len(), 1);
 }
 
+/// A merge may commit what is in conflict, for somebody to settle later.
+#[test]
+fn what_was_committed_in_conflict_is_learnt_when_it_is_settled() {
+    let lab = lab();
+    let (base, ours, theirs): (Have<'_>, Have<'_>, Have<'_>) = (
+        &[(FILM, Some("a")), (DOC, Some(r#"{"runtime": 1}"#))],
+        &[(FILM, Some("b")), (DOC, Some(r#"{"runtime": 2}"#))],
+        &[(FILM, Some("c")), (DOC, Some(r#"{"runtime": 3}"#))],
+    );
+    part(&lab, 1, base, ours, theirs);
+    let leaving = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    assert!(lab.repo.merge("cut1", &leaving, &Silent).unwrap().commit.is_some());
+    assert!(lab.repo.memory().unwrap().is_empty());
+    lab.settle(Some(DOC), Choice::Theirs);
+    lab.commit("the runtime");
+    let memory = lab.repo.memory().unwrap();
+    assert_eq!(memory.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(), [DOC]);
+    lab.settle(Some(FILM), Choice::Ours);
+    lab.commit("the film");
+    assert_eq!(lab.repo.memory().unwrap().len(), 2);
+    round(&lab, 2, base, ours, theirs);
+    assert_eq!(suggested(&lab, Before::Exact).unwrap(), ["memory", "memory"]);
+    lab.finish();
+    assert_eq!(lab.field("main2", DOC, "/runtime").unwrap(), "3");
+    assert_eq!(lab.read(FILM).unwrap(), "b");
+}
+
 #[test]
 fn with_memory_off_nothing_is_learnt() {
     let lab = lab();

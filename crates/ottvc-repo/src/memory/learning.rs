@@ -1,11 +1,11 @@
-//! Learning: how the conflicts of a merge were settled, by whoever and with whatever command. The merge is
-//! made again and compared with what is committed.
+//! Learning: how conflicts were settled, by whoever and with whatever command. A merge is made again and
+//! compared with what is committed; what a commit holds in conflict is compared with the commit after it.
 
 use std::collections::BTreeMap;
 
 use ottvc_merge::{MergeOptions, what_settled};
 use ottvc_object::codec::encode_body;
-use ottvc_object::commit::ConflictPlace;
+use ottvc_object::commit::{Commit, ConflictPlace};
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::tree::{diff_paths, lookup_path};
 use ottvc_object::value::Document;
@@ -17,6 +17,15 @@ use crate::nodes::Batch;
 use crate::resolving::leaves;
 use crate::workspace::{Merging, State};
 use crate::{Repo, RepoError};
+
+/// Where conflicts are.
+struct Disputed {
+    tree: TreeId,
+    /// The paths that may hold some.
+    suspects: Vec<RepoPath>,
+    /// What neither of these has is put elsewhere by whoever settles them.
+    sides: [TreeId; 2],
+}
 
 impl Repo {
     /// Adds to `rows` how the conflicts of a merge were settled by the commit `id` of `tree`.
@@ -37,24 +46,58 @@ impl Repo {
         let merged = self.merge_again(&batch, state, merging, options)?;
         let known = self.commit(merging.ours)?.conflicts.into_iter().map(|place| place.path);
         let suspects = merged.suspects.into_iter().chain(known).collect();
+        let sides = [self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree];
+        let disputed = Disputed { tree: merged.tree, suspects, sides };
+        self.remember(&batch, &disputed, (id, tree), rows)
+    }
+
+    /// Adds to `rows` how conflicts that the commit `before` holds were settled by the commit `id` of `tree`
+    /// on top of it.
+    pub(crate) fn remember_settled(
+        &self,
+        before: &Commit,
+        (id, tree): (CommitId, TreeId),
+        rows: &mut Rows,
+    ) -> Result<(), RepoError> {
+        if before.conflicts.is_empty() || !self.remembers() {
+            return Ok(());
+        }
+        let suspects = before.conflicts.iter().map(|place| place.path.clone()).collect();
+        let disputed = Disputed { tree: before.tree, suspects, sides: [before.tree; 2] };
+        self.remember(&Batch::new(&self.nodes), &disputed, (id, tree), rows)
+    }
+
+    fn remember(
+        &self,
+        batch: &Batch<'_>,
+        disputed: &Disputed,
+        (id, tree): (CommitId, TreeId),
+        rows: &mut Rows,
+    ) -> Result<(), RepoError> {
         let now = self.now();
         let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
-        for place in self.conflicts_at(&batch, merged.tree, suspects)? {
-            let Some((key, disagreement)) = self.memory_key(&batch, merged.tree, &place)? else {
+        for place in self.conflicts_at(batch, disputed.tree, disputed.suspects.clone())? {
+            let Some((key, disagreement)) = self.memory_key(batch, disputed.tree, &place)? else {
                 continue;
             };
             let told = match &disagreement {
                 Disagreement::Field(conflict) => self
-                    .settled_field(&batch, tree, &place, conflict)?
+                    .settled_field(batch, tree, &place, conflict)?
                     .map(|result| (conflict.kind, result, Vec::new())),
                 Disagreement::Entry(conflict) => self
-                    .settled_entry(&batch, tree, &place.path, conflict)?
+                    .settled_entry(batch, tree, &place.path, conflict)?
                     .map(|(result, places)| (conflict.kind, result, places)),
             };
             let told = match told {
                 Some((_, Settled::Nothing, _))
-                    if lookup_path(&batch, tree, &place.path)?.is_none()
-                        && self.went_elsewhere(&batch, tree, merging, &place, &disagreement)? =>
+                    if lookup_path(batch, tree, &place.path)?.is_none()
+                        && self.went_elsewhere(
+                            batch,
+                            tree,
+                            disputed.sides,
+                            &place,
+                            &disagreement,
+                        )? =>
                 {
                     None
                 }
@@ -123,11 +166,10 @@ impl Repo {
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
-        merging: &Merging,
+        [ours, theirs]: [TreeId; 2],
         place: &ConflictPlace,
         disagreement: &Disagreement,
     ) -> Result<bool, RepoError> {
-        let (ours, theirs) = (self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree);
         let mut found = false;
         diff_paths(batch, ours, tree, &mut |change| {
             let Some((path, named)) = change.new.filter(|_| !found) else { return Ok(()) };
