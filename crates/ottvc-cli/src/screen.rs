@@ -84,6 +84,38 @@ pub(crate) fn shortened(text: &str, room: usize) -> String {
     start.collect::<String>() + &end
 }
 
+/// Lays out a line over as many as it needs, broken between words: each part in its style, the first line behind
+/// `indent` columns, the others behind `hang`. A word that is too wide for any line is not cut.
+pub(crate) fn folded(
+    parts: &[(Style, &str)],
+    [indent, hang]: [usize; 2],
+    screen: &Screen,
+) -> Vec<String> {
+    let blank = |columns: usize| " ".repeat(columns);
+    let (mut done, mut line, mut taken) = (Vec::new(), blank(indent), indent);
+    let (mut gap, mut empty) = (String::new(), true);
+    for (style, part) in parts {
+        for piece in part.split_inclusive(' ') {
+            let word = piece.trim_end_matches(' ');
+            if !word.is_empty() {
+                if !empty && taken + gap.len() + columns(word) > screen.width {
+                    done.push(std::mem::replace(&mut line, blank(hang)));
+                    taken = hang;
+                } else {
+                    line += &gap;
+                    taken += gap.len();
+                }
+                line += &if *style == Style::new() { word.to_owned() } else { paint(*style, word) };
+                taken += columns(word);
+                (gap, empty) = (String::new(), false);
+            }
+            gap += &piece[word.len()..];
+        }
+    }
+    done.push(line);
+    done
+}
+
 /// Whether a piece of a text was there and stays, went or came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -344,6 +376,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_line_is_folded_between_words() {
+        let parts = [(DIM, "regional/de  "), (Style::new(), "1 flowed, 2 shadowed")];
+        let at = |width| folded(&parts[1..], [2, 4], &plain(width));
+        assert_eq!(at(80), ["  1 flowed, 2 shadowed"]);
+        assert_eq!(at(20), ["  1 flowed, 2", "    shadowed"]);
+        let lines = folded(&parts, [2, 4], &plain(30));
+        let dim = paint(DIM, "regional/de");
+        assert_eq!(lines, [format!("  {dim}  1 flowed, 2"), "    shadowed".to_owned()]);
+        let path = [(Style::new(), "a/very/long/path/that/nobody/cuts is here")];
+        assert_eq!(
+            folded(&path, [0, 2], &plain(20)),
+            ["a/very/long/path/that/nobody/cuts", "  is here"]
+        );
     }
 
     #[test]

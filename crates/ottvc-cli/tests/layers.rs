@@ -44,11 +44,13 @@ fn a_change_of_the_master_reaches_every_edition() {
     $ ottvc lineage
     * main
         regional/de       regional, DE, from main at [short id], 1 override
-          lacks 2 changes of main: edition.meta.json#/rating, edition.meta.json#/title/en
+          lacks 2 changes of main: edition.meta.json#/rating,
+            edition.meta.json#/title/en
           regional/de-at  AT, from regional/de at [short id], 0 overrides
             lacks 1 change of regional/de: edition.meta.json#/rating
         regional/fr       regional, FR, from main at [short id], 0 overrides
-          lacks 2 changes of main: edition.meta.json#/rating, edition.meta.json#/title/en
+          lacks 2 changes of main: edition.meta.json#/rating,
+            edition.meta.json#/title/en
     $ ottvc propagate main --to 'regional/*' --dry-run
     main ([short id]): 3 editions would change
       regional/de     1 shadowed, 1 flowed
@@ -80,7 +82,7 @@ fn a_change_of_the_master_reaches_every_edition() {
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/fr  2 flowed
     $ ottvc propagate main --to regional/fr
-    main ([short id]): no edition changes
+    main ([short id]): nothing to do, no edition changes
       regional/fr  as it is
     "#);
 }
@@ -91,7 +93,7 @@ fn propagate_and_lineage_answer_programs() {
     lab.ok("meta set edition.meta.json '/rating=\"14\"'");
     lab.ok("commit -m Rating");
     insta::assert_snapshot!(lab.shape("lineage --long"), @"{editions: [{branch: text, class: null, commit: text, current: bool, depth: number, edition: text, given_once: number, inherits: null, lacks: null, not_inherited: number, overrides: number, territory: null}]}");
-    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{absent: [], field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
+    insta::assert_snapshot!(lab.shape("propagate main --to 'regional/*' --dry-run"), @"{conflicts: number, findings: number, moved: bool, operation: null, plan: text, source: text, targets: [{branch: text, commit: null, documents: number, expected: text, outcomes: [{absent: [], field: text, new: text, old: text, outcome: text, own: text, path: text}], state: text, tree: text}], totals: {flowed: number, shadowed: number}}");
     let (_, planned) = lab.json("propagate main --to 'regional/*' --dry-run");
     let plan = planned["plan"].as_str().unwrap();
     // What was looked at is what is done; or nothing, if it would be something else by now.
@@ -173,23 +175,30 @@ fn conflicts_stop_all_unless_told_otherwise() {
     $ ottvc propagate main --to 'regional/*'
     main ([short id]): nothing was changed, 1 edition would be in conflict
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en:
+          "Northern Light"}, is nothing; in conflict: removed or replaced by the
+          parent, changed by the edition
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
 
-    next: --partial changes the others, --allow-conflicts leaves conflicts to be settled
+    next: --partial changes the others, --allow-conflicts leaves conflicts to be
+      settled
     [status 4]
     $ ottvc propagate main --to 'regional/*' --partial
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de     conflicts: 1 orphaned
-        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en:
+          "Northern Light"}, is nothing; in conflict: removed or replaced by the
+          parent, changed by the edition
       regional/fr     1 flowed
       regional/de-at  stays: what it inherits from does not change
     [status 4]
     $ ottvc propagate main --to regional/de --allow-conflicts
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de  conflicts: 1 orphaned
-        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en: "Northern Light"}, is nothing; in conflict: removed or replaced by the parent, changed by the edition
+        edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en:
+          "Northern Light"}, is nothing; in conflict: removed or replaced by the
+          parent, changed by the edition
     $ ottvc conflicts regional/de
     edition.meta.json
       /title  removed or replaced by the parent, changed by the edition
@@ -219,38 +228,46 @@ fn a_fix_is_applied_field_by_field() {
     ]);
     insta::assert_snapshot!(told, @r#"
     $ ottvc apply main --fields /rating --to 'regional/*' work --dry-run
-    main ([short id]): 2 editions would change
+    main ([short id]): 3 editions would change
       work            1 applied
       regional/de     as it is: 1 diverged
         edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
       regional/fr     1 applied
-        edition.meta.json#/rating  had "12", has "14"; overrides now what it inherited
-      regional/de-at  as it is: 1 via parent
-        edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it
+          inherited
+      regional/de-at  1 applied
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it
+          inherited
 
     plan [id]
     $ ottvc apply main --fields /rating --to 'regional/*' work
-    main ([short id]): 2 editions changed; ottvc undo takes it back
+    main ([short id]): 3 editions changed; ottvc undo takes it back
       work            1 applied
       regional/de     as it is: 1 diverged
         edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"
       regional/fr     1 applied
-        edition.meta.json#/rating  had "12", has "14"; overrides now what it inherited
-      regional/de-at  as it is: 1 via parent
-        edition.meta.json#/rating  comes with what it inherits from, by ottvc propagate
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it
+          inherited
+      regional/de-at  1 applied
+        edition.meta.json#/rating  had "12", has "14"; overrides now what it
+          inherited
     $ ottvc apply main --to regional/de --diverged conflict
     main ([short id]): nothing was changed, 1 edition would be in conflict
       regional/de  conflicts: 1 diverged, 1 applied
-        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"; in conflict: changed on both sides
-        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights"; overrides now what it inherited
+        edition.meta.json#/rating  keeps "16"; the change is from "12" to "14"; in
+          conflict: changed on both sides
+        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights";
+          overrides now what it inherited
 
-    next: --partial changes the others, --allow-conflicts leaves conflicts to be settled
+    next: --partial changes the others, --allow-conflicts leaves conflicts to be
+      settled
     [status 4]
     $ ottvc apply main --to regional/de --diverged force --reason 'The studio insists'
     main ([short id]): 1 edition changed; ottvc undo takes it back
       regional/de  1 diverged, 1 applied
         edition.meta.json#/rating  overruled: had "16", has "14"
-        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights"; overrides now what it inherited
+        edition.meta.json#/title/en  had "Northern Light", has "Northern Lights";
+          overrides now what it inherited
     $ ottvc log regional/de -n 1
     [short id]  [time]  Ana  (regional/de)
         Apply [short id]: Rating and title
@@ -290,6 +307,7 @@ fn what_nobody_inherits_stays_with_its_edition() {
     insta::assert_snapshot!(lab.tell([
         "lineage 'northern light'",
         "apply main --to regional/de work --dry-run",
+        "apply main --to work --dry-run --long",
         "propagate main --to '**' --dry-run",
         "propagate main --to work",
         "switch regional/de",
@@ -300,30 +318,41 @@ fn what_nobody_inherits_stays_with_its_edition() {
     ]), @r#"
     $ ottvc lineage 'northern light'
     * main
-        regional/de  DE, from main at [short id], 1 override, 1 given once, 1 not inherited
-          lacks 3 changes of main: edition.meta.json#/genres/{noir}, edition.meta.json#/titles/@en, edition.meta.json#/year
+        regional/de  DE, from main at [short id], 1 override, 1 given once, 1 not
+            inherited
+          lacks 3 changes of main: edition.meta.json#/genres/{noir},
+            edition.meta.json#/titles/@en, edition.meta.json#/year
       work
     $ ottvc apply main --to regional/de work --dry-run
     main ([short id]): 2 editions would change
       work         1 not inherited, 3 applied
-        edition.meta.json#/use  stays its own: it is not inherited
       regional/de  1 not inherited, 2 applied, 1 diverged
+        edition.meta.json#/genres/{noir}  had nothing, has "noir"; overrides now
+          what it inherited
+        edition.meta.json#/titles/@en  keeps "Dune!"; the change is from "Dune" to
+          "Dune: One"
+        edition.meta.json#/year  had nothing, has 2021; overrides now what it
+          inherited
+
+    plan [id]
+    $ ottvc apply main --to work --dry-run --long
+    main ([short id]): 1 edition would change
+      work  1 not inherited, 3 applied
         edition.meta.json#/use  stays its own: it is not inherited
-        edition.meta.json#/genres/{noir}  had nothing, has "noir"; overrides now what it inherited
-        edition.meta.json#/titles/@en  keeps "Dune!"; the change is from "Dune" to "Dune: One"
-        edition.meta.json#/year  had nothing, has 2021; overrides now what it inherited
+        edition.meta.json#/genres/{noir}  had nothing, has "noir"
+        edition.meta.json#/titles/@en  had "Dune", has "Dune: One"
+        edition.meta.json#/year  had nothing, has 2021
 
     plan [id]
     $ ottvc propagate main --to '**' --dry-run
     main ([short id]): 1 edition would change
       regional/de  2 flowed, 1 shadowed, 1 not inherited
         edition.meta.json#/titles/@en  keeps "Dune!"; was "Dune", is "Dune: One"
-        edition.meta.json#/use  stays its own: it is not inherited
 
     plan [id]
     note: `work` does not inherit from `main`; `ottvc apply` pushes a change to it
     $ ottvc propagate main --to work
-    main ([short id]): no edition changes
+    main ([short id]): nothing to do, no edition changes
     note: `work` does not inherit from `main`; `ottvc apply` pushes a change to it
     $ ottvc switch regional/de
     On branch regional/de at [short id]; 1 file written
@@ -360,14 +389,214 @@ fn what_is_in_the_way_is_named() {
         "apply main --to regional/fr --dry-run",
     ]), @"
     $ ottvc propagate main --to regional/fr --dry-run
-    main ([short id]): 1 edition would change
-      regional/fr  1 shadowed
-        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing, is {n: 1}
+    main ([short id]): nothing to change, 1 edition would move on as before
+      regional/fr  nothing of it changes: 1 shadowed
+        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing,
+          is {n: 1}
 
     plan [id]
     $ ottvc apply main --to regional/fr --dry-run
-    main ([short id]): no edition changes
+    main ([short id]): nothing to do, no edition changes
       regional/fr  as it is: 1 diverged
-        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing, is {n: 1}
+        extras/x.meta.json#/  stays as it is: `extras` is in the way; was nothing,
+          is {n: 1}
     ");
+}
+
+/// What an edition would break holds it back, until that is allowed; what is allowed is no failure.
+#[test]
+fn what_would_break_a_schema_moves_nothing_unless_allowed() {
+    let lab = Lab::film();
+    lab.write(
+        "house.yaml",
+        "schema: house.film/1\nfields:\n  /genres: {type: set, of: string, max_items: 2}\n",
+    );
+    lab.write(
+        "schemas.yaml",
+        "documents: {'*.meta.json': house.film/1}\nschemas: {house.film/1: house.yaml}\n",
+    );
+    lab.ok("add .");
+    lab.ok("commit -m Schema");
+    lab.ok("branch de --territory DE");
+    lab.ok("branch fr --territory FR");
+    lab.ok("switch de");
+    lab.ok(r#"meta set edition.meta.json '/genres=["war"]'"#);
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.ok(r#"meta set edition.meta.json '/genres=["epic","noir"]'"#);
+    lab.ok("commit -m Genres");
+    insta::assert_snapshot!(lab.tell([
+        "propagate main --to de fr",
+        "propagate main --to de fr --partial",
+        "apply main --to de --dry-run",
+        "propagate main --to de --allow-findings --dry-run",
+        "propagate main --to de --allow-findings",
+        "propagate main --to de --allow-findings",
+    ]), @r#"
+    $ ottvc propagate main --to de fr
+    main ([short id]): nothing was changed, 1 edition would break a schema
+      de  breaks a schema: 2 flowed
+        edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
+          are 3
+      fr  1 flowed
+
+    next: --partial changes the others, --allow-findings leaves schemas broken, to
+      be mended
+    [status 7]
+    $ ottvc propagate main --to de fr --partial
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      de  breaks a schema: 2 flowed
+        edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
+          are 3
+      fr  1 flowed
+    [status 7]
+    $ ottvc apply main --to de --dry-run
+    main ([short id]): nothing to do, no edition changes
+      de  as it is: 1 diverged
+        edition.meta.json#/genres  keeps {"war"}; the change is from nothing to
+          {"epic", "noir"}
+    $ ottvc propagate main --to de --allow-findings --dry-run
+    main ([short id]): 1 edition would change
+      de  breaks a schema: 2 flowed
+        edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
+          are 3
+
+    plan [id]
+    $ ottvc propagate main --to de --allow-findings
+    main ([short id]): 1 edition changed; ottvc undo takes it back
+      de  breaks a schema: 2 flowed
+        edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
+          are 3
+    $ ottvc propagate main --to de --allow-findings
+    main ([short id]): nothing to do, no edition changes
+      de  as it is
+    "#);
+}
+
+#[test]
+fn an_edition_is_described_anew() {
+    let lab = editions();
+    insta::assert_snapshot!(lab.tell([
+        "branch --describe regional/fr --class promo --territory be",
+        "branch --describe main --territory Narnia",
+        "branch --describe main --territory ''",
+        "branch",
+        "undo",
+        "branch --describe regional/fr",
+        "branch --describe regional/xx --territory FR",
+    ]), @"
+    $ ottvc branch --describe regional/fr --class promo --territory be
+    branch regional/fr is promo, BE
+    $ ottvc branch --describe main --territory Narnia
+    branch main is Narnia
+    note: `Narnia` is no territory of ISO 3166 (DE, GB-SCT) or UN M49 (419), and is kept all the same
+    $ ottvc branch --describe main --territory ''
+    branch main has no class or territory
+    $ ottvc branch
+    * main            [short id]                Theatrical master
+      regional/de     [short id]  regional, DE  German rating
+      regional/de-at  [short id]  AT            Begin regional/de-at, which inherits from regional/de
+      regional/fr     [short id]  promo, BE     Begin regional/fr, which inherits from main
+    $ ottvc undo
+    took back operation 9: branch: describe main
+      branch main is at [short id] again
+    $ ottvc branch --describe regional/fr
+    error: the following required arguments were not provided: <--class <CLASS>|--territory <TERRITORY>>
+    hint: usage: ottvc branch --describe <NAME> <--class <CLASS>|--territory <TERRITORY>> [NAME] [REV]
+    [status 2]
+    $ ottvc branch --describe regional/xx --territory FR
+    error: no revision is called `regional/xx`
+    hint: did you mean `regional/de` or `regional/fr`?
+    [status 3]
+    ");
+    insta::assert_snapshot!(lab.shape("branch --describe regional/fr --territory FR"), @"{class: text, commit: text, current: bool, edition: text, message: text, name: text, territory: text, time: text, time_ms: number}");
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let lab = editions();
+    lab.ok(
+        r#"meta set edition.meta.json '/title/en="Northern Lights over the bay"' '/rating="14"'"#,
+    );
+    lab.ok("commit -m 'New title'");
+    let mut told = String::new();
+    for line in ["lineage", "propagate main --to '**' --dry-run", "apply main --to '**' --dry-run"]
+    {
+        let ran: common::Ran = lab.command(line).env("COLUMNS", "50").output().unwrap().into();
+        told += &format!("{ran}\n");
+    }
+    insta::assert_snapshot!(told, @r#"
+    * main
+        regional/de       regional, DE, from main at
+            [short id], 1 override
+          lacks 2 changes of main:
+            edition.meta.json#/rating,
+            edition.meta.json#/title/en
+          regional/de-at  AT, from regional/de at
+              [short id], 0 overrides
+            lacks 1 change of regional/de:
+              edition.meta.json#/rating
+        regional/fr       regional, FR, from main at
+            [short id], 0 overrides
+          lacks 2 changes of main:
+            edition.meta.json#/rating,
+            edition.meta.json#/title/en
+
+    main ([short id]): 3 editions would change
+      regional/de     1 shadowed, 1 flowed
+        edition.meta.json#/rating  keeps "16"; was
+          "12", is "14"
+      regional/fr     2 flowed
+      regional/de-at  2 flowed
+
+    plan [id]
+
+    main ([short id]): 1 edition would change
+      main            as it is: 2 already
+      regional/de     as it is: 1 diverged, 1 via
+        parent
+        edition.meta.json#/rating  keeps "16"; the
+          change is from "12" to "14"
+        edition.meta.json#/title/en  comes with what
+          it inherits from, by ottvc propagate
+      regional/fr     as it is: 2 via parent
+        edition.meta.json#/rating  comes with what it
+          inherits from, by ottvc propagate
+        edition.meta.json#/title/en  comes with what
+          it inherits from, by ottvc propagate
+      regional/de-at  1 applied, 1 via parent
+        edition.meta.json#/rating  had "12", has "14";
+          overrides now what it inherited
+        edition.meta.json#/title/en  comes with what
+          it inherits from, by ottvc propagate
+
+    plan [id]
+    "#);
+    let plan = |line: &str| line.starts_with("plan ");
+    assert!(told.lines().all(|line| plan(line) || line.chars().count() <= 50), "{told}");
+}
+
+/// A pin that moves under an edition that nothing of it reaches is not called a change.
+#[test]
+fn an_edition_that_only_moves_on_is_not_called_changed() {
+    let lab = editions();
+    lab.ok(r#"meta set edition.meta.json '/rating="14"'"#);
+    lab.ok("commit -m Rating");
+    insta::assert_snapshot!(lab.tell([
+        "propagate main --to regional/de --dry-run",
+        "propagate main --to regional/de regional/fr",
+    ]), @r#"
+    $ ottvc propagate main --to regional/de --dry-run
+    main ([short id]): nothing to change, 1 edition would move on as before
+      regional/de  nothing of it changes: 1 shadowed
+        edition.meta.json#/rating  keeps "16"; was "12", is "14"
+
+    plan [id]
+    $ ottvc propagate main --to regional/de regional/fr
+    main ([short id]): 1 edition changed, 1 moved on as before; ottvc undo takes
+      it back
+      regional/de  nothing of it changes: 1 shadowed
+        edition.meta.json#/rating  keeps "16"; was "12", is "14"
+      regional/fr  1 flowed
+    "#);
 }

@@ -35,7 +35,8 @@ pub use units::{Unit, changed_units};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer(Node);
 
-/// A place that is not just inherited. No container here is empty.
+/// A place that is not just inherited. No container here is empty; each stands for itself also where the
+/// parent has none, if it holds values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     /// This, whatever the parent has.

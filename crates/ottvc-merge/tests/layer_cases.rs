@@ -75,7 +75,7 @@ fn every_push_is_as_the_table_says() {
                 document: document_there.as_ref(),
                 own: None,
                 pinned: false,
-                parent_is_target: false,
+                arrives: &[],
                 diverged,
             };
             let applied = apply(&change, &to);
@@ -89,23 +89,23 @@ fn every_push_is_as_the_table_says() {
     }
 }
 
-/// A target that inherits gets an override, and one whose parent is a target, too, is left alone.
+/// A target that inherits gets an override, and one that inherits from where the change arrives is left alone.
 #[test]
 fn a_push_over_what_is_inherited_is_told() {
     let title = |title: &str| Value::map([("title", Value::from(title))]);
     let (before, after) = (title("Dnue"), title("Dune"));
     let change = changed_units(None, Some(&before), Some(&after));
-    let to = |parent_is_target| ApplyTo {
+    let to = |arrives| ApplyTo {
         document: Some(&before),
         own: None,
         pinned: true,
-        parent_is_target,
+        arrives,
         diverged: Diverged::Force,
     };
-    let applied = apply(&change, &to(false));
+    let applied = apply(&change, &to(&[]));
     assert_eq!(applied.document.as_ref(), Some(&after));
     assert!(applied.units[0].pins_override);
-    let applied = apply(&change, &to(true));
+    let applied = apply(&change, &to(&[true]));
     assert_eq!(applied.document.as_ref(), Some(&before));
     assert_eq!(applied.units[0].outcome.word(), "via_parent");
 }

@@ -112,16 +112,19 @@ enum Engine {
     FlowsAll,
     /// A layer comes back from its document without what it suppresses.
     StoresHalf,
+    /// What the parent does not have is the edition's own as a whole.
+    TakesWhole,
 }
 
 impl Engine {
-    const FAULTS: [Self; 6] = [
+    const FAULTS: [Self; 7] = [
         Self::Relinks,
         Self::Clobbers,
         Self::ForgetsRemovals,
         Self::Stalls,
         Self::FlowsAll,
         Self::StoresHalf,
+        Self::TakesWhole,
     ];
 
     fn record(
@@ -141,6 +144,7 @@ impl Engine {
         match self {
             Self::Relinks => without(layer, |path, _| equal(path)),
             Self::ForgetsRemovals => without(layer, |_, there| !there),
+            Self::TakesWhole => layer.map(|layer| whole(&layer, after, parent)),
             _ => layer,
         }
     }
@@ -176,6 +180,20 @@ fn without(layer: Option<Layer>, goes: impl Fn(&FieldPath, bool) -> bool) -> Opt
     let places = layer.as_ref().map(Layer::places).unwrap_or_default();
     let gone = places.iter().filter(|(path, there)| goes(path, *there));
     gone.fold(layer, |layer, (path, _)| layer.and_then(|layer| layer.reset(None, path).unwrap()))
+}
+
+/// The layer that overrides the fields of a document as wholes where the parent has none.
+fn whole(layer: &Layer, after: &Doc, parent: &Doc) -> Layer {
+    let (Some(Value::Map(after)), Some(Value::Map(parent))) = (after, parent) else {
+        return layer.clone();
+    };
+    let Value::Map(mut said) = layer.to_document().unwrap().into_value() else { panic!() };
+    for (key, said) in said.iter_mut().filter(|(key, _)| !parent.contains_key(*key)) {
+        if let Some(value) = after.get(key) {
+            *said = Value::map([("$value", value.clone())]);
+        }
+    }
+    Layer::from_document(&Document::new(Value::Map(said)).unwrap()).unwrap()
 }
 
 fn at(doc: &Doc, path: &FieldPath) -> Doc {
@@ -280,6 +298,46 @@ fn what_is_inherited_flows(world: &World, engine: Engine) -> TestCaseResult {
         let mut places = members.chain([unit.path.clone()]);
         let own = |path: &FieldPath| moved.own.as_ref().is_some_and(|own| own.speaks_about(path));
         prop_assert!(places.any(|path| own(&path)), "{}", unit.path);
+    }
+    Ok(())
+}
+
+/// P2 also where the edition was first: what neither it nor its parent had arrives, whatever is around it,
+/// but in what is empty, or was another kind of thing.
+fn what_both_make_is_of_both(world: &World, engine: Engine) -> TestCaseResult {
+    let old = world.inherited(&world.old);
+    let own = engine.record(world, None, &old, &world.child, &old);
+    let moved = engine.propagate(world, own.as_ref());
+    let new = world.inherited(&world.new);
+    let disputed: Vec<&FieldPath> =
+        moved.outcomes.iter().filter(|it| it.conflict.is_some()).map(|it| &it.unit.path).collect();
+    for unit in changed_units(world.schema(), world.child.as_ref(), new.as_ref()) {
+        let path = &unit.path;
+        let around: Vec<FieldPath> = (0..path.segments().len())
+            .map(|len| FieldPath(path.segments()[..len].to_vec()))
+            .collect();
+        let open = around.iter().all(|place| {
+            let keys: Vec<String> = match place.segments().last() {
+                Some(Segment::Item(parts)) => {
+                    parts.iter().map(|(field, _)| field.clone()).collect()
+                }
+                _ => Vec::new(),
+            };
+            let child = at(&world.child, place).unwrap();
+            let empty = match &child {
+                Value::Map(map) => map.keys().all(|key| keys.contains(key)),
+                other => hollow(other, &keys),
+            };
+            at(&old, place).map_or(!empty, |old| old.kind_word() == child.kind_word())
+        });
+        let news = unit.members.is_empty()
+            && unit.old.is_none()
+            && path.segments().last() != Some(&Segment::Order)
+            && at(&old, path).is_none()
+            && !disputed.iter().any(|place| path.starts_with(place));
+        if news && open {
+            prop_assert_eq!(&at(&moved.effective, path), &unit.new, "{}", path);
+        }
     }
     Ok(())
 }
@@ -431,11 +489,12 @@ fn what_is_given_once_stays(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
-const LAWS: [(&str, Law); 11] = [
+const LAWS: [(&str, Law); 12] = [
     ("round trip", recorded_layers_give_the_document),
     ("storage", layers_are_stored),
     ("P1", overrides_are_safe),
     ("P2", what_is_inherited_flows),
+    ("P2, made by both", what_both_make_is_of_both),
     ("P3", propagating_twice_is_once),
     ("composition", moves_add_up),
     ("P7", equality_is_no_link),
@@ -496,6 +555,56 @@ fn enough_of_everything_is_drawn() {
         (500, &["flowed", "shadowed", "converged", "clean"]),
         (100, &["orphaned", "not_inherited", "in conflict", "shadow", "orphan_override"]),
     ]);
+}
+
+/// A container made by the edition alone stands, also once nothing is left in it, and goes with its parts.
+#[test]
+fn what_an_edition_makes_is_its_own() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let parent = document("{}");
+    let record = |own: Option<&Layer>, before: &Doc, after: &Doc| {
+        record(None, own, before.as_ref(), after.as_ref(), parent.as_ref())
+    };
+    let empty = document(r#"{"m": {}}"#);
+    let full = document(r#"{"m": {"a": 1, "b": {"c": 2}}}"#);
+    let made = record(None, &parent, &empty);
+    let filled = record(made.as_ref(), &empty, &full);
+    let places = |own: &Option<Layer>| -> Vec<String> {
+        own.iter().flat_map(Layer::places).map(|(path, _)| path.to_string()).collect()
+    };
+    assert_eq!(
+        (places(&made), places(&filled)),
+        (vec!["/m".into()], vec!["/m/a".into(), "/m/b/c".into()])
+    );
+    let emptied = record(filled.as_ref(), &full, &empty);
+    assert_eq!(emptied, made);
+    assert_eq!(overlay(None, parent.as_ref(), emptied.as_ref()), empty);
+    assert_eq!(record(filled.as_ref(), &full, &parent), None);
+    // A layer of a time when such a container was one value stays that.
+    let stored = Value::map([("m", Value::map([("$value", Value::map([("a", Value::Int(1))]))]))]);
+    let stored = Layer::from_document(&Document::new(stored).unwrap()).unwrap();
+    let shown = overlay(None, parent.as_ref(), Some(&stored));
+    let wider = document(r#"{"m": {"a": 1, "b": 2}}"#);
+    assert_eq!(places(&record(Some(&stored), &shown, &wider)), ["/m"]);
+}
+
+/// What does not fit into a document when it is said part by part is said whole, and still stored.
+#[test]
+fn a_layer_fits_where_its_document_does() {
+    let many = |count: i64| {
+        let entries = (0..count).map(|at| (format!("k{at}"), Value::Int(at)));
+        Value::map([("m", Value::Map(entries.collect()))])
+    };
+    let parent = Value::map::<&str>([]);
+    let places = |count| {
+        let after = many(count);
+        let own = record(None, None, Some(&parent), Some(&after), Some(&parent)).unwrap();
+        own.to_document().unwrap();
+        assert_eq!(overlay(None, Some(&parent), Some(&own)), Some(after));
+        own.places().len()
+    };
+    assert_eq!((places(1000), places(200_000)), (1000, 1));
 }
 
 /// Worlds that broke a law before it was mended.

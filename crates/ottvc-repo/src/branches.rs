@@ -33,6 +33,24 @@ pub struct RefRow {
     pub time: Option<i64>,
 }
 
+/// Refuses what describes no edition.
+fn refuse_words(words: &[(&Option<String>, &'static str)]) -> Result<(), RepoError> {
+    for (word, wanted) in words {
+        if let Some(word) = word
+            && (word.is_empty()
+                || word.len() > MAX_EDITION_WORD
+                || word.chars().any(char::is_control))
+        {
+            return Err(RepoError::BadArgument {
+                given: word.clone(),
+                wanted,
+                why: "1 to 255 bytes without control characters".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
 impl Repo {
     /// Writes the first branch, `main`, without a commit. Doing it again changes nothing.
     pub fn make_first_branch(&self) -> Result<(), RepoError> {
@@ -51,20 +69,43 @@ impl Repo {
         class: Option<String>,
         territory: Option<String>,
     ) -> Result<Edition, RepoError> {
-        for (word, wanted) in [(&class, "class"), (&territory, "territory")] {
-            if let Some(word) = word
-                && (word.is_empty()
-                    || word.len() > MAX_EDITION_WORD
-                    || word.chars().any(char::is_control))
-            {
-                return Err(RepoError::BadArgument {
-                    given: word.clone(),
-                    wanted,
-                    why: "1 to 255 bytes without control characters".into(),
-                });
+        refuse_words(&[(&class, "class"), (&territory, "territory")])?;
+        Ok(Edition { id: EditionId(random_id()?), class, territory })
+    }
+
+    /// Changes what is said of a branch's edition: its class or its territory, each where one is given; an empty
+    /// one takes away what is said. The edition stays the same, and so do its commits and what it inherits.
+    ///
+    /// # Errors
+    /// [`RepoError::UnknownRevision`]; [`RepoError::BadArgument`] for what is no class or territory.
+    pub fn describe_edition(
+        &self,
+        name: &str,
+        class: Option<String>,
+        territory: Option<String>,
+    ) -> Result<RefRow, RepoError> {
+        let branch = self.existing_branch(name)?;
+        let Some(old) = self.refs.get(&branch)? else {
+            return Err(RepoError::UnknownRevision { rev: name.to_owned(), near: Vec::new() });
+        };
+        let mut edition = match old.edition.clone() {
+            Some(edition) => edition,
+            None => self.new_edition(None, None)?,
+        };
+        for (given, said) in [(class, &mut edition.class), (territory, &mut edition.territory)] {
+            if let Some(given) = given {
+                *said = Some(given).filter(|given| !given.is_empty());
             }
         }
-        Ok(Edition { id: EditionId(random_id()?), class, territory })
+        refuse_words(&[(&edition.class, "class"), (&edition.territory, "territory")])?;
+        let new = RefValue { edition: Some(edition), ..old.clone() };
+        if new != old {
+            let edits = vec![(branch.clone(), Some(old.clone()), Some(new.clone()))];
+            self.transact("branch", &format!("branch: describe {}", branch.short()), edits)?;
+        }
+        let current = self.state()?.head == Head::Branch(branch.clone());
+        let row = self.row_of(branch.short(), new.target, new.edition)?;
+        Ok(RefRow { current, ..row })
     }
 
     /// Lists branches or tags, in name order.

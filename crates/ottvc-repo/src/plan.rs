@@ -37,6 +37,8 @@ pub enum TargetState {
     Moves,
     /// It would move, with conflicts.
     Conflicts,
+    /// It would move, and then break rules of its schemas that it keeps now.
+    Findings,
     /// Nothing of it changes.
     UpToDate,
     /// It inherits from a newer state than the one given, or from another line of it.
@@ -147,6 +149,8 @@ pub struct PlanReport {
     pub notices: Vec<PlanNotice>,
     /// Targets with conflicts.
     pub conflicts: u64,
+    /// Targets that come to break rules of their schemas.
+    pub findings: u64,
 }
 
 /// A target that a plan has nothing to do with.
@@ -163,10 +167,20 @@ pub struct PlanNotice {
 pub struct Carrying {
     /// The digest of the plan that must be the one carried out.
     pub plan: Option<String>,
-    /// Move the targets without conflicts, though others have some.
+    /// Move the targets without conflicts and findings, though others have some.
     pub partial: bool,
     /// Commit conflicts.
     pub allow_conflicts: bool,
+    /// Commit what breaks rules of schemas.
+    pub allow_findings: bool,
+}
+
+impl Carrying {
+    /// Whether it is carried out for a target.
+    fn lets(&self, target: &Target) -> bool {
+        let conflicts = target.state == TargetState::Conflicts;
+        (self.allow_conflicts || !conflicts) && (self.allow_findings || target.findings.is_empty())
+    }
 }
 
 /// What a target inherits from afterwards.
@@ -218,6 +232,15 @@ impl Target {
         let new = validate(after, schema).into_iter().filter(|finding| !known.contains(finding));
         let once = before.map(|before| validate_change(before, after, schema)).unwrap_or_default();
         self.findings.extend(new.chain(once).map(|finding| Found::of(path, schema, finding)));
+    }
+
+    /// What the plan comes to for it, where it becomes something else.
+    pub(crate) fn comes_to(&self, clean: bool) -> TargetState {
+        match self.findings.is_empty() {
+            _ if !clean => TargetState::Conflicts,
+            true => TargetState::Moves,
+            false => TargetState::Findings,
+        }
     }
 
     /// The edition it is a branch of.
@@ -314,6 +337,7 @@ impl Plan<'_> {
             findings: target.findings.clone(),
         };
         let conflicts = |target: &&Target| target.state == TargetState::Conflicts;
+        let findings = |target: &&Target| !target.findings.is_empty();
         Ok(PlanReport {
             source: self.source.to_string(),
             plan: self.digest()?,
@@ -323,6 +347,7 @@ impl Plan<'_> {
             totals,
             notices: self.notices.clone(),
             conflicts: self.targets.iter().filter(conflicts).count() as u64,
+            findings: self.targets.iter().filter(findings).count() as u64,
         })
     }
 }
@@ -382,10 +407,11 @@ impl Repo {
         }
     }
 
-    /// Carries out a plan: all of it, or nothing; with [`Carrying::partial`] what is without conflicts. The
+    /// Carries out a plan: all of it, or nothing; with [`Carrying::partial`] what is without conflicts and
+    /// findings. The
     /// working copy follows, if it is on a branch that moves.
     ///
-    /// Where conflicts are in the way, nothing moves and the report says so.
+    /// Where conflicts or findings are in the way, nothing moves and the report says so.
     ///
     /// # Errors
     /// [`RepoError::StalePlan`] if another plan was named; [`ottvc_refs::RefError::Moved`] if a branch is not
@@ -405,7 +431,7 @@ impl Repo {
             return Err(RepoError::StalePlan { given: given.clone() });
         }
         let moves = chosen(plan, how);
-        let blocked = report.conflicts > 0 && !how.allow_conflicts && !how.partial;
+        let blocked = !how.partial && !plan.targets.iter().all(|target| how.lets(target));
         if blocked || !moves.contains(&true) {
             return Ok(report);
         }
@@ -491,11 +517,7 @@ impl Repo {
 fn chosen(plan: &Plan<'_>, how: &Carrying) -> Vec<bool> {
     let mut moves: Vec<bool> = Vec::new();
     for target in &plan.targets {
-        let wants = match target.state {
-            TargetState::Moves => true,
-            TargetState::Conflicts => how.allow_conflicts,
-            _ => false,
-        };
+        let wants = target.becomes.is_some() && how.lets(target);
         let above = target.above().is_none_or(|place| moves.get(place) == Some(&true));
         moves.push(wants && above);
     }

@@ -9,7 +9,7 @@ use ottvc_merge::layers::{self, Layer, UnitOutcome};
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
-use ottvc_object::{CommitId, EditionId, RepoPath, TreeId};
+use ottvc_object::{Commit, CommitId, EditionId, RepoPath, TreeId};
 use ottvc_refs::RefKind;
 
 use crate::layers::{
@@ -22,7 +22,7 @@ use crate::stage::Edits;
 use crate::{Repo, RepoError};
 
 /// The most editions one above the other that are looked through.
-const MAX_LINE: usize = 64;
+pub(crate) const MAX_LINE: usize = 64;
 
 /// Which edition each edition inherits from, of those that are branches.
 pub(crate) type Parents = HashMap<EditionId, EditionId>;
@@ -40,6 +40,17 @@ impl Repo {
             }
         }
         Ok(parents)
+    }
+
+    /// The newest state of an edition that is a branch with a commit.
+    pub(crate) fn edition_head(&self, edition: EditionId) -> Result<Option<Commit>, RepoError> {
+        for (name, value) in self.refs.list()? {
+            let same = value.edition.is_some_and(|it| it.id == edition);
+            if name.kind() == RefKind::Branch && same {
+                return value.target.map(|head| self.commit(head)).transpose();
+            }
+        }
+        Ok(None)
     }
 
     /// Plans to move the pins of editions to `rev`: of those branches matching a pattern in `to` that inherit
@@ -111,7 +122,7 @@ pub(crate) fn parents_first(targets: &mut [Target], parents: &Parents) {
 }
 
 /// Whether `edition` inherits from one that `wanted` accepts, directly or through others.
-pub(crate) fn inherits_from(
+fn inherits_from(
     edition: EditionId,
     parents: &Parents,
     wanted: impl Fn(EditionId) -> bool,
@@ -256,7 +267,7 @@ impl Mover<'_, '_> {
             pin,
         });
         target.conflicts = places;
-        target.state = if clean { TargetState::Moves } else { TargetState::Conflicts };
+        target.state = target.comes_to(clean);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 use ottvc_object::Commit;
 use ottvc_object::commit::ConflictPlace;
-use ottvc_refs::{Operation, RefEdit, RefKind, RefName, RefTransaction};
+use ottvc_refs::{Operation, RefEdit, RefKind, RefName, RefTransaction, RefValue};
 
 use crate::nodes::Batch;
 use crate::record::place_text;
@@ -82,7 +82,10 @@ impl Repo {
             if !self.protected.covers(name) {
                 continue;
             }
-            match new.as_ref().map(|value| value.target) {
+            let target = |value: &Option<RefValue>| value.as_ref().map(|value| value.target);
+            match target(new) {
+                // It stays where it is, and something else is said of it.
+                there if there == target(old) => {}
                 Some(Some(commit)) => {
                     let commit: Commit = batch.load(commit)?;
                     self.refuse_conflicts_on(name, &commit.conflicts)?;

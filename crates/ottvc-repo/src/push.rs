@@ -1,9 +1,13 @@
 //! Pushing a change to editions, whether or not they inherit from the one that has it: `apply`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ottvc_merge::Pattern;
-use ottvc_merge::layers::{self, Applied, ApplyTo, Diverged, FlowOutcome, PushOutcome, PushedUnit};
+use ottvc_merge::layers::{
+    self, Applied, ApplyTo, Diverged, FlowOutcome, PushOutcome, PushedUnit, Unit,
+};
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::path::PathKey;
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{EditionId, RepoPath, TreeId};
@@ -12,8 +16,8 @@ use crate::layers::{
     changed_documents, document_at, document_edit, explained, in_the_way, layer_at, layer_edit,
 };
 use crate::nodes::Batch;
-use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target, TargetState};
-use crate::propagate::{inherits_from, note_conflicts, parents_first};
+use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, Target};
+use crate::propagate::{MAX_LINE, Parents, note_conflicts, parents_first};
 use crate::record::first_line;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
@@ -64,13 +68,11 @@ impl Repo {
         let mut targets = self.targets(&request.to)?;
         let parents = self.parents_of_editions()?;
         parents_first(&mut targets, &parents);
-        let editions: BTreeSet<EditionId> = targets.iter().map(Target::edition).collect();
         let change = Change { before, after: commit.tree, paths: changed.into_values().collect() };
+        let mut arrivals = Arrivals { repo: self, batch: &batch, parents, told: HashMap::new() };
         let mut found = false;
         for target in &mut targets {
-            let via = |edition| editions.contains(&edition);
-            let parent_is_target = inherits_from(target.edition(), &parents, via);
-            found |= self.push_to(&batch, target, &change, request, parent_is_target)?;
+            found |= self.push_to(&batch, target, &change, request, &mut arrivals)?;
         }
         if !found {
             let fields = request.fields.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -98,8 +100,11 @@ impl Repo {
         target: &mut Target,
         change: &Change,
         request: &PushRequest,
-        parent_is_target: bool,
+        arrivals: &mut Arrivals<'_, '_>,
     ) -> Result<bool, RepoError> {
+        let edition = target.edition();
+        // Whatever is not told of below does not arrive.
+        arrivals.told.entry(edition).or_default();
         let tree = target.commit.tree;
         let own = target.commit.own.unwrap_or(EMPTY_TREE);
         let inherited = self.inherited_tree(target.commit.pin)?;
@@ -142,11 +147,16 @@ impl Repo {
             let pinned = target.commit.pin.is_some();
             let layer = if pinned { layer_at(batch, own, path)? } else { None };
             let layer = explained(schema, parent.as_ref(), layer, document.as_ref());
+            let arrives = units.iter().map(|unit| match arrivals.parents.get(&edition) {
+                Some(parent) if pinned => arrivals.in_edition(*parent, path, unit, MAX_LINE),
+                _ => Ok(false),
+            });
+            let arrives = arrives.collect::<Result<Vec<bool>, RepoError>>()?;
             let to = ApplyTo {
                 document: document.as_ref(),
                 own: layer.own.as_ref(),
                 pinned,
-                parent_is_target,
+                arrives: &arrives,
                 diverged: request.diverged,
             };
             let mut applied = layers::apply(&units, &to);
@@ -154,6 +164,7 @@ impl Repo {
             if blocked.is_some() {
                 keep(&mut applied, document.as_ref());
             }
+            arrivals.tell(edition, path, &applied.units);
             let blocked = blocked.map(|path| path.to_string());
             // Items that came stand where the schema sorts them.
             let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
@@ -187,7 +198,7 @@ impl Repo {
             pin: NewPin::Kept(target.commit.pin),
         });
         target.conflicts = places;
-        target.state = if clean { TargetState::Moves } else { TargetState::Conflicts };
+        target.state = target.comes_to(clean);
         Ok(found)
     }
 }
@@ -197,6 +208,57 @@ struct Change {
     before: TreeId,
     after: TreeId,
     paths: Vec<RepoPath>,
+}
+
+/// Where the change arrives, unit by unit, so that who inherits from there is left to `propagate`.
+struct Arrivals<'a, 'r> {
+    repo: &'a Repo,
+    batch: &'a Batch<'r>,
+    parents: Parents,
+    /// Of the targets so far, what arrives.
+    told: HashMap<EditionId, BTreeSet<(PathKey, FieldPath)>>,
+}
+
+impl Arrivals<'_, '_> {
+    /// Notes what became of units in a target. What is in conflict there arrives once that is settled: nobody
+    /// has to settle it again for each edition that inherits it.
+    fn tell(&mut self, edition: EditionId, path: &RepoPath, units: &[PushedUnit]) {
+        let arrived = units
+            .iter()
+            .filter(|it| it.outcome != PushOutcome::Diverged || it.forced || it.conflict.is_some());
+        let places = arrived.map(|it| (path.key(), it.unit.path.clone()));
+        self.told.entry(edition).or_default().extend(places);
+    }
+
+    /// Whether a unit arrives in an edition: with the call, or from an edition of the call by inheritance,
+    /// through at most so many others.
+    fn in_edition(
+        &self,
+        edition: EditionId,
+        path: &RepoPath,
+        unit: &Unit,
+        most: usize,
+    ) -> Result<bool, RepoError> {
+        if let Some(places) = self.told.get(&edition) {
+            return Ok(places.contains(&(path.key(), unit.path.clone())));
+        }
+        let above = self.parents.get(&edition).filter(|_| most > 0);
+        let Some(above) = above.copied() else { return Ok(false) };
+        if !self.in_edition(above, path, unit, most - 1)? {
+            return Ok(false);
+        }
+        // No target itself: it passes on what it does not say.
+        let Some(commit) = self.repo.edition_head(edition)? else { return Ok(false) };
+        let schemas = self.repo.schemas(self.batch, commit.tree)?;
+        let schema = schemas.of(path).map(|schema| &**schema);
+        let inherited = self.repo.inherited_tree(commit.pin)?;
+        let parent = document_at(self.batch, inherited, path, schema)?;
+        let shown = document_at(self.batch, commit.tree, path, schema)?;
+        let own = layer_at(self.batch, commit.own.unwrap_or(EMPTY_TREE), path)?;
+        let own = explained(schema, parent.as_ref(), own, shown.as_ref()).own;
+        let blocked = in_the_way(self.batch, commit.tree, &Edits::new(), path)?;
+        Ok(blocked.is_none() && unit.is_inherited(own.as_ref()))
+    }
 }
 
 /// Leaves a target as it is where something else stands in the document's place: nobody asked for that to be

@@ -150,6 +150,44 @@ fn whole_documents_are_added_and_removed_by_an_edition() {
     lab.check_layers();
 }
 
+/// Two who fill in the same new fields do not keep each other's values away.
+#[test]
+fn what_an_edition_made_first_takes_in_what_its_parent_makes() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &[r#"/titles={"de": "Der Wüstenplanet"}"#]);
+    lab.change("de", &[r#"/crew={"edit": {"name": "C", "note": "de"}}"#]);
+    lab.change(
+        "main",
+        &[r#"/titles={"de": "Dune", "en": "Dune"}"#, r#"/crew={"edit": {"name": "B"}}"#],
+    );
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(
+        outcomes(row(&report, "de")),
+        [("/crew/edit/name", "shadowed"), ("/titles/de", "shadowed"), ("/titles/en", "flowed")]
+    );
+    assert_eq!(field(&lab, "de", "/titles").unwrap(), r#"{"de":"Der Wüstenplanet","en":"Dune"}"#);
+    assert_eq!(field(&lab, "de", "/crew/edit").unwrap(), r#"{"name":"C","note":"de"}"#);
+    // Each entry is given up alone.
+    lab.switch("de").reset("/titles/de").unwrap();
+    lab.finish_with("follow");
+    assert_eq!(field(&lab, "de", "/titles").unwrap(), r#"{"de":"Dune","en":"Dune"}"#);
+    lab.check_layers();
+}
+
+/// A document, too: what only one of them says is of both.
+#[test]
+fn a_document_that_an_edition_made_first_takes_in_what_its_parent_makes() {
+    let lab = master();
+    lab.edition("de", "main").switch("de");
+    lab.write("extras/x.meta.json", r#"{"n": 1, "de": true}"#).commit("de");
+    lab.switch("main").write("extras/x.meta.json", r#"{"n": 2, "en": true}"#).commit("main");
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/en", "flowed"), ("/n", "shadowed")]);
+    assert_eq!(lab.field("de", "extras/x.meta.json", "/n").unwrap(), "1");
+    assert_eq!(lab.field("de", "extras/x.meta.json", "/en").unwrap(), "true");
+    lab.check_layers();
+}
+
 #[test]
 fn a_file_in_the_place_of_a_document_stays() {
     let lab = master();
@@ -740,4 +778,68 @@ fn what_is_no_document_is_not_replaced_by_a_change_that_is_pushed() {
         assert_eq!(lab.trees()[branch], trees[branch], "{branch}");
     }
     assert_eq!(lab.repo.conflicts(Some("conflict")).unwrap().len(), 1);
+}
+
+/// A target whose parent is a target, too, waits for it only where the change arrives there.
+#[test]
+fn who_inherits_from_where_a_change_does_not_arrive_is_judged_alone() {
+    let lab = master();
+    // The parent was at another rating, and its edition was begun before.
+    lab.edition("de", "main").edition("de-at", "de").edition("de-at-tv", "de-at");
+    lab.change("de", &["/rating=\"16\""]);
+    lab.change("main", &["/rating=\"18\"", "/title=\"Arrakis\""]);
+    let outcomes_of = |request: &PushRequest, branch: &str| -> Vec<(String, String)> {
+        let plan = lab.repo.plan_push(request).unwrap();
+        let report = plan.report().unwrap();
+        let told = outcomes(row(&report, branch));
+        told.into_iter().map(|(field, word)| (field.to_owned(), word.to_owned())).collect()
+    };
+    let told = |rating: &str| {
+        vec![
+            ("/rating".to_owned(), rating.to_owned()),
+            ("/title".to_owned(), "via_parent".to_owned()),
+        ]
+    };
+    let kept = fix(&["de", "de-at"]);
+    assert_eq!(outcomes_of(&kept, "de-at"), told("applied"), "it would not come");
+    let forced =
+        PushRequest { diverged: Diverged::Force, reason: Some("law".into()), ..kept.clone() };
+    assert_eq!(outcomes_of(&forced, "de-at"), told("via_parent"));
+    let disputed = PushRequest { diverged: Diverged::Conflict, ..kept };
+    assert_eq!(outcomes_of(&disputed, "de-at"), told("via_parent"), "settled once, above");
+    // Through an edition that is no target.
+    assert_eq!(outcomes_of(&fix(&["de", "de-at-tv"]), "de-at-tv"), told("applied"));
+    lab.change("de-at", &["/title=\"Dune AT\""]);
+    let apart = [("/rating", "applied"), ("/title", "applied")];
+    let apart = apart.map(|(field, word)| (field.to_owned(), word.to_owned()));
+    assert_eq!(outcomes_of(&fix(&["de", "de-at-tv"]), "de-at-tv"), apart);
+    lab.push(&fix(&["de", "de-at-tv"]));
+    assert_eq!(field(&lab, "de-at-tv", "/title").unwrap(), "\"Arrakis\"");
+    lab.check_layers();
+}
+
+/// What is said of an edition changes, and nothing else.
+#[test]
+fn an_edition_is_described_anew() {
+    let lab = master();
+    lab.edition("de", "main").switch("de");
+    let before = lab.repo.list_refs(RefKind::Branch).unwrap();
+    let words = |class: &str, territory: &str| {
+        let word = |it: &str| Some(it.to_owned());
+        let row = lab.repo.describe_edition("de", word(class), word(territory)).unwrap();
+        (row.class, row.territory, row.current)
+    };
+    assert_eq!(words("regional", "DE"), (Some("regional".into()), Some("DE".into()), true));
+    let after = lab.repo.list_refs(RefKind::Branch).unwrap();
+    assert_eq!((&after[0].commit, &after[0].edition), (&before[0].commit, &before[0].edition));
+    assert_eq!(words("", "AT"), (None, Some("AT".into()), true));
+    lab.repo.undo(None, &Silent).unwrap();
+    let row = lab.repo.describe_edition("de", None, None).unwrap();
+    assert_eq!((row.class.as_deref(), row.territory.as_deref()), (Some("regional"), Some("DE")));
+    let control = lab.repo.describe_edition("de", Some("a\nb".into()), None).unwrap_err();
+    assert_eq!(control.code(), "argument.bad");
+    assert_eq!(lab.repo.describe_edition("no", None, None).unwrap_err().code(), "revision.unknown");
+    // It inherits as before.
+    lab.change("main", &["/title=\"Arrakis\""]).propagate("main", &["de"]);
+    assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Arrakis\"");
 }

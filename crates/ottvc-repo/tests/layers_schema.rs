@@ -7,6 +7,7 @@ use common::Lab;
 use common::layers::{EDITION, field, fix, outcomes, row};
 use ottvc_merge::layers::NotReset;
 use ottvc_merge::{Pattern, Schema};
+use ottvc_repo::plan::{Carrying, TargetState};
 use ottvc_repo::push::PushRequest;
 use ottvc_repo::{RepoError, Silent};
 
@@ -82,11 +83,20 @@ fn a_schema_says_what_flows() {
     let cast = field(&lab, "de", "/cast").unwrap();
     assert!(cast.find("p0") < cast.find("p1"), "sorted as the schema says: {cast}");
 
-    // What arrives can break the schema together with what was there: that is told, not refused.
+    // What arrives can break the schema together with what was there: nothing moves unless that is wanted.
     lab.set(&["/genres=[\"a\", \"b\", \"c\"]"]);
     lab.finish_with("three genres");
     lab.change("main", &["/genres=[\"d\", \"e\"]"]);
-    let report = lab.propagate("main", &["de"]);
+    let before = lab.trees();
+    let held = lab.propagate("main", &["de"]);
+    assert_eq!((held.moved, held.findings, held.conflicts), (false, 1, 0));
+    assert_eq!(row(&held, "de").state, TargetState::Findings);
+    let partial = Carrying { partial: true, allow_conflicts: true, ..Carrying::default() };
+    assert!(!lab.try_propagate("main", &["de"], &partial).unwrap().moved);
+    assert_eq!(lab.trees(), before);
+    let how = Carrying { allow_findings: true, ..Carrying::default() };
+    let report = lab.try_propagate("main", &["de"], &how).unwrap();
+    assert!(report.moved);
     let [found] = row(&report, "de").findings.as_slice() else { panic!("{report:?}") };
     assert_eq!((found.field.as_str(), found.rule), ("/genres", "max_items"));
     check();
@@ -144,7 +154,10 @@ fn what_is_pushed_stands_where_the_schema_sorts_it() {
         assert_eq!(field(&lab, branch, "/genres").unwrap(), r#"{"$set":["war"]}"#);
     }
     let own = lab.repo.lineage(Some("de"), true).unwrap();
-    assert_eq!(own[0].own, ["edition.meta.json#/cast/[person=p0]", "edition.meta.json#/slug"]);
+    assert_eq!(
+        own[0].own,
+        ["edition.meta.json#/cast/[person=p0]/billing", "edition.meta.json#/slug"]
+    );
     lab.check_layers_under(Some(&schema));
 }
 
@@ -248,4 +261,22 @@ fn a_merge_of_editions_leaves_each_what_is_its_own() {
     lab.switch("de");
     assert!(lab.merge("work").clean);
     assert_eq!(field(&lab, "de", "/eidr").unwrap(), "\"D\"");
+}
+
+/// An edition that would break a rule keeps those that inherit from it back, and nobody else.
+#[test]
+fn who_breaks_no_rule_moves_alone() {
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main").edition("de-at", "de").edition("fr", "main");
+    lab.change("de", &["/genres=[\"a\", \"b\", \"c\"]"]);
+    lab.change("main", &["/genres=[\"d\", \"e\"]"]);
+    let partial = Carrying { partial: true, ..Carrying::default() };
+    let report = lab.try_propagate("main", &["**"], &partial).unwrap();
+    let moved = |branch| row(&report, branch).commit.is_some();
+    assert_eq!((moved("de"), moved("de-at"), moved("fr")), (false, false, true));
+    // A change that is pushed is held to the same.
+    let pushed = lab.push(&fix(&["de"]));
+    assert_eq!((pushed.moved, pushed.findings), (false, 1));
 }

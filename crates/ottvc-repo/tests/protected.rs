@@ -4,11 +4,13 @@
 mod common;
 
 use common::Lab;
-use common::layers::EDITION;
+use common::layers::{EDITION, fix};
 use ottvc_merge::Choice;
+use ottvc_merge::layers::Diverged;
 use ottvc_repo::merging::MergeRequest;
 use ottvc_repo::plan::Carrying;
 use ottvc_repo::protected::Protected;
+use ottvc_repo::push::PushRequest;
 use ottvc_repo::record::CommitOptions;
 use ottvc_repo::{RepoError, Silent};
 
@@ -123,6 +125,48 @@ fn a_plan_that_would_put_conflicts_there_moves_nothing() {
     let conflicts = refused(lab.try_propagate("main", &["de"], &how));
     assert_eq!(conflicts, ["edition.meta.json#/cast/p1"]);
     assert_eq!((lab.head("de"), lab.read(EDITION)), before);
+}
+
+#[test]
+fn a_push_that_would_put_conflicts_there_moves_nothing() {
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"title": "Dune"}"#).commit("start");
+    lab.edition("de", "main").edition("fr", "main");
+    lab.change("de", &["/title=\"Der Plan\""]);
+    lab.change("main", &["/title=\"Arrakis\""]);
+    let lab = lab.protecting("de");
+    let before = lab.trees();
+    let request = PushRequest { diverged: Diverged::Conflict, ..fix(&["de", "fr"]) };
+    let plan = lab.repo.plan_push(&request).unwrap();
+    let how = Carrying { allow_conflicts: true, ..Carrying::default() };
+    let conflicts = refused(lab.repo.carry_out_plan(&plan, &how, &Silent));
+    assert_eq!(conflicts, ["edition.meta.json#/title"]);
+    assert_eq!(lab.trees(), before, "nor has the other");
+    // One that is without conflicts goes on.
+    let partial = Carrying { partial: true, ..Carrying::default() };
+    assert!(lab.repo.carry_out_plan(&plan, &partial, &Silent).unwrap().moved);
+    assert_eq!(lab.trees()["de"], before["de"]);
+    // Overruled, there is no conflict to refuse.
+    let reason = Some("law".to_owned());
+    let request = PushRequest { diverged: Diverged::Force, reason, ..fix(&["de"]) };
+    assert!(lab.push(&request).moved);
+}
+
+/// A name may come to be protected when a conflict is there: it still is described, and taken back, in words.
+#[test]
+fn a_branch_that_has_a_conflict_is_described_but_goes_to_no_other() {
+    let lab = parted();
+    lab.branch("old");
+    lab.repo.merge("cut", &allowing(), &Silent).unwrap();
+    lab.repo.make_branch("draft", None, None, None).unwrap();
+    let lab = lab.protecting("main, release/**");
+    let row = lab.repo.describe_edition("main", Some("director".into()), None).unwrap();
+    assert_eq!(row.class.as_deref(), Some("director"));
+    refused(lab.repo.make_branch("release/1", Some("draft"), None, None));
+    refused(lab.repo.rename_branch("draft", "release/1"));
+    assert_eq!(lab.repo.make_tag("v1", Some("draft")).unwrap_err().code(), "merge.conflicts");
+    let inherits = lab.repo.make_edition("release/2", Some("draft"), None, None);
+    assert_eq!(inherits.unwrap_err().code(), "merge.conflicts");
 }
 
 /// A merge that waits, on a protected branch: a title, and a file in a folder.

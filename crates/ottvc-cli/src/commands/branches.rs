@@ -1,6 +1,6 @@
 //! `branch`, `tag`, `switch`: the names of editions, and which one is here.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use ottvc_merge::schema::Format;
 use ottvc_refs::RefKind;
 use ottvc_repo::branches::RefRow;
@@ -15,8 +15,11 @@ use crate::show::{self, DIM, GOOD, ID, NAME, paint};
 /// List branches; with NAME, make one. A branch is an edition: class and territory describe it.
 ///
 /// With a class, a territory or --inherit, the new edition inherits the documents of the one it starts from:
-/// it gets a first commit of its own, and later changes with `ottvc propagate`.
+/// it gets a first commit of its own, and later changes with `ottvc propagate`. --describe changes what is said
+/// of an edition that is there, and nothing else of it.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("named").args(["name", "describe"]))]
+#[command(group = ArgGroup::new("words").args(["class", "territory"]).multiple(true))]
 pub(crate) struct Branch {
     /// The branch to make
     #[arg(value_name = "NAME")]
@@ -25,14 +28,17 @@ pub(crate) struct Branch {
     #[arg(value_name = "REV")]
     rev: Option<String>,
     /// What kind of cut it is: director, regional, promo ...
-    #[arg(long, value_name = "CLASS", requires = "name")]
+    #[arg(long, value_name = "CLASS", requires = "named")]
     class: Option<String>,
     /// Where it is shown: a country or part of one (DE, GB-SCT), an area by its UN M49 number (419), or worldwide
-    #[arg(long, value_name = "TERRITORY", requires = "name")]
+    #[arg(long, value_name = "TERRITORY", requires = "named")]
     territory: Option<String>,
     /// Have it inherit from where it starts, as one with a class or territory does
     #[arg(long, requires = "name")]
     inherit: bool,
+    /// Give a branch that is there the class or territory; '' takes one away
+    #[arg(long, value_name = "NAME", requires = "words", conflicts_with_all = ["rev", "inherit", "delete", "rename"])]
+    describe: Option<String>,
     /// Delete a branch; not a protected one, see `ottvc config set branch.protected`
     #[arg(short = 'd', long, value_name = "NAME", conflicts_with_all = ["name", "rename"])]
     delete: Option<String>,
@@ -55,21 +61,33 @@ pub(crate) fn branch(context: &Context, out: &mut Out, args: Branch) -> Result<E
         context.report(out, &row_json(&row), |out| {
             out.line(format!("branch {old} is now {}", paint(NAME, new)))
         })?;
-    } else if let Some(name) = &args.name {
+    } else if let Some(name) = args.describe.as_deref().or(args.name.as_deref()) {
         let repo = context.open(Need::Write("branch"))?.repo;
+        let said = |word: &&str| !word.is_empty();
         let unusual = [
-            args.class.as_deref().and_then(unusual_class),
-            args.territory.as_deref().and_then(unusual_territory),
+            args.class.as_deref().filter(said).and_then(unusual_class),
+            args.territory.as_deref().filter(said).and_then(unusual_territory),
         ];
         // As schemas spell it.
         let spelled = |given: String| Format::Territory.canonical(&given).unwrap_or(given);
         let territory = args.territory.map(spelled);
         let rev = args.rev.as_deref();
-        let row = match args.inherit || args.class.is_some() || territory.is_some() {
-            true => repo.make_edition(name, rev, args.class, territory)?,
-            false => repo.make_branch(name, rev, None, None)?,
-        };
-        made(context, out, "branch", &row)?;
+        if args.describe.is_some() {
+            let row = repo.describe_edition(name, args.class, territory)?;
+            context.report(out, &row_json(&row), |out| {
+                let words = match edition_words(&row) {
+                    words if words.is_empty() => "has no class or territory".to_owned(),
+                    words => format!("is {words}"),
+                };
+                out.line(format!("branch {} {words}", paint(NAME, &row.name)))
+            })?;
+        } else {
+            let row = match args.inherit || args.class.is_some() || territory.is_some() {
+                true => repo.make_edition(name, rev, args.class, territory)?,
+                false => repo.make_branch(name, rev, None, None)?,
+            };
+            made(context, out, "branch", &row)?;
+        }
         for note in unusual.iter().flatten().filter(|_| !context.json) {
             context.note(note);
         }
@@ -225,16 +243,17 @@ fn removed(context: &Context, out: &mut Out, kind: &str, row: &RefRow) -> Result
     })
 }
 
+/// What is said of an edition.
+fn edition_words(row: &RefRow) -> String {
+    let words: Vec<&str> = row.class.iter().chain(&row.territory).map(String::as_str).collect();
+    words.join(", ")
+}
+
 fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Result<(), CliError> {
     let json: Vec<Json> = rows.iter().map(row_json).collect();
     context.answer(out, &json!({ member: json }), |out| {
         let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-        let edition = |row: &RefRow| {
-            let words: Vec<&str> =
-                row.class.iter().chain(&row.territory).map(String::as_str).collect();
-            words.join(", ")
-        };
-        let kinds = rows.iter().map(|row| edition(row).chars().count()).max().unwrap_or(0);
+        let kinds = rows.iter().map(|row| edition_words(row).chars().count()).max().unwrap_or(0);
         for row in rows {
             let name = show::pad(&row.name, width);
             let (mark, name) = match row.current {
@@ -244,7 +263,7 @@ fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Resu
             let commit = row.commit.as_deref().map_or("no commit yet", show::short);
             let mut line = format!("{mark} {name}  {}", paint(ID, show::pad(commit, 12)));
             if kinds > 0 {
-                line += &format!("  {}", show::pad(&edition(row), kinds));
+                line += &format!("  {}", show::pad(&edition_words(row), kinds));
             }
             if let Some(message) = &row.message {
                 line += &format!("  {}", show::first_line(message));

@@ -1,5 +1,6 @@
 //! `propagate`, `apply`, `lineage`: one change to many editions, and the family they are.
 
+use anstyle::Style;
 use clap::{Args, ValueEnum};
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::Diverged;
@@ -14,7 +15,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::fields;
 use crate::out::Out;
-use crate::screen::shortened;
+use crate::screen::{Screen, columns, folded, shortened};
 use crate::show::{self, DIM, GOOD, ID, NAME, TITLE, WARN, paint};
 use crate::sides::kind_words;
 
@@ -76,12 +77,18 @@ struct How {
     /// Carry out this plan, as a dry run named it, or nothing
     #[arg(long, value_name = "PLAN", conflicts_with = "dry_run")]
     plan: Option<String>,
-    /// Move the editions without conflicts, though others have some
+    /// Move the editions without conflicts and findings, though others have some
     #[arg(long)]
     partial: bool,
     /// Commit conflicts; they can be settled later
     #[arg(long, conflicts_with = "partial")]
     allow_conflicts: bool,
+    /// Commit what comes to break a schema; it can be mended later
+    #[arg(long)]
+    allow_findings: bool,
+    /// Name every field, also those that change as one expects, and those that are not inherited
+    #[arg(long, short = 'l')]
+    long: bool,
     /// Message of the commits
     #[arg(short = 'm', long, value_name = "MESSAGE")]
     message: Vec<String>,
@@ -90,6 +97,14 @@ struct How {
 impl How {
     fn message(&self) -> Option<String> {
         (!self.message.is_empty()).then(|| self.message.join("\n\n"))
+    }
+    /// How many editions have conflicts, and findings, that nobody asked for.
+    fn left(&self, report: &PlanReport) -> [u64; 2] {
+        let unless = |allowed: bool, count: u64| if allowed { 0 } else { count };
+        [
+            unless(self.allow_conflicts, report.conflicts),
+            unless(self.allow_findings, report.findings),
+        ]
     }
     fn need(&self, command: &'static str) -> Need {
         if self.dry_run { Need::Read } else { Need::Write(command) }
@@ -151,6 +166,7 @@ fn carry_out(
             plan: how.plan.clone(),
             partial: how.partial,
             allow_conflicts: how.allow_conflicts,
+            allow_findings: how.allow_findings,
         };
         let progress = context.progress();
         opened.repo.carry_out_plan(plan, &carrying, &progress)?
@@ -160,101 +176,150 @@ fn carry_out(
             context.note(&format!("note: {}", show::plain(&notice.why)));
         }
     }
-    let settled = report.conflicts == 0 || (report.moved && how.allow_conflicts);
+    let exit = match how.left(&report) {
+        [0, 0] => Exit::Ok,
+        [0, _] => Exit::Findings,
+        _ => Exit::Conflicts,
+    };
     context.answer(out, &report, |out| {
-        if context.quiet && settled { Ok(()) } else { print(out, rev, &report, how) }
+        if context.quiet && exit == Exit::Ok { Ok(()) } else { print(out, rev, &report, how) }
     })?;
-    Ok(if settled { Exit::Ok } else { Exit::Conflicts })
+    Ok(exit)
+}
+
+/// Prints a line, folded to the screen.
+fn say(
+    out: &mut Out,
+    screen: &Screen,
+    parts: &[(Style, &str)],
+    indents: [usize; 2],
+) -> Result<(), CliError> {
+    for line in folded(parts, indents, screen) {
+        out.line(line.trim_end())?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(), CliError> {
-    let source =
-        format!("{} ({})", paint(NAME, show::plain(rev)), paint(ID, show::short(&report.source)));
+    let screen = Screen::of_output();
+    let plain = Style::new();
+    let say = |out: &mut Out, parts: &[(Style, &str)], indents| say(out, &screen, parts, indents);
     let related: Vec<&TargetRow> =
         report.targets.iter().filter(|row| row.state != TargetState::Unrelated).collect();
-    let moving = |row: &&&TargetRow| match report.moved {
-        true => row.commit.is_some(),
-        false => matches!(row.state, TargetState::Moves | TargetState::Conflicts),
-    };
-    let moves = related.iter().filter(moving).count() as u64;
-    let editions = show::count(moves, "edition", "editions");
-    let conflicts = show::count(report.conflicts, "edition", "editions");
-    match (report.moved, moves, how.dry_run) {
-        (true, ..) => {
-            out.line(format!("{source}: {editions} changed; ottvc undo takes it back"))?
-        }
-        (false, 0, _) => out.line(format!("{source}: no edition changes"))?,
-        (false, _, true) => out.line(format!("{source}: {editions} would change"))?,
-        (false, _, false) => out.line(format!(
-            "{source}: nothing was changed, {} would be in conflict",
-            paint(WARN, conflicts)
-        ))?,
-    }
-    let width = related.iter().map(|row| row.branch.chars().count()).max().unwrap_or(0);
+    let [name, id] = [show::plain(rev), format!("({})", show::short(&report.source))];
+    let done = format!(": {}", sum(&related, report, how));
+    say(out, &[(NAME, &name), (plain, " "), (ID, &id), (plain, &done)], [0, 2])?;
+    let width = related.iter().map(|row| columns(&row.branch)).max().unwrap_or(0);
     for row in &related {
-        let name = paint(NAME, show::pad(&row.branch, width));
-        out.line(format!("  {name}  {}", state_of(row, report.moved)))?;
-        let told =
-            |it: &&OutcomeRow| it.conflict.is_some() || it.pins_override || !is_plain(it.outcome);
+        let (style, start, counts) = state_of(row, report.moved);
+        // In one column, where that leaves room for what is in it.
+        let width = if width < screen.width / 2 { width } else { 0 };
+        let (name, gap) = (&row.branch, " ".repeat(width.saturating_sub(columns(&row.branch)) + 2));
+        let parts: [(Style, &str); 4] =
+            [(NAME, name), (plain, &gap), (style, &start), (plain, &counts)];
+        say(out, &parts, [2, 4])?;
+        let told = |it: &&OutcomeRow| {
+            how.long || it.conflict.is_some() || it.pins_override || !is_plain(it.outcome)
+        };
         let told: Vec<&OutcomeRow> = row.outcomes.iter().filter(told).collect();
-        for it in told.iter().take(SHOWN_OUTCOMES) {
-            let place = format!("{}#{}", it.path, it.field);
-            out.line(format!("    {}  {}", show::plain(&place), paint(DIM, outcome(it))))?;
+        let most = if how.long { usize::MAX } else { SHOWN_OUTCOMES };
+        for it in told.iter().take(most) {
+            let place = show::plain(&format!("{}#{}", it.path, it.field));
+            say(out, &[(plain, &place), (plain, "  "), (DIM, &outcome(it))], [4, 6])?;
+        }
+        if let Some(more) = told.len().checked_sub(most).filter(|more| *more > 0) {
+            say(out, &[(plain, &format!("and {more} more; --long names them"))], [4, 6])?;
         }
         for found in &row.findings {
-            let place = format!("{}#{}", found.path, found.field);
-            let why = format!("breaks {}: {}", found.schema, found.why);
-            out.line(format!("    {place}  {}", paint(WARN, show::plain(&why))))?;
-        }
-        if let Some(more) = told.len().checked_sub(SHOWN_OUTCOMES).filter(|more| *more > 0) {
-            out.line(format!("    and {more} more"))?;
+            let place = show::plain(&format!("{}#{}", found.path, found.field));
+            let why = show::plain(&format!("breaks {}: {}", found.schema, found.why));
+            say(out, &[(plain, &place), (plain, "  "), (WARN, &why)], [4, 6])?;
         }
     }
-    if how.dry_run && moves > 0 {
+    if how.dry_run && related.iter().any(|row| row.tree.is_some()) {
         out.line("")?;
+        // In one piece, to be given again.
         out.line(format!("plan {}", paint(ID, &report.plan)))?;
     }
-    if report.moved || report.conflicts == 0 {
+    let [conflicts, findings] = how.left(report);
+    if report.moved || conflicts + findings == 0 {
         return Ok(());
     }
+    let mut next = vec!["--partial changes the others"];
+    next.extend((conflicts > 0).then_some("--allow-conflicts leaves conflicts to be settled"));
+    next.extend((findings > 0).then_some("--allow-findings leaves schemas broken, to be mended"));
     out.line("")?;
-    let next = "--partial changes the others, --allow-conflicts leaves conflicts to be settled";
-    out.line(format!("{} {next}", paint(TITLE, "next:")))
+    say(out, &[(TITLE, "next:"), (plain, " "), (plain, &next.join(", "))], [0, 2])
+}
+
+/// What is done, or would be, in a line.
+fn sum(related: &[&TargetRow], report: &PlanReport, how: &How) -> String {
+    let editions = |count: u64| show::count(count, "edition", "editions");
+    let moving = |row: &&&TargetRow| match report.moved {
+        true => row.commit.is_some(),
+        false => row.tree.is_some(),
+    };
+    let moves: Vec<&&TargetRow> = related.iter().filter(moving).collect();
+    let changed = moves.iter().filter(|row| row.documents > 0).count() as u64;
+    let same = moves.len() as u64 - changed;
+    let [conflicts, findings] = how.left(report);
+    if !report.moved && !how.dry_run && conflicts + findings > 0 {
+        let why = [(conflicts, "would be in conflict"), (findings, "would break a schema")];
+        let why = why.iter().filter(|(count, _)| *count > 0);
+        let why: Vec<String> =
+            why.map(|(count, word)| format!("{} {word}", editions(*count))).collect();
+        return format!("nothing was changed, {}", why.join(", "));
+    }
+    let would = if report.moved { "" } else { " would" };
+    let onto = if report.moved { "moved on" } else { "move on" };
+    let change = if report.moved { "changed" } else { "change" };
+    let told = match (changed, same) {
+        (0, 0) => return "nothing to do, no edition changes".to_owned(),
+        (0, same) => format!("nothing to change, {}{would} {onto} as before", editions(same)),
+        (changed, 0) => format!("{}{would} {change}", editions(changed)),
+        (changed, same) => format!(
+            "{}{would} {change}, {} {onto} as before",
+            editions(changed),
+            show::grouped(same)
+        ),
+    };
+    match report.moved {
+        true => format!("{told}; ottvc undo takes it back"),
+        false => told,
+    }
 }
 
 /// Whether an outcome is what one expects, and only counted.
 fn is_plain(outcome: &str) -> bool {
-    matches!(outcome, "flowed" | "applied" | "already" | "converged")
+    matches!(outcome, "flowed" | "applied" | "already" | "converged" | "not_inherited")
 }
 
-/// What becomes of an edition, in a few words.
-fn state_of(row: &TargetRow, moved: bool) -> String {
-    let counted = || {
-        let mut counts: Vec<(&str, u64)> = Vec::new();
-        for it in &row.outcomes {
-            match counts.iter_mut().find(|(word, _)| *word == it.outcome) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((it.outcome, 1)),
-            }
+/// What becomes of an edition, in a few words: what is to be seen first, its style, and the rest.
+fn state_of(row: &TargetRow, moved: bool) -> (Style, String, String) {
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    for it in &row.outcomes {
+        match counts.iter_mut().find(|(word, _)| *word == it.outcome) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((it.outcome, 1)),
         }
-        let word = |(word, count): &(&str, u64)| format!("{count} {}", word.replace('_', " "));
-        let counted: Vec<String> = counts.iter().map(word).collect();
-        counted.join(", ")
-    };
-    match row.state {
-        TargetState::Moves if moved && row.commit.is_none() => {
-            format!("stays: {}", paint(WARN, "what it inherits from is in conflict"))
-        }
-        TargetState::Moves => counted(),
-        TargetState::Conflicts => format!("{}: {}", paint(WARN, "conflicts"), counted()),
-        TargetState::UpToDate if row.outcomes.is_empty() => paint(DIM, "as it is"),
-        TargetState::UpToDate => format!("{}: {}", paint(DIM, "as it is"), counted()),
-        TargetState::NotNewer => {
-            paint(DIM, "stays: it inherits from a newer state, or another line")
-        }
-        TargetState::ParentStays => paint(DIM, "stays: what it inherits from does not change"),
-        TargetState::Unrelated => paint(DIM, "does not inherit from it"),
     }
+    let word = |(word, count): &(&str, u64)| format!("{count} {}", word.replace('_', " "));
+    let counted = counts.iter().map(word).collect::<Vec<_>>().join(", ");
+    let (style, start) = match row.state {
+        TargetState::Moves if moved && row.commit.is_none() => {
+            return (WARN, "stays: what it inherits from does".into(), String::new());
+        }
+        TargetState::Moves if row.documents == 0 => (DIM, "nothing of it changes"),
+        TargetState::Moves => return (Style::new(), counted, String::new()),
+        TargetState::Conflicts => (WARN, "conflicts"),
+        TargetState::Findings => (WARN, "breaks a schema"),
+        TargetState::UpToDate => (DIM, "as it is"),
+        TargetState::NotNewer => (DIM, "stays: it inherits from a newer state, or another line"),
+        TargetState::ParentStays => (DIM, "stays: what it inherits from does not change"),
+        TargetState::Unrelated => (DIM, "does not inherit from it"),
+    };
+    let rest = if counted.is_empty() { counted } else { format!(": {counted}") };
+    (style, start.to_owned(), rest)
 }
 
 /// What becomes of a field, for people.
@@ -281,7 +346,7 @@ fn outcome(it: &OutcomeRow) -> String {
         "diverged" if it.forced => format!("overruled: had {own}, has {new}"),
         "diverged" => format!("keeps {own}; the change is from {old} to {new}{conflict}"),
         "via_parent" => "comes with what it inherits from, by ottvc propagate".to_owned(),
-        "applied" => format!("had {old}, has {new}"),
+        "applied" | "flowed" => format!("had {old}, has {new}"),
         word => word.replace('_', " "),
     };
     match it.pins_override {
@@ -317,43 +382,56 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
     let root = named.filter(|name| is_branch(name) || !is_title(&opened, name));
     let rows = opened.repo.lineage(root, args.long)?;
     context.answer(out, &json!({ "editions": rows }), |out| {
-        let indent = |row: &EditionRow| "  ".repeat(row.depth);
-        let name = |row: &EditionRow| format!("{}{}", indent(row), row.branch);
-        let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(0);
+        let (screen, plain) = (Screen::of_output(), Style::new());
+        let say =
+            |out: &mut Out, parts: &[(Style, &str)], indents| say(out, &screen, parts, indents);
+        let indent = |row: &EditionRow| 2 + 2 * row.depth;
+        let end = |row: &EditionRow| indent(row) + columns(&row.branch);
+        let width = rows.iter().map(end).max().unwrap_or(0);
+        let width = if width < screen.width / 2 { width } else { 0 };
         for row in &rows {
-            let alone = row.class.is_none() && row.territory.is_none() && row.inherits.is_none();
-            let shown = show::pad(&name(row), if alone { 0 } else { width });
-            let (mark, shown) = match row.current {
-                true => (paint(GOOD, "*"), paint(GOOD, shown)),
-                false => (" ".to_owned(), shown),
-            };
-            let mut words: Vec<String> = row.class.iter().chain(&row.territory).cloned().collect();
-            if let Some(pin) = &row.inherits {
-                let from = pin.branch.as_deref().unwrap_or("an edition without a branch");
-                words.push(format!("from {from} at {}", paint(ID, show::short(&pin.commit))));
-                words.push(show::count(row.overrides, "override", "overrides"));
+            let (mark, style) = if row.current { ("*", GOOD) } else { ("", plain) };
+            let start = " ".repeat(indent(row) - columns(mark));
+            let gap = " ".repeat(width.saturating_sub(end(row)) + 2);
+            let mut words: Vec<&str> =
+                row.class.iter().chain(&row.territory).map(String::as_str).collect();
+            let from = row.inherits.as_ref().map(|pin| {
+                let of = pin.branch.as_deref().unwrap_or("an edition without a branch");
+                (format!("from {of} at"), show::short(&pin.commit))
+            });
+            words.extend(from.as_ref().map(|(from, _)| from.as_str()));
+            let words = words.join(", ");
+            let mut parts =
+                vec![(style, mark), (plain, start.as_str()), (style, row.branch.as_str())];
+            parts.extend([(plain, gap.as_str()), (plain, words.as_str())]);
+            let mut counts = String::new();
+            if let Some((_, commit)) = &from {
+                parts.extend([(plain, " "), (ID, *commit)]);
+                counts = format!(", {}", show::count(row.overrides, "override", "overrides"));
                 for (count, word) in
                     [(row.given_once, "given once"), (row.not_inherited, "not inherited")]
                 {
-                    words.extend((count > 0).then(|| format!("{} {word}", show::grouped(count))));
+                    if count > 0 {
+                        counts += &format!(", {} {word}", show::grouped(count));
+                    }
                 }
             }
-            let line = format!("{mark} {shown}  {}", words.join(", "));
-            out.line(line.trim_end())?;
-            let below = format!("  {}  ", indent(row));
+            parts.push((plain, &counts));
+            let below = [indent(row) + 2, indent(row) + 4];
+            say(out, &parts, [0, below[1]])?;
             if let Some(lacks) = &row.lacks {
-                let changes = show::count(lacks.changes, "change", "changes");
+                let changes = format!("lacks {}", show::count(lacks.changes, "change", "changes"));
                 let mut fields: Vec<&str> =
                     lacks.fields.iter().take(SHOWN_FIELDS).map(String::as_str).collect();
                 if lacks.fields.len() > SHOWN_FIELDS {
                     fields.push("...");
                 }
-                let of = paint(NAME, &lacks.of);
-                let lacks = paint(WARN, format!("lacks {changes}"));
-                out.line(format!("{below}{lacks} of {of}: {}", fields.join(", ")))?;
+                let fields = format!(": {}", show::plain(&fields.join(", ")));
+                let parts = [(WARN, changes.as_str()), (plain, " of "), (NAME, lacks.of.as_str())];
+                say(out, &[&parts[..], &[(plain, fields.as_str())]].concat(), below)?;
             }
             for own in &row.own {
-                out.line(format!("{below}{own}"))?;
+                say(out, &[(plain, &show::plain(own))], below)?;
             }
         }
         Ok(())

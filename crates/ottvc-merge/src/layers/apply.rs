@@ -3,7 +3,7 @@
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::value::Value;
 
-use super::{Layer, Standing, Unit, standing};
+use super::{Layer, Unit};
 use crate::slot::Slot;
 use crate::values::GROUP;
 
@@ -28,7 +28,8 @@ pub enum PushOutcome {
     Already,
     /// It had another, and [`Diverged`] says what it has now.
     Diverged,
-    /// It inherits the place from another target of the same call, with which it will change.
+    /// It inherits the place from another target of the same call, where the change arrives, and gets it
+    /// with that.
     ViaParent,
 }
 
@@ -53,8 +54,8 @@ pub struct ApplyTo<'a> {
     pub own: Option<&'a Layer>,
     /// Whether its edition inherits from another.
     pub pinned: bool,
-    /// Whether that other is a target of the same call.
-    pub parent_is_target: bool,
+    /// Of each unit of the change, whether it arrives in that other by the same call; none if too short.
+    pub arrives: &'a [bool],
     /// What happens where it diverged.
     pub diverged: Diverged,
 }
@@ -89,9 +90,10 @@ pub struct Applied {
 pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
     let mut document = to.document.cloned();
     let mut units = Vec::new();
-    for unit in change {
+    let arrives = to.arrives.iter().copied().chain(std::iter::repeat(false));
+    for (unit, arrives) in change.iter().zip(arrives) {
         let target = unit.of(to.document);
-        let inherits = to.pinned && standing(to.own, &unit.path) == Standing::Inherits;
+        let inherits = to.pinned && unit.is_inherited(to.own);
         let mut pushed = PushedUnit {
             unit: unit.clone(),
             target,
@@ -103,7 +105,7 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
         let mut changed = false;
         if pushed.target == unit.new {
             pushed.outcome = PushOutcome::Already;
-        } else if inherits && to.parent_is_target {
+        } else if inherits && arrives {
             pushed.outcome = PushOutcome::ViaParent;
         } else if pushed.target == unit.old {
             if set(&mut document, unit, unit.new.as_ref()) {

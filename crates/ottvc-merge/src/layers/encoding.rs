@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use ottvc_object::ObjectError;
 use ottvc_object::value::{Document, Key, KeyedList, ListOrder, Value, ValueMap, ValueSet};
+use ottvc_object::{ObjectError, Storable};
 
 use super::{KeyedNode, Layer, Node};
 
@@ -26,6 +26,11 @@ impl Layer {
     /// deeper than the document it is for.
     pub fn to_document(&self) -> Result<Document, ObjectError> {
         Document::new(Value::Map(self.0.members()))
+    }
+
+    /// Whether it can be stored: the document that holds it keeps to the limits of documents.
+    pub(super) fn is_storable(&self) -> bool {
+        self.to_document().is_ok_and(|document| document.to_object().is_ok())
     }
 
     /// Reads what [`Self::to_document`] wrote.

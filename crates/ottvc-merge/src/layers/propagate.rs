@@ -5,6 +5,7 @@ use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::Value;
 
 use super::record::put;
+use super::units::units_within;
 use super::{Layer, Node, Standing, Unit, changed_units, inherited, overlay, standing};
 use crate::Schema;
 use crate::schema::{Cursor, Inherit, OnShadow};
@@ -89,7 +90,11 @@ pub fn propagate(
     let before = overlay(schema, from, own);
     let mut node = own.map(|own| own.0.clone());
     let (mut outcomes, mut flows) = (Vec::new(), Vec::new());
+    let mut units = Vec::new();
     for unit in changed_units(schema, from, to) {
+        divide(schema, unit, own, before.as_ref(), &mut units);
+    }
+    for unit in units {
         flows.push(unit.path.clone());
         let mine = unit.of(before.as_ref());
         let outcome = outcome_of(&unit, own, mine.as_ref());
@@ -145,32 +150,72 @@ fn outcome_of(unit: &Unit, own: Option<&Layer>, mine: Option<&Value>) -> FlowOut
         if same { FlowOutcome::Converged } else { FlowOutcome::Shadowed }
     };
     if !unit.members.is_empty() {
-        let Some(parent) = unit.path.parent() else { return FlowOutcome::Flowed };
-        let stands = |name: &String| standing(own, &parent.key(name)) != Standing::Inherits;
-        let any =
-            unit.members.iter().any(stands) || standing(own, &unit.path) != Standing::Inherits;
-        return if any { decided(mine) } else { FlowOutcome::Flowed };
+        let flows = unit.is_inherited(own);
+        return if flows { FlowOutcome::Flowed } else { decided(mine) };
     }
     match standing(own, &unit.path) {
         Standing::Inherits => FlowOutcome::Flowed,
         Standing::Decided => decided(mine),
-        Standing::Below(node) => match (&unit.old, &unit.new) {
-            // One unit by its schema, of which the edition has changed a part.
-            (Some(_), Some(new)) if fits(node, new) => decided(mine),
-            (None, Some(new)) if fits(node, new) => FlowOutcome::Flowed,
-            _ if node.holds_values() => FlowOutcome::Orphaned,
-            _ => FlowOutcome::Flowed,
-        },
+        Standing::Below(node) => {
+            let [had, has] = [&unit.old, &unit.new].map(|side| of_kind(node, side.as_ref()));
+            match () {
+                // One unit by its schema, of which the edition has changed a part.
+                () if had && has => decided(mine),
+                () if !node.holds_values() => FlowOutcome::Flowed,
+                () if had => FlowOutcome::Orphaned,
+                // Made by the edition, and never a part of what the parent had.
+                () => decided(mine),
+            }
+        }
     }
 }
 
-/// Whether a container is of the kind that a layer was made for.
-fn fits(node: &Node, value: &Value) -> bool {
+/// Tells of a container that the parent has made, and the edition before it, part by part: what is new to
+/// the edition flows into its own.
+fn divide(
+    schema: Option<&Schema>,
+    unit: Unit,
+    own: Option<&Layer>,
+    before: Option<&Value>,
+    units: &mut Vec<Unit>,
+) {
+    let parts = match (standing(own, &unit.path), &unit.new) {
+        (Standing::Below(node), Some(new))
+            if of_kind(node, Some(new)) && !of_kind(node, unit.old.as_ref()) =>
+        {
+            units_within(schema, &unit.path, new)
+                .filter(|parts| !parts.is_empty() || node.holds_values())
+        }
+        _ => None,
+    };
+    let Some(parts) = parts else { return units.push(unit) };
+    for part in parts {
+        // New items stand beside the edition's own; only what both have can be sorted differently.
+        let sorts = !part.is_order() || reorders(&part, before);
+        if sorts {
+            divide(schema, part, own, before, units);
+        }
+    }
+}
+
+/// Whether the new order has keys that the edition has, too, and in another order.
+fn reorders(order: &Unit, before: Option<&Value>) -> bool {
+    match (order.of(before), &order.new) {
+        (Some(Value::Array(mine)), Some(Value::Array(new))) => {
+            let shared = mine.iter().filter(|key| new.contains(key));
+            !shared.eq(new.iter().filter(|key| mine.contains(key)))
+        }
+        (mine, _) => mine.is_some(),
+    }
+}
+
+/// Whether there is a container of the kind that a layer was made for.
+fn of_kind(node: &Node, value: Option<&Value>) -> bool {
     match (node, value) {
-        (Node::Map(_), Value::Map(_))
-        | (Node::Localized(_), Value::Localized(_))
-        | (Node::Set { .. }, Value::Set(_)) => true,
-        (Node::Keyed(own), Value::Keyed(list)) => own.fields == list.fields(),
+        (Node::Map(_), Some(Value::Map(_)))
+        | (Node::Localized(_), Some(Value::Localized(_)))
+        | (Node::Set { .. }, Some(Value::Set(_))) => true,
+        (Node::Keyed(own), Some(Value::Keyed(list))) => own.fields == list.fields(),
         _ => false,
     }
 }

@@ -16,6 +16,9 @@ use crate::values::group_key;
 /// Every unit that changed is overridden afterwards, also one that now equals what it would inherit; a
 /// unit that is gone is suppressed if the parent has it. Nothing else changes. `before` is what the layer
 /// made of the parent, so that over the same parent the new layer makes `after`.
+///
+/// What the parent has nothing of is layered by its parts, too, for what the parent may come to have there.
+/// Said by parts it takes more room: where that is past the limits of documents, it is said whole.
 pub fn record(
     schema: Option<&Schema>,
     own: Option<&Layer>,
@@ -23,58 +26,195 @@ pub fn record(
     after: Option<&Value>,
     parent: Option<&Value>,
 ) -> Option<Layer> {
-    let own = own.map(|own| &own.0);
-    recorded(own, [before, after, parent], &Cursor::root(schema), &[]).map(Layer)
+    let recorded = |parts: bool| {
+        let mut walk = Walk { parts, parted: false };
+        let own = own.map(|own| &own.0);
+        let node = walk.place(own, [before, after, parent], &Cursor::root(schema), &[]);
+        (node.map(Layer), walk.parted)
+    };
+    match recorded(true) {
+        (Some(layer), true) if !layer.is_storable() => recorded(false).0,
+        (layer, _) => layer,
+    }
 }
 
-/// [`record`] at one place; the values are before, after, and the parent's. The `fixed` entries of a map
-/// are the name of an item, and never layered.
-fn recorded(
-    own: Option<&Node>,
-    [before, after, parent]: [Option<&Value>; 3],
-    at: &Cursor<'_>,
-    fixed: &[String],
-) -> Option<Node> {
-    if before == after {
-        return own.cloned();
+/// One way to make a layer.
+struct Walk {
+    /// Whether what the parent has nothing of is layered by its parts.
+    parts: bool,
+    /// Whether something was.
+    parted: bool,
+}
+
+impl Walk {
+    /// [`record`] at one place; the values are before, after, and the parent's. The `fixed` entries of a map
+    /// are the name of an item, and never layered.
+    fn place(
+        &mut self,
+        own: Option<&Node>,
+        [before, after, parent]: [Option<&Value>; 3],
+        at: &Cursor<'_>,
+        fixed: &[String],
+    ) -> Option<Node> {
+        if before == after {
+            return own.cloned();
+        }
+        let Some(after) = after else { return parent.map(|_| Node::Suppress) };
+        let new = parent.is_none();
+        if at.whole().is_some() || (new && !(self.parts && at.may_inherit())) {
+            return Some(Node::Override(after.clone()));
+        }
+        let own = match own {
+            // What is put into an empty container of its own is told by parts.
+            Some(Node::Override(value)) if new && is_empty(value, fixed) => None,
+            own => own,
+        };
+        // Layered by parts: what the parent has parts of, too, or nothing, and nobody has replaced whole.
+        let node = match (own, after, parent) {
+            (None | Some(Node::Map(_)), Value::Map(after), None | Some(Value::Map(_))) => {
+                let maps = [map_of(before, false), Some(after), map_of(parent, false)];
+                Node::Map(self.entries(entries_of(own), maps, at, fixed))
+            }
+            (
+                None | Some(Node::Localized(_)),
+                Value::Localized(after),
+                None | Some(Value::Localized(_)),
+            ) => {
+                let maps = [map_of(before, true), Some(after), map_of(parent, true)];
+                let step = |tag: &String| at.step(&Segment::Locale(tag.clone()));
+                Node::Localized(self.children(entries_of(own), maps, &step, &BTreeSet::new()))
+            }
+            (None | Some(Node::Set { .. }), Value::Set(after), None | Some(Value::Set(_))) => {
+                set(own, before, after)
+            }
+            (None | Some(Node::Keyed(_)), Value::Keyed(after), None | Some(Value::Keyed(_)))
+                if list_of(parent).is_none_or(|parent| parent.fields() == after.fields()) =>
+            {
+                let own = match own {
+                    Some(Node::Keyed(own)) if own.fields != after.fields() => {
+                        return Some(Node::Override(Value::Keyed(after.clone())));
+                    }
+                    Some(Node::Keyed(own)) => Some(own),
+                    _ => None,
+                };
+                Node::Keyed(self.list(own, before, after, list_of(parent), at))
+            }
+            (_, after, _) => return Some(Node::Override(after.clone())),
+        };
+        if !new {
+            return node.unless_empty();
+        }
+        // An empty container has no parts to be there for it: it is a value.
+        if !node.holds_values() {
+            return Some(Node::Override(after.clone()));
+        }
+        self.parted = true;
+        Some(node)
     }
-    let Some(after) = after else { return parent.map(|_| Node::Suppress) };
-    if at.whole().is_some() {
-        return Some(Node::Override(after.clone()));
+
+    /// The entries of a map that are not inherited; fields that move together go together here, too.
+    fn entries(
+        &mut self,
+        own: Option<&BTreeMap<String, Node>>,
+        maps: Maps<'_>,
+        at: &Cursor<'_>,
+        fixed: &[String],
+    ) -> BTreeMap<String, Node> {
+        let [before, after, parent] = maps;
+        fn get<'v>(map: Option<&'v ValueMap>, key: &String) -> Option<&'v Value> {
+            map.and_then(|map| map.get(key))
+        }
+        let mut done: BTreeSet<String> = fixed.iter().cloned().collect();
+        let mut together = BTreeMap::new();
+        for names in at.groups() {
+            let key = group_key(names);
+            let members = || names.iter().chain([&key]).filter(|name| !fixed.contains(name));
+            if members().all(|name| get(before, name) == get(after, name)) {
+                continue;
+            }
+            for name in members() {
+                let node = match get(after, name) {
+                    Some(value) => Node::Override(value.clone()),
+                    // A field of the group that the parent gains later is not one of these.
+                    None if *name != key || get(parent, name).is_some() => Node::Suppress,
+                    None => continue,
+                };
+                together.insert(name.clone(), node);
+            }
+            done.extend(members().cloned());
+        }
+        let step = |key: &String| at.step(&Segment::Key(key.clone()));
+        let mut merged = self.children(own, maps, &step, &done);
+        merged.extend(together);
+        merged
     }
-    // Layered by parts: what the parent has parts of, too, and nobody has replaced whole.
-    let node = match (own, after, parent) {
-        (None | Some(Node::Map(_)), Value::Map(after), Some(Value::Map(parent))) => {
-            let before = map_of(before, false);
-            Node::Map(entries(entries_of(own), [before, Some(after), Some(parent)], at, fixed))
+
+    /// The entries that are not inherited, but for those that are `done`.
+    fn children<'s>(
+        &mut self,
+        own: Option<&BTreeMap<String, Node>>,
+        maps: Maps<'_>,
+        step: &dyn Fn(&String) -> Cursor<'s>,
+        done: &BTreeSet<String>,
+    ) -> BTreeMap<String, Node> {
+        let [before, after, _] = maps;
+        let named = own.into_iter().flat_map(BTreeMap::keys);
+        let held = [before, after].into_iter().flatten().flat_map(BTreeMap::keys);
+        let keys: BTreeSet<&String> =
+            named.chain(held).filter(|key| !done.contains(*key)).collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                let own = own.and_then(|own| own.get(key));
+                let values = maps.map(|map| map.and_then(|map| map.get(key)));
+                Some((key.clone(), self.place(own, values, &step(key), &[])?))
+            })
+            .collect()
+    }
+
+    fn list(
+        &mut self,
+        own: Option<&KeyedNode>,
+        before: Option<&Value>,
+        after: &KeyedList,
+        parent: Option<&KeyedList>,
+        at: &Cursor<'_>,
+    ) -> KeyedNode {
+        let before = list_of(before).filter(|before| before.fields() == after.fields());
+        let named = own.into_iter().flat_map(|own| own.items.keys());
+        let held = before.into_iter().chain([after]).flat_map(|list| list.items().keys());
+        let keys: BTreeSet<&Key> = named.chain(held).collect();
+        let mut items = BTreeMap::new();
+        for key in keys {
+            let own = own.and_then(|own| own.items.get(key));
+            let lists = [before, Some(after), parent];
+            let values = lists.map(|list| list.and_then(|list| list.items().get(key)));
+            let node = self.place(own, values, &at.step(&after.segment(key)), after.fields());
+            items.extend(node.map(|node| (key.clone(), node)));
         }
-        (
-            None | Some(Node::Localized(_)),
-            Value::Localized(after),
-            Some(Value::Localized(parent)),
-        ) => {
-            let maps = [map_of(before, true), Some(after), Some(parent)];
-            let step = |tag: &String| at.step(&Segment::Locale(tag.clone()));
-            Node::Localized(children(entries_of(own), maps, &step, &BTreeSet::new()))
-        }
-        (None | Some(Node::Set { .. }), Value::Set(after), Some(Value::Set(_))) => {
-            set(own, before, after)
-        }
-        (None | Some(Node::Keyed(_)), Value::Keyed(after), Some(Value::Keyed(parent)))
-            if after.fields() == parent.fields() =>
-        {
-            let own = match own {
-                Some(Node::Keyed(own)) if own.fields != after.fields() => {
-                    return Some(Node::Override(Value::Keyed(after.clone())));
-                }
-                Some(Node::Keyed(own)) => Some(own),
-                _ => None,
-            };
-            Node::Keyed(list(own, before, after, parent, at))
-        }
-        (_, after, _) => Node::Override(after.clone()),
-    };
-    node.unless_empty()
+        // The order is the edition's own once it is another than what would come without saying.
+        let of_own = own.and_then(|own| own.order.clone());
+        let without = order_over(parent, of_own.as_ref(), after.items(), at);
+        let order = if without == *after.order() { of_own } else { Some(after.order().clone()) };
+        KeyedNode { fields: after.fields().to_vec(), items, order }
+    }
+}
+
+/// Whether a container has nothing in it but what is `fixed`.
+fn is_empty(value: &Value, fixed: &[String]) -> bool {
+    match value {
+        Value::Map(map) => map.keys().all(|key| fixed.contains(key)),
+        Value::Localized(map) => map.is_empty(),
+        Value::Set(set) => set.is_empty(),
+        Value::Keyed(list) => list.items().is_empty(),
+        _ => false,
+    }
+}
+
+fn list_of(value: Option<&Value>) -> Option<&KeyedList> {
+    match value {
+        Some(Value::Keyed(list)) => Some(list),
+        _ => None,
+    }
 }
 
 fn map_of(value: Option<&Value>, localized: bool) -> Option<&ValueMap> {
@@ -93,61 +233,6 @@ fn entries_of(own: Option<&Node>) -> Option<&BTreeMap<String, Node>> {
 }
 
 type Maps<'v> = [Option<&'v ValueMap>; 3];
-
-/// The entries of a map that are not inherited; fields that move together go together here, too.
-fn entries(
-    own: Option<&BTreeMap<String, Node>>,
-    maps: Maps<'_>,
-    at: &Cursor<'_>,
-    fixed: &[String],
-) -> BTreeMap<String, Node> {
-    let [before, after, parent] = maps;
-    fn get<'v>(map: Option<&'v ValueMap>, key: &String) -> Option<&'v Value> {
-        map.and_then(|map| map.get(key))
-    }
-    let mut done: BTreeSet<String> = fixed.iter().cloned().collect();
-    let mut together = BTreeMap::new();
-    for names in at.groups() {
-        let key = group_key(names);
-        let members = || names.iter().chain([&key]).filter(|name| !fixed.contains(name));
-        if members().all(|name| get(before, name) == get(after, name)) {
-            continue;
-        }
-        for name in members() {
-            let node = match get(after, name) {
-                Some(value) => Node::Override(value.clone()),
-                // A field of the group that the parent gains later is not one of these.
-                None if *name != key || get(parent, name).is_some() => Node::Suppress,
-                None => continue,
-            };
-            together.insert(name.clone(), node);
-        }
-        done.extend(members().cloned());
-    }
-    let mut merged = children(own, maps, &|key| at.step(&Segment::Key(key.clone())), &done);
-    merged.extend(together);
-    merged
-}
-
-/// The entries that are not inherited, but for those that are `done`.
-fn children<'s>(
-    own: Option<&BTreeMap<String, Node>>,
-    maps: Maps<'_>,
-    step: &dyn Fn(&String) -> Cursor<'s>,
-    done: &BTreeSet<String>,
-) -> BTreeMap<String, Node> {
-    let [before, after, _] = maps;
-    let named = own.into_iter().flat_map(BTreeMap::keys);
-    let held = [before, after].into_iter().flatten().flat_map(BTreeMap::keys);
-    let keys: BTreeSet<&String> = named.chain(held).filter(|key| !done.contains(*key)).collect();
-    keys.into_iter()
-        .filter_map(|key| {
-            let own = own.and_then(|own| own.get(key));
-            let values = maps.map(|map| map.and_then(|map| map.get(key)));
-            Some((key.clone(), recorded(own, values, &step(key), &[])?))
-        })
-        .collect()
-}
 
 /// What is put in and taken out after every element that came or went.
 fn set(own: Option<&Node>, before: Option<&Value>, after: &ValueSet) -> Node {
@@ -170,35 +255,6 @@ fn set(own: Option<&Node>, before: Option<&Value>, after: &ValueSet) -> Node {
         let _ = add.insert(element.clone());
     }
     Node::Set { add, remove }
-}
-
-fn list(
-    own: Option<&KeyedNode>,
-    before: Option<&Value>,
-    after: &KeyedList,
-    parent: &KeyedList,
-    at: &Cursor<'_>,
-) -> KeyedNode {
-    let before = match before {
-        Some(Value::Keyed(before)) if before.fields() == after.fields() => Some(before),
-        _ => None,
-    };
-    let named = own.into_iter().flat_map(|own| own.items.keys());
-    let held = before.into_iter().chain([after]).flat_map(|list| list.items().keys());
-    let keys: BTreeSet<&Key> = named.chain(held).collect();
-    let mut items = BTreeMap::new();
-    for key in keys {
-        let own = own.and_then(|own| own.items.get(key));
-        let lists = [before, Some(after), Some(parent)];
-        let values = lists.map(|list| list.and_then(|list| list.items().get(key)));
-        let node = recorded(own, values, &at.step(&after.segment(key)), after.fields());
-        items.extend(node.map(|node| (key.clone(), node)));
-    }
-    // The order is the edition's own once it is another than what would come without saying.
-    let of_own = own.and_then(|own| own.order.clone());
-    let without = order_over(Some(parent), of_own.as_ref(), after.items(), at);
-    let order = if without == *after.order() { of_own } else { Some(after.order().clone()) };
-    KeyedNode { fields: after.fields().to_vec(), items, order }
 }
 
 /// The layer `own` with a conflict, or nothing, at one place: made of the containers its steps need, or put

@@ -5,7 +5,7 @@ use ottvc_object::value::{Value, ValueSet};
 
 use super::{Layer, Node, held, inherited, overlay, record};
 use crate::Schema;
-use crate::schema::{Cursor, Inherit};
+use crate::schema::Cursor;
 use crate::values::group_key;
 
 /// Why there is nothing to reset at a place.
@@ -48,7 +48,7 @@ pub fn reset(
     let mut left = own.cloned();
     for field in fields {
         let not = |why| (field.clone(), why);
-        if schema.is_some_and(|schema| is_own(schema, field)) {
+        if schema.is_some_and(|schema| !Cursor::at(schema, field).may_inherit()) {
             return Err(not(NotReset::Own));
         }
         left = match &left {
@@ -70,13 +70,6 @@ pub fn reset(
     let places = held.places().into_iter().map(|(place, _)| place);
     let kept = places.filter(|place| fields.iter().any(|field| place.starts_with(field)));
     Ok(Reset { own: left, document, kept: kept.collect() })
-}
-
-/// Whether nothing at a place or below it is inherited.
-fn is_own(schema: &Schema, path: &FieldPath) -> bool {
-    let at = Cursor::at(schema, path);
-    let flows = |inherit| inherit == Inherit::Flow;
-    !flows(at.inherit()) && !at.leads_to(|field| field.reach.inherit.is_some_and(flows))
 }
 
 impl Layer {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap};
+use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap, ValueSet};
 
+use super::{Layer, Standing, standing};
 use crate::Schema;
 use crate::schema::{Cursor, OnShadow, Order};
 use crate::values::group_key;
@@ -38,6 +39,12 @@ impl Unit {
         }
         document.get(&self.path).cloned()
     }
+    /// Whether a layer says nothing about it: of fields that move together, about none of them.
+    pub fn is_inherited(&self, own: Option<&Layer>) -> bool {
+        let inherits = |path: &FieldPath| standing(own, path) == Standing::Inherits;
+        let member = |name: &String| self.path.parent().is_none_or(|map| inherits(&map.key(name)));
+        inherits(&self.path) && self.members.iter().all(member)
+    }
     /// Whether it is the order of a list.
     pub(super) fn is_order(&self) -> bool {
         self.path.segments().last() == Some(&Segment::Order)
@@ -57,6 +64,29 @@ pub fn changed_units(
     let mut walk = Walk { path: FieldPath::root(), units: Vec::new() };
     walk.place(old, new, &Cursor::root(schema));
     walk.units
+}
+
+/// Returns the units of what a container has, as if there had been an empty one: `None` for what is one unit.
+pub(super) fn units_within(
+    schema: Option<&Schema>,
+    path: &FieldPath,
+    new: &Value,
+) -> Option<Vec<Unit>> {
+    let at = path.segments().iter().fold(Cursor::root(schema), |at, segment| at.step(segment));
+    let empty = match (new, path.segments().last()) {
+        _ if at.whole().is_some() => return None,
+        (Value::Map(_), Some(Segment::Item(parts))) => Value::Map(parts.iter().cloned().collect()),
+        (Value::Map(_), _) => Value::Map(ValueMap::new()),
+        (Value::Localized(_), _) => Value::Localized(ValueMap::new()),
+        (Value::Set(_), _) if at.on_shadow() != OnShadow::Conflict => {
+            Value::Set(ValueSet::default())
+        }
+        (Value::Keyed(list), _) => Value::Keyed(KeyedList::empty(list.fields().to_vec()).ok()?),
+        _ => return None,
+    };
+    let mut walk = Walk { path: path.clone(), units: Vec::new() };
+    walk.place(Some(&empty), Some(new), &at);
+    Some(walk.units)
 }
 
 struct Walk {

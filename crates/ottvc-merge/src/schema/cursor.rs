@@ -323,6 +323,11 @@ impl<'s> Cursor<'s> {
     pub(crate) fn leads_to(&self, wanted: impl Fn(&Field) -> bool) -> bool {
         self.alive.iter().any(|field| field.steps.len() > self.depth && wanted(field))
     }
+    /// Whether something here or below is inherited.
+    pub(crate) fn may_inherit(&self) -> bool {
+        let flows = |inherit| inherit == Inherit::Flow;
+        flows(self.inherit) || self.leads_to(|field| field.reach.inherit.is_some_and(flows))
+    }
     /// Whether all that matches here is a `**` of an earlier step.
     pub(crate) fn is_rest(&self) -> bool {
         !self.alive.is_empty() && !self.goes_on()
