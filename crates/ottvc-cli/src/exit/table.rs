@@ -348,6 +348,13 @@ pub(crate) const TABLE: &[Row] = &[
         "`ottvc conflicts --memory` lists them",
     ),
     row(
+        "merge.nothing_remembered",
+        NotFound,
+        404,
+        "Nothing is remembered of these conflicts",
+        "take a side with `ottvc resolve --take`; `ottvc conflicts --memory` lists what is remembered",
+    ),
+    row(
         "layer.no_parent",
         Stale,
         409,
