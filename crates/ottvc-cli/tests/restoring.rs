@@ -166,11 +166,11 @@ fn what_documents_break_is_listed_and_mended_one_by_one() {
     note: edition.meta.json#/class still breaks ott.edition/1, type: the type is set, and it is `x`
     $ ottvc meta set edition.meta.json /year=1600
     error: `edition.meta.json#/year` breaks ott.edition/1, min: it is at least 1870, and it is 1600
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     [status 1]
     $ ottvc commit -m Half
     error: `edition.meta.json#/class` breaks ott.edition/1, type: the type is set, and it is `x`
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     [status 1]
     $ ottvc meta unset edition.meta.json /class
     edition.meta.json#/class removed

@@ -168,7 +168,7 @@ pub(crate) const TABLE: &[Row] = &[
         Error,
         422,
         "A field breaks its schema",
-        "the message names the field, the rule and what is there",
+        "the message names field and rule; `ottvc meta check` lists what is broken already",
     ),
     row("document.bad_field", Usage, 400, "Not a field path", "write it as /titles/@en or /year"),
     row("document.no_field", NotFound, 404, "No such field", "`ottvc meta get` shows all fields"),
