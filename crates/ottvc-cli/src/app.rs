@@ -1,5 +1,6 @@
 //! From arguments to exit status: parsing, running a command, and showing what went wrong.
 
+use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
@@ -7,10 +8,12 @@ use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
+use serde_json::json;
+
 use crate::args::{Cli, Command, When, near_command};
 use crate::commands::{
     audit, branches, collect, commit, config, conflicts, diff, files, history, import, init,
-    layers, manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    layers, manual, merge, merge_file, meta, operations, rechunk, restore, stage, status, verify,
 };
 use crate::config::Config;
 use crate::context::Context;
@@ -62,8 +65,11 @@ fn run(json: bool) -> Exit {
         Err(error) if error.use_stderr() => Err(usage(&error)),
         // Help and version were asked for.
         Err(error) => {
-            let text = error.render().ansi().to_string();
-            out.line(text.trim_end()).map(|()| Exit::Ok)
+            let text = error.render();
+            let text = if json { text.to_string() } else { text.ansi().to_string() };
+            let text = text.trim_end();
+            let said = if json { out.json(&json!({ "text": text })) } else { out.line(text) };
+            said.map(|()| Exit::Ok)
         }
     };
     let ended = ended.and_then(|exit| out.flush().map(|()| exit));
@@ -91,8 +97,17 @@ fn show(out: &mut Out, problem: &Problem, json: bool) {
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+    let matches = Cli::command().try_get_matches_from(arguments())?;
     Cli::from_arg_matches(&matches)
+}
+
+/// What was typed. `help` is clap's own and takes no options, so the one that each command takes is left out:
+/// it was read already.
+fn arguments() -> Vec<OsString> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let helps = typed.iter().skip(1).find(|word| !is_option(word)).is_some_and(|it| it == "help");
+    typed.into_iter().filter(|word| !helps || word != "--json").collect()
 }
 
 /// Whether no command was typed at all, or none of those below one: help is the best answer.
@@ -159,6 +174,7 @@ fn answer(cli: Cli, out: &mut Out) -> Result<Exit, CliError> {
         Command::Add(args) => stage::add(&context, out, &args),
         Command::Rm(args) => stage::rm(&context, out, &args),
         Command::Mv(args) => stage::mv(&context, out, &args),
+        Command::Restore(args) => restore::run(&context, out, args),
         Command::Commit(args) => commit::run(&context, out, args),
         Command::Log(args) => history::log(&context, out, &args),
         Command::Show(args) => history::show(&context, out, &args),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     audit, branches, collect, commit, config, conflicts, diff, files, history, import, init,
-    layers, manual, merge, merge_file, meta, operations, rechunk, stage, status, verify,
+    layers, manual, merge, merge_file, meta, operations, rechunk, restore, stage, status, verify,
 };
 use crate::progress::Mode;
 
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Rm(stage::Rm),
     /// Rename a file or folder and stage that
     Mv(stage::Mv),
+    /// Give files and documents back, as they are staged or as a revision has them
+    Restore(restore::Restore),
     /// Record what is staged
     Commit(commit::Commit),
     /// Show history

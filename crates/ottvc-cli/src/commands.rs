@@ -21,6 +21,7 @@ pub(crate) mod meta;
 pub(crate) mod operations;
 pub(crate) mod proof;
 pub(crate) mod rechunk;
+pub(crate) mod restore;
 pub(crate) mod stage;
 pub(crate) mod status;
 pub(crate) mod verify;

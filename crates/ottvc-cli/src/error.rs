@@ -46,6 +46,12 @@ pub(crate) enum CliError {
     /// Something failed after a person had typed a text, of this document if it is one; it is in this file.
     #[error("{source}")]
     Kept { path: PathBuf, document: Option<String>, source: Box<CliError> },
+    /// Marks were asked for where there is no place for them.
+    #[error("conflicts are left in {}, and a file has no place for marks", match paths.as_slice() {
+        [first, _, _, rest @ ..] if !rest.is_empty() => format!("{first} and {} more", rest.len() + 2),
+        paths => paths.join(", "),
+    })]
+    NoMarks { paths: Vec<String> },
     #[error("cannot write `{}`", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("cannot write the output")]
@@ -72,6 +78,7 @@ impl CliError {
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
             Self::Kept { source, .. } => source.code(),
+            Self::NoMarks { .. } => "merge.conflicts",
             Self::File { .. } | Self::Output(_) => "output.failed",
         }
     }

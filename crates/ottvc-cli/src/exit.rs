@@ -210,6 +210,7 @@ mod tests {
         merge.bad_generation 10 500 A commit is not older than its child
         merge.other_conflict 6 412 The conflict is no longer the one that was meant
         merge.not_remembered 3 404 No such resolution is remembered
+        merge.nothing_remembered 3 404 Nothing is remembered of these conflicts
         layer.no_parent 6 409 The edition inherits from no other
         layer.inherited_name 6 409 A folder of documents has the name of a document that is inherited
         layer.not_overridden 3 404 Nothing of the edition's own is there

@@ -11,7 +11,7 @@ use ottvc_object::value::{
 use ottvc_repo::changes::FieldChange as Reported;
 use serde_json::Value as Json;
 
-use crate::screen::{Screen, changed_text, columns, shortened};
+use crate::screen::{Screen, changed_text, columns, shortened, told_apart};
 use crate::show::{self, BAD, DIM, GOOD, TITLE, WARN, paint};
 
 /// How far below a heading its fields stand.
@@ -311,10 +311,15 @@ pub(crate) fn replaced(
         return vec![in_front(indent, &format!("{label}  {old} -> {new}"))];
     }
     let room = screen.room(indent + STEP + 2);
-    let line = |mark: &str, style, text: &str| {
-        in_front(indent + STEP, &paint(style, format!("{mark} {}", shortened(text, room))))
+    let line = |mark: &str, style, text: &str, other: &str| {
+        let text = told_apart(text, &[other], room);
+        in_front(indent + STEP, &paint(style, format!("{mark} {text}")))
     };
-    vec![in_front(indent, label), line("-", BAD, &shown_old), line("+", GOOD, &shown_new)]
+    vec![
+        in_front(indent, label),
+        line("-", BAD, &shown_old, &shown_new),
+        line("+", GOOD, &shown_new, &shown_old),
+    ]
 }
 
 /// The words of two texts, if they differ and have a good part of them in common.
@@ -601,6 +606,27 @@ mod tests {
           - "A young hero leaves home." (string)
           + "A young hero leaves home." (text)
         "#);
+    }
+
+    #[test]
+    fn values_that_begin_alike_are_shown_from_where_they_part() {
+        let array = |last: usize| {
+            let numbers: Vec<String> = (1000..1030).map(|it| it.to_string()).collect();
+            format!(r#"{{"frames": [{}, {last}, 7, 8, 9]}}"#, numbers.join(", "))
+        };
+        insta::assert_snapshot!(told(&array(1), &array(2), 60), @"
+        /frames
+          - …, 1029, 1, 7, 8, 9] (192 characters)
+          + …, 1029, 2, 7, 8, 9] (192 characters)
+        ");
+        let address =
+            |end: &str| format!(r#"{{"at": "https://example.com/{}/{end}"}}"#, "a".repeat(90));
+        insta::assert_snapshot!(told(&address("one"), &address("two"), 60), @"
+        /at
+          … /example.com/
+          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/[-one-]{+two+}
+        ");
     }
 
     #[test]

@@ -51,10 +51,15 @@ impl Problem {
             ("worktree.local_changes", Some("checkout")) => {
                 self.hint = "move them away, or overwrite them with --force".into();
             }
+            ("worktree.local_changes", Some("restore")) => {
+                self.hint = "move them away, or give them up with --force".into();
+            }
             ("worktree.local_changes", Some("rm")) => {
                 self.hint = "--keep leaves the files, --force removes them all the same".into();
             }
-            ("merge.conflicts", Some("meta" | "cat" | "checkout" | "audit")) => {
+            ("merge.conflicts", Some("meta" | "cat" | "checkout" | "audit" | "show"))
+                if self.hint == self.row.hint =>
+            {
                 self.hint = "--conflicts markers|ours|theirs|base|omit says what to show".into();
             }
             _ => {}
@@ -152,6 +157,9 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::Output(source) if source.kind() == ErrorKind::StorageFull => {
             Some("make room, then run the command again".into())
         }
+        CliError::NoMarks { .. } => {
+            Some("--conflicts ours|theirs|base|omit says what to show of a file".into())
+        }
         CliError::BadInput { .. } => Some("mend the JSON there, then repeat".into()),
         CliError::Kept { path, document, .. } => {
             let path = path.to_string_lossy();
@@ -241,6 +249,7 @@ fn members(error: &CliError) -> Map<String, Json> {
             }
             members
         }
+        CliError::NoMarks { paths } => json!({ "paths": paths }),
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),

@@ -73,15 +73,54 @@ pub(crate) fn shortened(text: &str, room: usize) -> String {
     if columns(text) <= room {
         return text.to_owned();
     }
+    cut_to(text, &cut_end(text, room), room)
+}
+
+/// What stands behind a text that is cut.
+fn cut_end(text: &str, room: usize) -> String {
     let told = format!("{CUT} ({} characters)", show::grouped(text.graphemes(true).count() as u64));
-    let end = if columns(&told) <= room / 2 { told } else { CUT.to_owned() };
-    let mut left = room.saturating_sub(columns(&end));
+    if columns(&told) <= room / 2 { told } else { CUT.to_owned() }
+}
+
+/// As [`shortened`], of one of several texts: where the part that fits would be the same for another of them,
+/// it begins a little before they part.
+pub(crate) fn told_apart(text: &str, others: &[&str], room: usize) -> String {
+    if columns(text) <= room {
+        return text.to_owned();
+    }
+    let end = cut_end(text, room);
+    let shared = |other: &&str| {
+        let both = text.graphemes(true).zip(other.graphemes(true));
+        both.take_while(|(a, b)| a == b).map(|(a, _)| a.len()).sum::<usize>()
+    };
+    let alike = others.iter().filter(|other| **other != text).map(shared).max().unwrap_or(0);
+    let (same, differs) = text.split_at_checked(alike).unwrap_or((text, ""));
+    let seen = room.saturating_sub(columns(&end));
+    if columns(same) + seen / 4 <= seen {
+        return cut_to(text, &end, room);
+    }
+    let mut back = seen / 4;
+    let near = same.graphemes(true).rev().take_while(|grapheme| {
+        let fits = columns(grapheme) <= back;
+        back = back.saturating_sub(columns(grapheme));
+        fits
+    });
+    let near: usize = near.map(str::len).sum();
+    let near = same.split_at_checked(same.len().saturating_sub(near)).map_or("", |(_, it)| it);
+    let rest = format!("{CUT}{near}{differs}");
+    let long = format!("{rest}{}", end.trim_start_matches(CUT));
+    if columns(&long) <= room { long } else { cut_to(&rest, &end, room) }
+}
+
+/// The beginning of a text, and `end`, in so many columns.
+fn cut_to(text: &str, end: &str, room: usize) -> String {
+    let mut left = room.saturating_sub(columns(end));
     let start = text.graphemes(true).take_while(|grapheme| {
         let fits = columns(grapheme) <= left;
         left = left.saturating_sub(columns(grapheme));
         fits
     });
-    start.collect::<String>() + &end
+    start.collect::<String>() + end
 }
 
 /// Lays out a line over as many as it needs, broken between words: each part in its style, the first line behind
@@ -309,6 +348,20 @@ mod tests {
 
     fn laid(old: &str, new: &str, screen: &Screen) -> String {
         changed_text(&word_runs(old, new).unwrap(), screen.width, screen).join("\n")
+    }
+
+    #[test]
+    fn texts_that_begin_alike_are_told_apart_at_any_width() {
+        let [one, two] =
+            ["one", "two"].map(|it| format!("{}{it}{}", "語".repeat(50), "y".repeat(50)));
+        for room in 8..200 {
+            let a = told_apart(&one, &[&one, &two], room);
+            let b = told_apart(&two, &[&one, &two], room);
+            assert!(columns(&a) <= room && columns(&b) <= room, "{a} {b}");
+            assert_ne!(a, b, "{room}");
+        }
+        assert_eq!(told_apart(&one, &[&one], 40), shortened(&one, 40), "nothing to tell it from");
+        assert_eq!(told_apart("short", &["shore"], 10), "short");
     }
 
     #[test]

@@ -3,13 +3,14 @@
 
 use ottvc_merge::SideNames;
 use ottvc_object::ConflictKind;
-use ottvc_object::value::Value;
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::value::{MOVE, Value};
 use ottvc_repo::memory::{Recalled, Remembered};
 use ottvc_repo::resolving::ConflictRow;
 use serde_json::Value as Json;
 
 use crate::fields;
-use crate::screen::{Screen, changed_text, columns, shortened};
+use crate::screen::{Screen, changed_text, columns, shortened, told_apart};
 use crate::show::{self, DIM, TITLE, WARN, paint};
 
 /// How far below its heading something stands.
@@ -36,7 +37,8 @@ pub(crate) fn lines(
     let mut lines = Vec::new();
     let mut document: Option<&str> = None;
     for row in rows {
-        let kind = paint(DIM, kind_words(row.kind));
+        let words = &why_words(row);
+        let kind = paint(DIM, words);
         let indent = match &row.field {
             None => {
                 document = None;
@@ -49,18 +51,25 @@ pub(crate) fn lines(
                     lines.push(paint(TITLE, show::plain(&row.path)));
                 }
                 let field = show::plain(field);
-                let taken = STEP + columns(&field) + 2 + columns(kind_words(row.kind));
+                let taken = STEP + columns(&field) + 2 + columns(words);
                 let field = format!("{:STEP$}{}", "", paint(WARN, field));
                 if taken <= screen.width {
                     lines.push(format!("{field}  {kind}"));
                 } else {
-                    let kind = shortened(kind_words(row.kind), screen.room(2 * STEP));
+                    let kind = shortened(words, screen.room(2 * STEP));
                     lines.extend([field, format!("{:1$}{2}", "", 2 * STEP, paint(DIM, kind))]);
                 }
                 2 * STEP
             }
         };
         side_lines(&mut lines, row, names, indent, screen);
+        if let Some(from) = &row.moved_from {
+            let from = show::plain(from);
+            lines.push(format!(
+                "{:indent$}moved here from {from}; taking the base keeps it here",
+                ""
+            ));
+        }
         if !row.places.is_empty() {
             lines.push(format!("{:indent$}renamed to {}", "", row.places.join(", ")));
         }
@@ -106,20 +115,23 @@ pub(crate) fn short_lines(rows: &[ConflictRow], screen: &Screen) -> Vec<String> 
         let field = show::plain(row.field.as_deref().unwrap_or("/"));
         let room = screen.room(10);
         let told = |start: &str, share: usize| {
-            let side = |(name, value): (&str, &Json)| match held(row, name, value) {
-                Held::Nothing => format!("{name} nothing"),
-                Held::Dispute => format!("{name} in conflict itself"),
-                Held::Value(value) => {
-                    format!("{name} {}", shortened(&in_words(row, &value), share))
-                }
+            let words = all_words(row);
+            let others: Vec<&str> = words.iter().flatten().map(String::as_str).collect();
+            let side = |((name, value), words): ((&str, &Json), &Option<String>)| match (
+                held(row, name, value),
+                words,
+            ) {
+                (Held::Dispute, _) => format!("{name} in conflict itself"),
+                (_, None) => format!("{name} nothing"),
+                (_, Some(words)) => format!("{name} {}", told_apart(words, &others, share)),
             };
-            let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
-            format!("{start}: {}", sides.map(side).join(", "))
+            let told: Vec<String> = sides(row).into_iter().zip(&words).map(side).collect();
+            format!("{start}: {}", told.join(", "))
         };
         // What is left beside the start and the names of the sides is for all three alike; what they
         // have matters more than why they differ.
         let share = |start: &str| room.saturating_sub(columns(start) + 23) / 3;
-        let start = format!("{field}  {}", kind_words(row.kind));
+        let start = format!("{field}  {}", why_words(row));
         let whole = told(&start, usize::MAX);
         let told = match share(&start) {
             _ if columns(&whole) <= room => whole,
@@ -149,8 +161,35 @@ fn held(row: &ConflictRow, side: &str, value: &Json) -> Held {
     }
 }
 
-/// A value on one line; an order by its keys.
+/// What the base and both sides have, by the names they have in a row.
+fn sides(row: &ConflictRow) -> [(&'static str, &Json); 3] {
+    [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)]
+}
+
+/// What the base and both sides have, each on one line; nothing for what has no value of its own.
+fn all_words(row: &ConflictRow) -> [Option<String>; 3] {
+    sides(row).map(|(side, value)| match held(row, side, value) {
+        Held::Value(value) => Some(in_words(row, &value)),
+        Held::Nothing | Held::Dispute => None,
+    })
+}
+
+/// An item that sides put into different lists: the list it stands in, and the item.
+fn placed(row: &ConflictRow, value: &Value) -> Option<(String, Option<Value>)> {
+    let Value::Map(map) = value else { return None };
+    let here = || row.field.as_deref()?.parse::<FieldPath>().ok()?.parent();
+    let list = match map.get("list") {
+        Some(Value::String(list)) => list.clone(),
+        _ => here()?.to_string(),
+    };
+    (row.policy == MOVE).then(|| (list, map.get("item").cloned()))
+}
+
+/// A value on one line; an order by its keys, an item that was moved by its list.
 fn in_words(row: &ConflictRow, value: &Value) -> String {
+    if let Some((list, _)) = placed(row, value) {
+        return format!("in {}", show::plain(&list));
+    }
     let order = if row.kind == "order" { fields::order_words(value) } else { None };
     order.unwrap_or_else(|| fields::value(value))
 }
@@ -162,12 +201,13 @@ fn side_lines(
     indent: usize,
     screen: &Screen,
 ) {
-    let [ours, base, theirs] = names.labels(ConflictKind::from_word(row.kind));
+    let [ours, base, theirs] = own_names(row, names).labels(ConflictKind::from_word(row.kind));
     let labels = [base, ours, theirs].map(|label| show::plain(&label));
     let widest = labels.iter().map(|label| columns(label)).max().unwrap_or(0);
     let base = held(row, "base", &row.base);
-    let sides = [("base", &row.base), ("ours", &row.ours), ("theirs", &row.theirs)];
-    for (label, (side, value)) in labels.iter().zip(sides) {
+    let words = if row.field.is_some() { all_words(row) } else { Default::default() };
+    let others: Vec<&str> = words.iter().flatten().map(String::as_str).collect();
+    for (label, (side, value)) in labels.iter().zip(sides(row)) {
         let name = paint(TITLE, label);
         let mut beside = |shown: String, style| {
             let pad = widest.saturating_sub(columns(label)) + 2;
@@ -180,7 +220,7 @@ fn side_lines(
                     paint(style, shown)
                 ));
             }
-            let shown = shortened(&shown, screen.room(indent + STEP));
+            let shown = told_apart(&shown, &others, screen.room(indent + STEP));
             lines.push(format!("{:indent$}{name}", ""));
             lines.push(format!("{:1$}{2}", "", indent + STEP, paint(style, shown)));
         };
@@ -203,6 +243,26 @@ fn side_lines(
             }
             Held::Value(value) => value,
         };
+        if let Some((list, item)) = placed(row, &value) {
+            let then = match &base {
+                Held::Value(base) if side != "base" => placed(row, base),
+                _ => None,
+            };
+            let list = show::plain(&list);
+            beside(
+                match &then {
+                    Some((from, _)) if show::plain(from) != list => format!("moved to {list}"),
+                    _ => format!("in {list}"),
+                },
+                plain,
+            );
+            if let (Some((_, Some(then))), Some(item)) = (then, item) {
+                lines.extend(
+                    against_base(&then, &item, indent + STEP, screen).into_iter().flatten(),
+                );
+            }
+            continue;
+        }
         let below = match &base {
             Held::Value(base) if side != "base" && row.kind != "order" => {
                 against_base(base, &value, indent + STEP, screen)
@@ -253,6 +313,29 @@ fn entry(value: &Json) -> String {
         }
         None => show::value(value),
     }
+}
+
+/// The names of the sides that have what the conflict says of them.
+pub(crate) fn own_names(row: &ConflictRow, names: &SideNames) -> SideNames {
+    let [ours, theirs] = row.strangers;
+    SideNames {
+        ours: names.ours.clone().filter(|_| !ours),
+        theirs: names.theirs.clone().filter(|_| !theirs),
+    }
+}
+
+/// Why there is a conflict, with the rule that is broken where it is over one.
+fn why_words(row: &ConflictRow) -> String {
+    let words = match row.kind {
+        "rename_rename" if row.policy == MOVE => "moved to different lists",
+        kind => kind_words(kind),
+    };
+    let rule = match row.kind {
+        "invariant" => row.invariants.join(", "),
+        "invalid" => row.policy.clone(),
+        _ => String::new(),
+    };
+    if rule.is_empty() { words.to_owned() } else { show::plain(&format!("{words}: {rule}")) }
 }
 
 /// Why there is a conflict, for people.
@@ -480,6 +563,55 @@ mod tests {
         conflict: /rating  changed on both sides: base "12", ours "18", theirs "16"
         conflict: /synopsis  changed on both sides: base "A young hero leaves home. She…, ours "A young pilot leaves home. Sh…, theirs "A young thief leaves home. Sh…
         "#);
+    }
+
+    #[test]
+    fn a_broken_rule_is_named_and_a_moved_item_is_told_by_its_lists() {
+        let screen = Screen { width: 80, color: false };
+        let told = |row: &ConflictRow| {
+            let lines = lines(std::slice::from_ref(row), &SideNames::default(), &|_| None, &screen);
+            anstream::adapter::strip_str(&lines.join("\n")).to_string()
+        };
+        let mut row = rows(OURS, BASE, THEIRS).swap_remove(2);
+        row.kind = ConflictKind::Invariant.word();
+        row.invariants = vec!["start <= end".into()];
+        assert!(told(&row).contains("together they break a rule among fields: start <= end"));
+        (row.kind, row.policy) = (ConflictKind::Invalid.word(), "max_items".into());
+        assert!(told(&row).contains("together they break the schema: max_items"));
+
+        row.kind = ConflictKind::RenameRename.word();
+        row.policy = MOVE.into();
+        row.field = Some("/acts/[\\$id=a]/scenes/[\\$id=s1]".into());
+        let placed = |list: Option<&str>, title: &str| {
+            let mut map =
+                serde_json::json!({ "$id": "s1", "item": { "$id": "s1", "title": title } });
+            if let Some(list) = list {
+                map["list"] = list.into();
+            }
+            value_to_json(&Document::from_json(map.to_string().as_bytes()).unwrap().into_value())
+        };
+        row.base = placed(None, "Dawn");
+        row.ours = placed(Some("/acts/[\\$id=b]/scenes"), "Dawn");
+        row.theirs = placed(Some("/acts/[\\$id=c]/scenes"), "Dusk");
+        insta::assert_snapshot!(told(&row), @r#"
+        edition.meta.json
+          /acts/[\$id=a]/scenes/[\$id=s1]  moved to different lists
+            base    in /acts/[\$id=a]/scenes
+            ours    moved to /acts/[\$id=b]/scenes
+            theirs  moved to /acts/[\$id=c]/scenes
+              /title  "Dawn" -> "Dusk"
+        "#);
+    }
+
+    #[test]
+    fn a_side_that_its_edition_never_had_bears_no_name() {
+        let mut row = rows(OURS, BASE, THEIRS).swap_remove(2);
+        row.strangers = [true, false];
+        let names = SideNames { ours: Some("main".into()), theirs: Some("regional/de".into()) };
+        let screen = Screen { width: 80, color: false };
+        let told = lines(&[row], &names, &|_| None, &screen).join("\n");
+        let told = anstream::adapter::strip_str(&told).to_string();
+        assert!(!told.contains("main") && told.contains("theirs (regional/de)"), "{told}");
     }
 
     #[test]

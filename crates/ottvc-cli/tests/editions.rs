@@ -139,7 +139,7 @@ fn switch_keeps_local_changes_or_refuses() {
     $ ottvc status
     On branch cut at [short id] (Northern Light)
 
-    Changed, not staged
+    Changed, not staged  (ottvc restore PATH gives back what is staged)
       modified  feature.mp4
 
     next: ottvc add . (stages what changed), or ottvc commit -a -m MESSAGE

@@ -143,7 +143,7 @@ fn json_that_is_not_json() {
     $ ottvc status
     On branch main at [short id] (Northern Light)
 
-    Changed, not staged
+    Changed, not staged  (ottvc restore PATH gives back what is staged)
       modified  edition.meta.json
 
     next: ottvc add . (stages what changed), or ottvc commit -a -m MESSAGE

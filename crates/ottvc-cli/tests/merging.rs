@@ -100,7 +100,7 @@ fn the_same_field_conflicts_until_settled() {
     [status 4]
     $ ottvc status
     On branch main at [short id] (Northern Light)
-    A merge of de is not finished
+    A merge of de is not finished  (ottvc restore PATH gives a file back as it made it)
 
     Staged
       modified  edition.meta.json
@@ -139,7 +139,7 @@ fn the_same_field_conflicts_until_settled() {
     no conflicts
     $ ottvc status
     On branch main at [short id] (Northern Light)
-    A merge of de is not finished
+    A merge of de is not finished  (ottvc restore PATH gives a file back as it made it)
 
     Staged
       modified  edition.meta.json
@@ -184,7 +184,7 @@ fn a_conflict_as_programs_see_it() {
     let (status, merged) = lab.json("merge de");
     assert_eq!(status, 4);
     assert_eq!(dry, (4, merged.clone()));
-    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, path: text, sides: text, theirs: text}], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
+    insta::assert_snapshot!(shape(&merged), @"{base: [text], changed: number, clean: bool, commit: null, conflicts: [{absent: [], base: text, core: text, field: text, id: text, kind: text, ours: text, path: text, policy: text, sides: text, theirs: text}], decisions: [], findings: [], notices: [], ours: text, theirs: text, up_to_date: bool}");
     assert_eq!((&merged["clean"], &merged["commit"]), (&json!(false), &json!(null)));
     let (status, listed) = lab.json("conflicts");
     assert_eq!(status, 0);
@@ -195,11 +195,13 @@ fn a_conflict_as_programs_see_it() {
         {
           "absent": [],
           "base": "12",
+          "core": "[id]",
           "field": "/rating",
           "id": "[id]",
           "kind": "edit_edit",
           "ours": "18",
           "path": "edition.meta.json",
+          "policy": "atomic",
           "sides": "[id]",
           "theirs": "16"
         }
@@ -600,7 +602,7 @@ fn merge_file_needs_no_repository() {
     $ ottvc merge-file /dev/null ours.json ours.json
     {"title": "B", "rating": "18"}
     "#);
-    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, field: text, id: text, kind: text, ours: text, sides: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
+    insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json"), @"{clean: bool, conflicts: [{absent: [], base: text, core: text, field: text, id: text, kind: text, ours: text, policy: text, sides: text, theirs: text}], decisions: [], merged: {rating: {$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}, title: text, year: number}} [status 4]");
     insta::assert_snapshot!(lab.shape("merge-file base.json ours.json theirs.json --rule /rating=ours"), @"{clean: bool, conflicts: [], decisions: [{base: text, chosen: text, field: text, ours: text, rule: text, theirs: text}], merged: {rating: text, title: text, year: number}}");
     lab.write("broken.json", "{\n  \"a\": \n}");
     insta::assert_snapshot!(lab.refused(1, "document.bad_json", "merge-file base.json broken.json theirs.json"), @"

@@ -154,7 +154,7 @@ fn version_names_program_and_format() {
 fn help_of_every_command_fits_the_screen() {
     let lab = Lab::new();
     let commands = commands(&lab);
-    assert_eq!(commands.len(), 38, "{commands:?}");
+    assert_eq!(commands.len(), 39, "{commands:?}");
     for command in &commands {
         for line in [format!("help {command}"), format!("man {command}")] {
             if line != "man help" && line != "help help" {
@@ -167,7 +167,7 @@ fn help_of_every_command_fits_the_screen() {
             assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         }
     }
-    insta::assert_snapshot!(lab.ok("-h"), @r"
+    insta::assert_snapshot!(lab.ok("-h"), @"
     Version control for media: masters, editions, and what is known about them
 
     Usage: ottvc [OPTIONS] <COMMAND>
@@ -178,6 +178,7 @@ fn help_of_every_command_fits_the_screen() {
       add          Store files and stage them
       rm           Remove files and stage that
       mv           Rename a file or folder and stage that
+      restore      Give files and documents back, as they are staged or as a revision has them
       commit       Record what is staged
       log          Show history
       show         Show one commit and its changes

@@ -102,7 +102,7 @@ fn status_tells_what_changed_since() {
     Staged
       renamed   edition.meta.json -> about.meta.json
 
-    Changed, not staged
+    Changed, not staged  (ottvc restore PATH gives back what is staged)
       modified  feature.mp4
 
     Untracked
@@ -118,7 +118,7 @@ fn status_tells_what_changed_since() {
     Staged
       renamed   edition.meta.json -> about.meta.json
 
-    Changed, not staged
+    Changed, not staged  (ottvc restore PATH gives back what is staged)
       removed   feature.mp4
 
     Untracked

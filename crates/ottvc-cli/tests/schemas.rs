@@ -68,7 +68,7 @@ fn a_schema_is_bound_and_what_breaks_it_refused() {
     "#);
     insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json /year=1600"#), @"
     error: `edition.meta.json#/year` breaks ott.edition/1, min: it is at least 1870, and it is 1600
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     ");
     lab.write("edition.meta.json", r#"{"year": 1600, "class": "x", "runtime": "soon"}"#);
     insta::assert_snapshot!(lab.refused(1, "document.invalid", "commit -a -m Wrong"), @"
@@ -76,7 +76,7 @@ fn a_schema_is_bound_and_what_breaks_it_refused() {
     cause: `edition.meta.json#/class`, type: the type is set, and it is `x`
     cause: `edition.meta.json#/runtime`, format: it is no duration, and it is `soon`
     cause: `edition.meta.json#/year`, min: it is at least 1870, and it is 1600
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     ");
     let (_, problem) = lab.json("commit -a -m Wrong");
     insta::assert_snapshot!(common::shape(&problem["findings"][0]), @"{field: text, path: text, rule: text, schema: text, value: text, why: text}");
@@ -290,7 +290,7 @@ fn what_is_given_once_stays_in_a_merge() {
     lab.ok("switch main");
     insta::assert_snapshot!(lab.refused(1, "document.invalid", r#"meta set edition.meta.json '/ids/isan="B"'"#), @"
     error: `edition.meta.json#/ids/isan` breaks ott.edition/1, immutable: it stays `A`, and it is `B`
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     ");
     let (status, dry) = lab.json("merge cut --dry-run");
     assert_eq!((status, dry["findings"][0]["rule"].as_str()), (7, Some("immutable")));
@@ -314,7 +314,7 @@ fn what_is_given_once_stays_in_a_merge() {
     [status 7]
     $ ottvc commit
     error: `edition.meta.json#/ids/isan` breaks ott.edition/1, immutable: it stays `A`, and it is `B`
-    hint: the message names the field, the rule and what is there
+    hint: the message names field and rule; `ottvc meta check` lists what is broken already
     [status 1]
     $ ottvc meta set edition.meta.json '/ids/isan="A"'
     edition.meta.json#/ids/isan = "A"

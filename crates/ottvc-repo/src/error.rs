@@ -180,6 +180,12 @@ pub enum RepoError {
         /// What was given.
         id: String,
     },
+    /// None of the conflicts that the call names was settled before, as far as is remembered.
+    #[error("nothing is remembered of {place}")]
+    NothingRemembered {
+        /// Where it was looked for.
+        place: String,
+    },
     /// A branch or tag of that name exists.
     #[error("{kind} `{name}` exists already")]
     Exists {
@@ -366,6 +372,7 @@ impl RepoError {
             Self::NoConflict { .. } => "merge.no_conflict",
             Self::OtherConflict { .. } => "merge.other_conflict",
             Self::NotRemembered { .. } => "merge.not_remembered",
+            Self::NothingRemembered { .. } => "merge.nothing_remembered",
             Self::Exists { .. } => "refs.exists",
             Self::CurrentBranch { .. } => "refs.current",
             Self::Unmerged { .. } => "refs.unmerged",

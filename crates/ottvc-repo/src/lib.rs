@@ -33,6 +33,7 @@ pub mod read;
 pub mod rechunk;
 pub mod record;
 pub mod resolving;
+pub mod restoring;
 pub mod revision;
 pub mod scan;
 pub mod schemas;

@@ -4,7 +4,7 @@ mod trees;
 
 use ottvc_merge::{BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
-use ottvc_object::conflict::Conflict;
+use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Value, value_to_json};
 use ottvc_object::{Commit, CommitId, Entry, RepoPath, TreeId};
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::changes::Change;
 use crate::nodes::Batch;
 use crate::record::Draft;
-use crate::resolving::ConflictRow;
+use crate::resolving::{ConflictRow, Heads};
 use crate::workspace::{Merging, State};
 use crate::{Progress, Repo, RepoError};
 pub(crate) use trees::Outcome;
@@ -269,7 +269,8 @@ impl Repo {
         let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
         report.findings = self.merged_once(batch, our_tree, &bases, merged.tree)?;
         report.clean = places.is_empty() && report.findings.is_empty();
-        report.conflicts = self.conflict_rows(batch, merged.tree, &places)?;
+        let heads = Heads { ours, theirs, bases: plan.bases.clone() };
+        report.conflicts = self.conflict_rows(batch, merged.tree, &places, Some(&heads))?;
         report.decisions = merged.decisions;
         report.notices = merged.notices;
         // What the merge makes of the schemas themselves must make sense, too.
@@ -478,17 +479,30 @@ impl Repo {
         Ok(merging.theirs_name)
     }
 
-    /// Describes conflicts of a tree.
+    /// Describes conflicts of a tree, that a merge of `heads` left.
     pub(crate) fn conflict_rows(
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
         places: &[ConflictPlace],
+        heads: Option<&Heads>,
     ) -> Result<Vec<ConflictRow>, RepoError> {
         let remembers = self.remembers_any()?;
+        let schemas = self.schemas_for_reading(batch, tree)?;
         let row = |place: &ConflictPlace| {
-            let memory = if remembers { self.suggestion(batch, tree, place)? } else { None };
-            Ok(ConflictRow { memory, ..ConflictRow::read(batch, tree, place)? })
+            let mut row = ConflictRow::read(batch, tree, place)?;
+            row.memory = if remembers { self.suggestion(batch, tree, place)? } else { None };
+            row.strangers = self.strangers(batch, tree, place, heads)?;
+            if row.kind == ConflictKind::DeleteEdit.word() {
+                let from = self.moved_from(batch, tree, place, heads)?;
+                row.moved_from = from.map(|list| list.to_string());
+            }
+            if row.kind == ConflictKind::Invariant.word()
+                && let (Some(schema), Some(field)) = (schemas.of(&place.path), &place.field)
+            {
+                row.invariants = schema.invariants_at(field);
+            }
+            Ok(row)
         };
         places.iter().map(row).collect()
     }

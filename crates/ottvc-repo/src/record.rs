@@ -466,7 +466,7 @@ impl Repo {
 }
 
 /// Whether a path is `above`, or is below it.
-fn is_below(path: &RepoPath, above: &RepoPath) -> bool {
+pub(crate) fn is_below(path: &RepoPath, above: &RepoPath) -> bool {
     path.key().0.starts_with(&above.key().0)
 }
 

@@ -1,5 +1,6 @@
 //! Conflicts: listing them, and settling them place by place.
 
+mod editions;
 mod rows;
 mod steps;
 
@@ -25,6 +26,8 @@ use crate::workspace::State;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
 
+pub(crate) use editions::Heads;
+use editions::{Merged, heads_of};
 pub use rows::ConflictRow;
 pub(crate) use rows::{conflict_at, entry_json, leaves};
 pub use steps::Step;
@@ -86,6 +89,17 @@ pub enum Before {
     AnyBase,
 }
 
+/// What chooses.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    /// What the resolution says.
+    Choice,
+    /// How it was settled before.
+    Memory(Before),
+    /// The side that is this edition.
+    Edition(&'a str),
+}
+
 impl Repo {
     /// Lists the conflicts of a revision, or of what is staged.
     pub fn conflicts(&self, rev: Option<&str>) -> Result<Vec<ConflictRow>, RepoError> {
@@ -93,13 +107,19 @@ impl Repo {
         match rev {
             Some(rev) => {
                 let commit = self.commit(self.resolve(rev)?.id)?;
-                self.conflict_rows(&batch, commit.tree, &commit.conflicts)
+                self.conflict_rows(
+                    &batch,
+                    commit.tree,
+                    &commit.conflicts,
+                    heads_of(&commit).as_ref(),
+                )
             }
             None => {
                 let state = self.state()?;
                 let head = self.head_commit_id(&state)?;
                 let places = self.conflict_places(&batch, state.staged, &state, head)?;
-                self.conflict_rows(&batch, state.staged, &places)
+                let heads = self.staged_heads(&state, head)?;
+                self.conflict_rows(&batch, state.staged, &places, heads.as_ref())
             }
         }
     }
@@ -110,7 +130,22 @@ impl Repo {
     /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::LocalChanges`] if a
     /// document was changed by hand since the merge: adding it keeps those changes.
     pub fn settle(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, None, false)
+        self.settle_or_try(resolution, By::Choice, false)
+    }
+
+    /// Settles conflicts as the side of the merge in progress has them that is an edition: a branch's name, an
+    /// edition's id or class. With `dry`, says so and does nothing.
+    ///
+    /// # Errors
+    /// As [`Repo::settle`]; [`RepoError::NoMerge`]; [`RepoError::BadArgument`] if neither side is that edition,
+    /// or both are, or where it has no value of its own, as it is in conflict there.
+    pub fn settle_by_edition(
+        &self,
+        resolution: &Resolution,
+        edition: &str,
+        dry: bool,
+    ) -> Result<Resolved, RepoError> {
+        self.settle_or_try(resolution, By::Edition(edition), dry)
     }
 
     /// Settles conflicts as they were settled before, where that is remembered so; what the resolution
@@ -124,7 +159,7 @@ impl Repo {
         before: Before,
         dry: bool,
     ) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, Some(before), dry)
+        self.settle_or_try(resolution, By::Memory(before), dry)
     }
 
     /// Says what [`Repo::settle`] would do, each conflict that a rule or path names on its own, and does
@@ -133,17 +168,14 @@ impl Repo {
     /// # Errors
     /// As [`Repo::settle`].
     pub fn settle_dry(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
-        self.settle_or_try(resolution, None, true)
+        self.settle_or_try(resolution, By::Choice, true)
     }
 
     /// The side of the merge in progress that is an edition: a branch's name, an edition's id or class.
-    ///
-    /// # Errors
-    /// [`RepoError::NoMerge`]; [`RepoError::BadArgument`] if neither side is, or both are.
-    pub fn side_of_edition(&self, edition: &str) -> Result<Choice, RepoError> {
-        let state = self.state()?;
+    fn side_of_edition(&self, state: &State, edition: &str) -> Result<(Heads, Merged), RepoError> {
         let Some(merging) = &state.merging else { return Err(RepoError::NoMerge) };
-        let branch = crate::record::branch_name(&state);
+        let heads = Heads::of(merging);
+        let branch = crate::record::branch_name(state);
         let batch = Batch::new(&self.nodes);
         let ours = self.edition_names(&batch, branch.as_deref(), merging.ours)?;
         let theirs = self.edition_names(&batch, Some(&merging.theirs_name), merging.theirs)?;
@@ -154,8 +186,8 @@ impl Repo {
             why,
         };
         match (is_it(&ours), is_it(&theirs)) {
-            (true, false) => Ok(Choice::Ours),
-            (false, true) => Ok(Choice::Theirs),
+            (true, false) => Ok((heads, Merged::Ours)),
+            (false, true) => Ok((heads, Merged::Theirs)),
             (true, true) => Err(bad("both sides are".into())),
             (false, false) => {
                 let named = |names: &[String]| names.first().cloned().unwrap_or_default();
@@ -167,26 +199,45 @@ impl Repo {
     fn settle_or_try(
         &self,
         resolution: &Resolution,
-        before: Option<Before>,
+        by: By<'_>,
         dry: bool,
     ) -> Result<Resolved, RepoError> {
         let batch = Batch::new(&self.nodes);
         let (state, head, places) = self.open_places(&batch)?;
+        let side = match by {
+            By::Edition(edition) => Some((edition, self.side_of_edition(&state, edition)?)),
+            By::Choice | By::Memory(_) => None,
+        };
         let mut all = Vec::new();
+        let mut met = false;
         for place in places.into_iter().filter(|place| resolution.covers(place)) {
-            let chosen = match before {
-                Some(before) => self
+            met = true;
+            let ruled = resolution.ruled(&place);
+            let chosen = match (by, &side) {
+                (By::Memory(before), _) => self
                     .suggested_choice(&batch, state.staged, &place, before == Before::AnyBase)?
                     .map(|(choice, other_base)| match other_base {
                         false => (choice, "memory"),
                         true => (choice, "memory_other_base"),
                     }),
-                None => resolution.choice_for(&place),
+                (_, Some((edition, (heads, side)))) if ruled.is_none() => {
+                    let side = (*edition, heads, *side);
+                    Some(self.choice_of_side(&batch, state.staged, &place, side)?)
+                }
+                _ => resolution.choice_for(&place),
             };
             all.extend(chosen.map(|(choice, taken)| Chosen { place, choice, taken, reason: None }));
         }
         if all.is_empty() {
-            return Err(RepoError::NoConflict { place: resolution.place() });
+            return Err(match (met, by) {
+                (true, By::Memory(_)) => RepoError::NothingRemembered {
+                    place: match resolution.path {
+                        Some(_) => format!("the conflicts at {}", resolution.place()),
+                        None => "these conflicts".to_owned(),
+                    },
+                },
+                _ => RepoError::NoConflict { place: resolution.place() },
+            });
         }
         self.settle_chosen(&batch, state, head, all, dry)
     }
@@ -254,7 +305,11 @@ impl Repo {
             self.save_state(&state, &rows)?;
         }
         let left = self.conflict_places(batch, state.staged, &state, head)?;
-        Ok(Resolved { resolved, remaining: self.conflict_rows(batch, state.staged, &left)? })
+        let heads = self.staged_heads(&state, head)?;
+        Ok(Resolved {
+            resolved,
+            remaining: self.conflict_rows(batch, state.staged, &left, heads.as_ref())?,
+        })
     }
 
     /// Converts the documents that were settled to their schemas.
@@ -465,11 +520,17 @@ impl Resolution {
             }
     }
 
+    /// What a rule takes at a place, and the word for it.
+    fn ruled(&self, place: &ConflictPlace) -> Option<(Choice, &'static str)> {
+        let options = ottvc_merge::MergeOptions { rules: self.rules.clone(), ..Default::default() };
+        let rule = options.rule_for(&place.path, place.field.as_ref())?;
+        Some((choice_of(rule.side), rule.side.word()))
+    }
+
     /// What to put at a place, and the word for it.
     fn choice_for(&self, place: &ConflictPlace) -> Option<(Choice, &'static str)> {
-        let options = ottvc_merge::MergeOptions { rules: self.rules.clone(), ..Default::default() };
-        if let Some(rule) = options.rule_for(&place.path, place.field.as_ref()) {
-            return Some((choice_of(rule.side), rule.side.word()));
+        if let Some(ruled) = self.ruled(place) {
+            return Some(ruled);
         }
         let is_order = |field: &FieldPath| matches!(field.0.last(), Some(Segment::Order));
         if matches!(self.choice, Some(Choice::Order(_)))

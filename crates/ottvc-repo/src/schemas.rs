@@ -26,8 +26,8 @@ use crate::nodes::Batch;
 use crate::scan::{facts, lstat, read_json};
 use crate::worktree::Sink;
 use crate::{Repo, RepoError, content};
-pub use judging::Judge;
 pub(crate) use judging::refuse;
+pub use judging::{Checked, Judge};
 
 /// The file that says which schema a document has.
 pub const SCHEMAS_FILE: &str = "schemas.yaml";

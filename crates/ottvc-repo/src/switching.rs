@@ -156,7 +156,7 @@ impl Repo {
     }
 
     /// Notes every file that the changes would overwrite or remove though it is in neither tree.
-    fn find_losses(
+    pub(crate) fn find_losses(
         &self,
         changes: &BTreeMap<PathKey, PathChange>,
         schemas: &Schemas,
@@ -204,7 +204,7 @@ impl Repo {
     }
 
     /// As [`Repo::look`], but a link in the way means there is nothing of ours behind it.
-    fn look_unless_blocked(
+    pub(crate) fn look_unless_blocked(
         &self,
         path: &RepoPath,
         expected: &[Entry],
@@ -241,7 +241,7 @@ impl Repo {
 
     /// Removes and writes files as the changes say, documents as plain as the schemas `after` allow; with
     /// their tags where those of `before` do not: they are read under these until the state is saved.
-    fn write_changes(
+    pub(crate) fn write_changes(
         &self,
         changes: &BTreeMap<PathKey, PathChange>,
         (before, after): (&Schemas, &Arc<Schemas>),

@@ -254,7 +254,7 @@ fn another_base_is_only_a_hint() {
     for row in &report.conflicts {
         assert!(row.memory.as_ref().unwrap().other_base);
     }
-    assert_eq!(suggested(&lab, Before::Exact), Err("merge.no_conflict"));
+    assert_eq!(suggested(&lab, Before::Exact), Err("merge.nothing_remembered"));
     assert_eq!(suggested(&lab, Before::AnyBase).unwrap(), ["memory_other_base"; 2]);
     lab.finish();
     assert_eq!(lab.field("main2", DOC, "/t").unwrap(), r#""c""#);

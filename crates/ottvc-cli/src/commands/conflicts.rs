@@ -285,7 +285,7 @@ pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result
         let resolved = context.open(need)?.repo.settle_steps(&steps, args.dry_run)?;
         return report(context, out, &resolved, args.dry_run);
     }
-    let mut choice = choice(&args)?;
+    let choice = choice(&args)?;
     let chooses = choice.is_some() || args.edition.is_some() || args.suggested.is_some();
     if !chooses && args.rule.is_empty() {
         return Err(usage(
@@ -304,9 +304,6 @@ pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result
     let rules = rules(&args.rule)?;
     let need = if args.dry_run { Need::Read } else { Need::Write("resolve") };
     let opened = context.open(need)?;
-    if let Some(edition) = &args.edition {
-        choice = Some(opened.repo.side_of_edition(edition)?);
-    }
     let (path, field) = match &args.path {
         Some(given) => {
             let own = args.field.as_deref().map(str::parse::<FieldPath>).transpose()?;
@@ -320,12 +317,13 @@ pub(crate) fn resolve(context: &Context, out: &mut Out, args: Resolve) -> Result
         None => (None, None),
     };
     let resolution = Resolution { path, field, choice, rules };
-    let resolved = match (args.suggested, args.dry_run) {
-        (Some(suggested), dry) => {
+    let resolved = match (args.suggested, &args.edition, args.dry_run) {
+        (Some(suggested), _, dry) => {
             opened.repo.settle_as_before(&resolution, suggested.into(), dry)?
         }
-        (None, true) => opened.repo.settle_dry(&resolution)?,
-        (None, false) => opened.repo.settle(&resolution)?,
+        (None, Some(edition), dry) => opened.repo.settle_by_edition(&resolution, edition, dry)?,
+        (None, None, true) => opened.repo.settle_dry(&resolution)?,
+        (None, None, false) => opened.repo.settle(&resolution)?,
     };
     report(context, out, &resolved, args.dry_run)
 }

@@ -92,7 +92,8 @@ pub(crate) fn checkout(context: &Context, out: &mut Out, args: Checkout) -> Resu
     let to = context.folder.join(&args.to);
     let done = {
         let progress = context.progress();
-        opened.repo.checkout(&args.rev, &to, &options, &progress)?
+        let done = opened.repo.checkout(&args.rev, &to, &options, &progress);
+        done.map_err(|error| shown_so(error.into(), options.conflicts))?
     };
     context.report(out, &done, |out| {
         let there = match done.unchanged {
@@ -123,6 +124,13 @@ pub(crate) struct Cat {
     conflicts: Option<Show>,
 }
 
+impl Cat {
+    /// Of all of a file.
+    pub(crate) fn whole(file: &str) -> Self {
+        Self { file: file.to_owned(), range: None, conflicts: None }
+    }
+}
+
 /// The most bytes that `cat --json` puts into its object.
 const MAX_JSON_CONTENT: usize = 64 << 20;
 
@@ -134,12 +142,14 @@ pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, 
     let disputed = args.conflicts.map(Disputed::from);
     if !context.json {
         let mut bytes = out.bytes()?;
-        opened.repo.cat(rev, &path, range, disputed, &mut bytes).map_err(output)?;
+        let done = opened.repo.cat(rev, &path, range, disputed, &mut bytes).map_err(output);
+        done.map_err(|error| shown_so(error, disputed))?;
         bytes.flush().map_err(CliError::Output)?;
         return Ok(Exit::Ok);
     }
     let mut content = Bounded(Vec::new());
-    opened.repo.cat(rev, &path, range, disputed, &mut content).map_err(output)?;
+    let done = opened.repo.cat(rev, &path, range, disputed, &mut content).map_err(output);
+    done.map_err(|error| shown_so(error, disputed))?;
     let (encoding, text) = match String::from_utf8(content.0) {
         Ok(text) => ("utf-8", text),
         Err(error) => ("base64", base64(error.as_bytes())),
@@ -151,6 +161,16 @@ pub(crate) fn cat(context: &Context, out: &mut Out, args: &Cat) -> Result<Exit, 
         "content": text,
     }))?;
     Ok(Exit::Ok)
+}
+
+/// Where marks were asked for, what is refused are files.
+fn shown_so(error: CliError, disputed: Option<Disputed>) -> CliError {
+    match error {
+        CliError::Repo(RepoError::Conflicts { paths }) if disputed == Some(Disputed::Markers) => {
+            CliError::NoMarks { paths }
+        }
+        other => other,
+    }
 }
 
 /// Bytes that could not be written are output that could not be written.

@@ -10,7 +10,7 @@ use ottvc_repo::workspace::Head;
 use ottvc_repo::{Repo, RepoError};
 use serde_json::{Value as Json, json};
 
-use crate::commands::diff;
+use crate::commands::{diff, files};
 use crate::context::{Context, Need};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -246,11 +246,11 @@ fn places(commit: &Commit) -> Vec<String> {
     commit.conflicts.iter().map(text).collect()
 }
 
-/// Show one commit and what it changed against its first parent.
+/// Show one commit and what it changed against its first parent; of REV:PATH what that file or document holds.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The commit [default: HEAD]
-    #[arg(value_name = "REV", default_value = "HEAD", hide_default_value = true)]
+    /// The commit, or a file of one [default: HEAD]
+    #[arg(value_name = "REV[:PATH]", default_value = "HEAD", hide_default_value = true)]
     rev: String,
     /// One line for each path instead of all changes
     #[arg(long)]
@@ -258,6 +258,9 @@ pub(crate) struct Show {
 }
 
 pub(crate) fn show(context: &Context, out: &mut Out, args: &Show) -> Result<Exit, CliError> {
+    if args.rev.contains(':') {
+        return files::cat(context, out, &files::Cat::whole(&args.rev));
+    }
     let opened = context.open(Need::Read)?;
     let repo = &opened.repo;
     let id = repo.resolve(&args.rev)?.id;

@@ -1,5 +1,7 @@
 //! `meta`: reading and changing metadata documents.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -15,6 +17,8 @@ use ottvc_repo::schemas::{Found, Judge, SCHEMAS_FILE};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::{Value as Json, json};
 
+use check::{note_broken, still_broken};
+
 use crate::commands::conflicts::side_names;
 use crate::commands::files::{Show, rev_and_path};
 use crate::commands::merge_file::schema_of;
@@ -24,6 +28,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{self, BAD, DIM, NAME, TITLE, paint};
+use crate::sides::own_names;
 
 /// Read and change metadata documents.
 ///
@@ -104,6 +109,16 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },
+    /// List what documents break of their schemas, by field, rule and value
+    ///
+    /// Without a PLACE, all tracked documents as they lie in the working copy; PLACE is a document or folder of it,
+    /// a revision, or a path in one. In the working copy, what was given once and is changed counts, too. The
+    /// status is 7 if anything is found.
+    Check {
+        /// Which documents
+        #[arg(value_name = "REV[:PATH]|PATH")]
+        place: Option<String>,
+    },
     /// Print a schema: what the fields of a document are, and how each of them merges
     ///
     /// FILE is YAML, and is checked; without it, the built-in ott.edition/1 is meant. With --json, its
@@ -150,6 +165,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
             let field = field.as_deref().map(str::parse::<FieldPath>).transpose()?;
             probe(context, out, &path, field)?;
         }
+        Action::Check { place } => return check::run(context, out, place.as_deref()),
         Action::Reset { path, fields } => reset(context, out, &path, &fields)?,
         Action::Edit { path, from } => edit(context, out, &path, from.as_deref())?,
     }
@@ -164,7 +180,7 @@ fn probe(
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Write("meta"))?;
     let (path, document, edit) = opened.repo.probe(&opened.from, path, field)?;
-    report_set(context, out, &path, &document, &[edit], &[])
+    report_set(context, out, &opened, (&path, &document), &[edit], &[])
 }
 
 fn get(
@@ -287,21 +303,28 @@ fn change(
         }
     }
     let (path, document) = done?;
-    report_set(context, out, &path, &document, edits, &notices)
+    report_set(context, out, &opened, (&path, &document), edits, &notices)
 }
 
 fn report_set(
     context: &Context,
     out: &mut Out,
-    path: &RepoPath,
-    document: &Document,
+    opened: &Opened,
+    (path, document): (&RepoPath, &Document),
     edits: &[FieldEdit],
     notices: &[String],
 ) -> Result<(), CliError> {
+    let broken = still_broken(opened, path, document)?;
+    note_broken(context, &broken);
     let mut answer =
         json!({ "path": path.to_string(), "document": value_to_json(document.value()) });
-    if let (Json::Object(answer), false) = (&mut answer, notices.is_empty()) {
-        answer.insert("notices".into(), json!(notices));
+    if let Json::Object(answer) = &mut answer {
+        if !notices.is_empty() {
+            answer.insert("notices".into(), json!(notices));
+        }
+        if !broken.is_empty() {
+            answer.insert("findings".into(), json!(broken));
+        }
     }
     context.report(out, &answer, |out| {
         for edit in edits {
@@ -326,9 +349,17 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
     let opened = context.open(Need::Write("meta"))?;
     let done = opened.repo.reset_fields(&opened.from, path, &parsed)?;
     let ResetDocument { path, document, kept } = done;
+    let broken = match &document {
+        Some(document) => still_broken(&opened, &path, document)?,
+        None => Vec::new(),
+    };
+    note_broken(context, &broken);
     let json = document.as_ref().map(|document| value_to_json(document.value()));
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    let answer = json!({ "path": path.to_string(), "document": json, "kept": kept });
+    let mut answer = json!({ "path": path.to_string(), "document": json, "kept": kept });
+    if let (Json::Object(answer), false) = (&mut answer, broken.is_empty()) {
+        answer.insert("findings".into(), json!(broken));
+    }
     context.report(out, &answer, |out| {
         for field in &parsed {
             let value = match document.as_ref().and_then(|it| it.value().get(field)) {
@@ -376,12 +407,17 @@ fn unknown_field(schema: &Schema, field: &FieldPath) -> Option<String> {
 fn report(
     context: &Context,
     out: &mut Out,
-    path: &RepoPath,
-    document: &Document,
+    (path, document): (&RepoPath, &Document),
+    broken: &[Found],
     lines: impl FnOnce(&mut Out) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
+    note_broken(context, broken);
     let json = value_to_json(document.value());
-    context.report(out, &json!({ "path": path.to_string(), "document": json }), lines)
+    let mut answer = json!({ "path": path.to_string(), "document": json });
+    if let (Json::Object(answer), false) = (&mut answer, broken.is_empty()) {
+        answer.insert("findings".into(), json!(broken));
+    }
+    context.report(out, &answer, lines)
 }
 
 /// A document that is being edited.
@@ -447,7 +483,13 @@ fn edit(
         };
         let marked = match document.filter(Value::has_conflict) {
             Some(document) => {
-                Some(Marked::new(&document, schema.as_deref(), &side_names(&opened, None)?))
+                let mut names = side_names(&opened, None)?;
+                // A name must hold for every conflict of the text.
+                let here = path.to_string();
+                for row in opened.repo.conflicts(None)?.iter().filter(|row| row.path == here) {
+                    names = own_names(row, &names);
+                }
+                Some(Marked::new(&document, schema.as_deref(), &names))
             }
             None => None,
         };
@@ -474,12 +516,12 @@ fn put(
 ) -> Result<(), CliError> {
     let path = &edited.path;
     if edited.before.is_none() && *document == Document::empty() {
-        return report(context, out, path, document, |out| {
+        return report(context, out, (path, document), &[], |out| {
             out.line(format!("{} was left empty, so none was made", paint(TITLE, path)))
         });
     }
     if edited.before.is_some() && text == edited.text() {
-        return report(context, out, path, document, |out| {
+        return report(context, out, (path, document), &[], |out| {
             out.line(format!("{} unchanged", paint(TITLE, path)))
         });
     }
@@ -489,7 +531,8 @@ fn put(
         return Err(RepoError::LocalChanges { paths: vec![path.to_string()] }.into());
     }
     opened.repo.write_document(path, document)?;
-    report(context, out, path, document, |out| {
+    let broken = still_broken(&opened, path, document)?;
+    report(context, out, (path, document), &broken, |out| {
         out.line(format!("{} edited and staged", paint(TITLE, path)))?;
         if edited.marked.is_none() {
             return Ok(());

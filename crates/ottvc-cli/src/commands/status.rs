@@ -36,10 +36,15 @@ pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, 
     let answer = Answer { standing: &standing, title: opened.config.title(), next: next.clone() };
     context.answer(out, &answer, |out| {
         head(out, &answer)?;
-        rows(out, "Staged", &standing.staged, GOOD)?;
-        rows(out, "Changed, not staged", &standing.changed, CHANGED)?;
-        names(out, "Untracked", &standing.untracked, DIM)?;
-        names(out, "In conflict", &standing.conflicts, WARN)?;
+        // In a merge it gives back more, which is said above.
+        let back = match standing.merging {
+            Some(_) => "",
+            None => "ottvc restore PATH gives back what is staged",
+        };
+        rows(out, ("Staged", ""), &standing.staged, GOOD)?;
+        rows(out, ("Changed, not staged", back), &standing.changed, CHANGED)?;
+        names(out, ("Untracked", ""), &standing.untracked, DIM)?;
+        names(out, ("In conflict", ""), &standing.conflicts, WARN)?;
         print_findings(out, &opened, &standing.findings, false)?;
         out.line("")?;
         match &next {
@@ -68,7 +73,9 @@ fn head(out: &mut Out, answer: &Answer<'_>) -> Result<(), CliError> {
     })?;
     match &standing.merging {
         Some(theirs) => {
-            out.line(format!("A merge of {} is not finished", paint(NAME, show::plain(theirs))))
+            let back = paint(DIM, "(ottvc restore PATH gives a file back as it made it)");
+            let theirs = paint(NAME, show::plain(theirs));
+            out.line(format!("A merge of {theirs} is not finished  {back}"))
         }
         None => Ok(()),
     }
@@ -76,7 +83,7 @@ fn head(out: &mut Out, answer: &Answer<'_>) -> Result<(), CliError> {
 
 fn rows(
     out: &mut Out,
-    title: &str,
+    title: (&str, &str),
     rows: &[StatusRow],
     style: anstyle::Style,
 ) -> Result<(), CliError> {
@@ -93,7 +100,7 @@ fn rows(
 
 fn names(
     out: &mut Out,
-    title: &str,
+    title: (&str, &str),
     names: &[String],
     style: anstyle::Style,
 ) -> Result<(), CliError> {
@@ -104,13 +111,16 @@ fn names(
     rest(out, names.len())
 }
 
-fn heading(out: &mut Out, title: &str, count: usize) -> Result<(), CliError> {
-    match count {
-        0 => Ok(()),
-        _ => {
-            out.line("")?;
-            out.line(paint(TITLE, title))
-        }
+/// What a list is of, and what can be done about it.
+fn heading(out: &mut Out, (title, hint): (&str, &str), count: usize) -> Result<(), CliError> {
+    if count == 0 {
+        return Ok(());
+    }
+    out.line("")?;
+    let title = paint(TITLE, title);
+    match hint {
+        "" => out.line(title),
+        hint => out.line(format!("{title}  {}", paint(DIM, format!("({hint})")))),
     }
 }
 

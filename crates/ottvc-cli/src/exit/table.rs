@@ -168,7 +168,7 @@ pub(crate) const TABLE: &[Row] = &[
         Error,
         422,
         "A field breaks its schema",
-        "the message names the field, the rule and what is there",
+        "the message names field and rule; `ottvc meta check` lists what is broken already",
     ),
     row("document.bad_field", Usage, 400, "Not a field path", "write it as /titles/@en or /year"),
     row("document.no_field", NotFound, 404, "No such field", "`ottvc meta get` shows all fields"),
@@ -346,6 +346,13 @@ pub(crate) const TABLE: &[Row] = &[
         404,
         "No such resolution is remembered",
         "`ottvc conflicts --memory` lists them",
+    ),
+    row(
+        "merge.nothing_remembered",
+        NotFound,
+        404,
+        "Nothing is remembered of these conflicts",
+        "take a side with `ottvc resolve --take`; `ottvc conflicts --memory` lists what is remembered",
     ),
     row(
         "layer.no_parent",

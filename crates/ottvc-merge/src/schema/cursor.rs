@@ -349,6 +349,10 @@ impl Schema {
     pub fn field_at(&self, path: &FieldPath) -> Option<&Field> {
         Cursor::at(self, path).field()
     }
+    /// Returns what must hold among the fields of the map or item at `path`, as the schema writes it.
+    pub fn invariants_at(&self, path: &FieldPath) -> Vec<String> {
+        Cursor::at(self, path).invariants().iter().map(ToString::to_string).collect()
+    }
     /// Returns what holds at `path`, said there or further up: `inherit`, `on_shadow` and `locked`.
     pub fn reach_at(&self, path: &FieldPath) -> Reach {
         let at = Cursor::at(self, path);

@@ -1,7 +1,7 @@
 //! What a document breaks of its schema.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use ottvc_object::conflict::{Conflict, Term};
@@ -239,7 +239,11 @@ impl<'d> Check<'d> {
             return;
         }
         if let Some(kind) = at.kind().filter(|kind| !kind.holds(value)) {
-            self.found("type", value, format!("the type is {}", kind.word()));
+            let why = match (kind, value, at.field()) {
+                (Type::Keyed, Value::Array(items), Some(field)) => why_no_list(items, &field.keys),
+                _ => format!("the type is {}", kind.word()),
+            };
+            self.found("type", value, why);
             return;
         }
         if let Some(limits) = at.limits() {
@@ -416,6 +420,23 @@ impl<'d> Check<'d> {
 const MAX_SHOWN: usize = 60;
 
 /// A value in a message: what it says, cut short.
+/// Why an array is no list with these key fields.
+fn why_no_list(items: &[Value], keys: &[String]) -> String {
+    let mut seen = HashSet::new();
+    for item in items {
+        let Value::Map(map) = item else { return "each item of a list is a map".to_owned() };
+        let key: Option<Vec<&Value>> = keys.iter().map(|name| map.get(name)).collect();
+        let Some(key) = key else { return format!("each item has {}", keys.join(", ")) };
+        let parts = keys.iter().zip(&key).map(|(name, part)| format!("{name}={}", shown(part)));
+        let told = parts.collect::<Vec<String>>().join(",");
+        if !seen.insert(key) {
+            return format!("two items have the key {told}");
+        }
+    }
+    format!("the type is {}", Type::Keyed.word())
+}
+
+/// A value, shortened.
 fn shown(value: &Value) -> String {
     let mut text = String::new();
     match value {

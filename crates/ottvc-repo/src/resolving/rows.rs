@@ -19,6 +19,8 @@ use crate::nodes::Batch;
 pub struct ConflictRow {
     /// Names the conflict at its place: the same for everyone who merges the same heads.
     pub id: String,
+    /// Names the disagreement wherever it stands: the `id` of its `$conflict` object in the document.
+    pub core: String,
     /// Names which side has what: another if the same heads were merged the other way round.
     pub sides: String,
     /// The entry.
@@ -27,6 +29,11 @@ pub struct ConflictRow {
     pub field: Option<String>,
     /// `edit_edit`, `delete_edit` ...
     pub kind: &'static str,
+    /// What could not decide: a policy of the schema, or the rule that is broken; empty where none speaks.
+    pub policy: String,
+    /// What must hold among the fields there, of a conflict over that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invariants: Vec<String>,
     /// What the base has; null for nothing.
     pub base: Json,
     /// What ours has; null for nothing.
@@ -41,9 +48,15 @@ pub struct ConflictRow {
     /// The paths that the sides renamed it to, for a conflict over that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<String>,
+    /// The list that a removed item stood in, where the other side moved it out of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
     /// How the same disagreement was settled before, or the same sides over another base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Recalled>,
+    /// Whether ours, and theirs, is another value than the merged commit has: one of them was in conflict there.
+    #[serde(skip)]
+    pub strangers: [bool; 2],
 }
 
 impl ConflictRow {
@@ -113,17 +126,22 @@ impl ConflictRow {
             .update(&encode_body(&conflict.terms.as_slice()).unwrap_or_default());
         Self {
             id,
+            core: conflict.core_id().to_string(),
             sides: hasher.finalize().to_hex().to_string(),
             path: path.to_string(),
             field: field.map(ToString::to_string),
             kind: conflict.kind.word(),
+            policy: conflict.policy.clone(),
+            invariants: Vec::new(),
             base: shown(base),
             ours: shown(ours),
             theirs: shown(theirs),
             absent,
             terms: if all.len() > 3 { all.iter().map(term).collect() } else { Vec::new() },
             places: Vec::new(),
+            moved_from: None,
             memory: None,
+            strangers: [false; 2],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What may be written: documents against their schemas, and against what was given once (`immutable`).
 //!
-//! A commit judges the documents it changes, a command that writes one document that one. Of a merge only
-//! what no parent broke is told: nobody did the rest just now.
+//! A commit judges the documents it changes, a command that writes one document what it breaks anew. Of a
+//! merge only what no parent broke is told: nobody did the rest just now.
 
 use std::sync::Arc;
 
@@ -9,13 +9,15 @@ use ottvc_merge::Schema;
 use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate, validate_change, validate_merge};
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::{Document, Value};
-use ottvc_object::{DocumentId, Entry, NamedEntry, RepoPath, Storable, TreeId};
+use ottvc_object::{DocumentId, Entry, Name, NamedEntry, RepoPath, Storable, TreeId};
+use serde::Serialize;
 
 use super::{Found, convert};
 use crate::nodes::Batch;
+use crate::scan::{lstat, read_json};
 use crate::stage::Edits;
 use crate::workspace::State;
-use crate::{Repo, RepoError};
+use crate::{Repo, RepoError, parallel};
 
 /// Refuses what breaks a rule.
 pub(crate) fn refuse(mut findings: Vec<Found>) -> Result<(), RepoError> {
@@ -32,6 +34,8 @@ pub struct Judge {
     head: Option<Value>,
     /// What the bases of an unfinished merge have there.
     bases: Option<Vec<Value>>,
+    /// What the document that lies there breaks already.
+    known: Vec<Finding>,
 }
 
 impl Judge {
@@ -41,22 +45,48 @@ impl Judge {
     }
 
     /// The document as it may be written: converted to its schema, and with nothing in it that breaks a
-    /// rule or changes what was given once.
+    /// rule or changes what was given once. What the document that lies there broke already is passed over:
+    /// one thing can be mended before another.
     ///
     /// # Errors
-    /// [`RepoError::Invalid`] with every rule that is broken.
+    /// [`RepoError::Invalid`] with every rule that is newly broken.
     pub fn conform(&self, document: Document) -> Result<Document, RepoError> {
         let Some(schema) = &self.schema else { return Ok(document) };
         let document = convert(Some(schema), document)?;
-        let mut found = validate(document.value(), schema);
-        if let Some(head) = &self.head {
-            found.extend(changed_once(head, self.bases.as_deref(), document.value(), schema));
-        }
+        let mut found = self.broken(document.value(), schema);
+        found.retain(|finding| !self.known.contains(finding));
         let told = found.into_iter().map(|finding| Found::of(&self.path, schema, finding));
         refuse(told.collect())?;
         Ok(document)
     }
+
+    /// Everything that a document breaks there, whoever did it.
+    pub fn findings(&self, document: &Document) -> Vec<Found> {
+        let Some(schema) = &self.schema else { return Vec::new() };
+        let found = self.broken(&schema.convert(document.value()), schema).into_iter();
+        found.map(|finding| Found::of(&self.path, schema, finding)).collect()
+    }
+
+    fn broken(&self, value: &Value, schema: &Schema) -> Vec<Finding> {
+        let mut found = validate(value, schema);
+        if let Some(head) = &self.head {
+            found.extend(changed_once(head, self.bases.as_deref(), value, schema));
+        }
+        found
+    }
 }
+
+/// What the documents of a revision, or of the working copy, break.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checked {
+    /// Documents that have a schema, and were read.
+    pub documents: u64,
+    /// What they break.
+    pub findings: Vec<Found>,
+}
+
+/// A document to check: where it is, what is staged there, and what it must keep to.
+type ToCheck = (RepoPath, Option<NamedEntry>, Arc<Schema>);
 
 /// What `new` changes of `old` though it was given once; of a merge, with its bases.
 fn changed_once(
@@ -68,6 +98,14 @@ fn changed_once(
     match bases {
         Some(bases) => validate_merge(old, bases, new, schema),
         None => validate_change(old, new, schema),
+    }
+}
+
+impl Checked {
+    /// Of what was found in each document; in those that are not there, nothing.
+    fn of(found: Vec<Option<Vec<Found>>>) -> Self {
+        let read: Vec<Vec<Found>> = found.into_iter().flatten().collect();
+        Self { documents: read.len() as u64, findings: read.into_iter().flatten().collect() }
     }
 }
 
@@ -88,10 +126,9 @@ impl Repo {
         let batch = Batch::new(&self.nodes);
         let state = self.state()?;
         let schema = self.schemas(&batch, state.staged)?.of(path).cloned();
-        let mut judge = Judge { path: path.clone(), schema, head: None, bases: None };
-        if judge.schema.is_none() {
-            return Ok(judge);
-        }
+        let mut judge =
+            Judge { path: path.clone(), schema, head: None, bases: None, known: Vec::new() };
+        let Some(schema) = judge.schema.clone() else { return Ok(judge) };
         let named = lookup_path(&batch, state.staged, path)?;
         let load = |tree| self.value_before(&batch, tree, path, named.as_ref(), &judge.schema);
         let head = load(self.head_tree(&state)?)?;
@@ -99,7 +136,108 @@ impl Repo {
         let bases = bases.map(|bases| bases.into_iter().filter_map(|tree| load(tree).transpose()));
         let bases = bases.map(Iterator::collect::<Result<Vec<Value>, RepoError>>).transpose()?;
         (judge.head, judge.bases) = (head, bases);
+        // One that cannot be read says nothing; then what was staged of it counts.
+        let here = match self.read_document(path) {
+            Ok(document) => Some(document.into_value()),
+            Err(_) => load(state.staged)?,
+        };
+        judge.known = here.map(|value| judge.broken(&value, &schema)).unwrap_or_default();
         Ok(judge)
+    }
+
+    /// What the documents of a revision break, at and below a path.
+    ///
+    /// # Errors
+    /// [`RepoError::NoPath`]; [`RepoError::BadSchemas`].
+    pub fn check(&self, rev: &str, path: &RepoPath) -> Result<Checked, RepoError> {
+        let batch = Batch::new(&self.nodes);
+        let tree = self.commit(self.resolve(rev)?.id)?.tree;
+        let documents = self.to_check(&batch, tree, path)?;
+        if documents.is_empty() && !path.is_root() && lookup_path(&batch, tree, path)?.is_none() {
+            return Err(self.no_path_in(tree, path, rev)?);
+        }
+        let look = |(): &mut (), (path, named, schema): &ToCheck| {
+            let Some(Entry::Document { id, .. }) = named.as_ref().map(|named| named.entry) else {
+                return Ok(None);
+            };
+            let value = schema.convert(batch.load::<Document>(id)?.value());
+            let found = validate(&value, schema).into_iter();
+            Ok(Some(found.map(|it| Found::of(path, schema, it)).collect()))
+        };
+        Ok(Checked::of(parallel::map(self.jobs, &documents, || Ok(()), look)?))
+    }
+
+    /// What documents break as they lie in the working copy, at and below a path: those that are tracked, or
+    /// the one that is named. What was given once and is changed there counts, too.
+    ///
+    /// # Errors
+    /// [`RepoError::NoPath`]; [`RepoError::BadSchemas`].
+    pub fn check_here(&self, path: &RepoPath) -> Result<Checked, RepoError> {
+        let batch = Batch::new(&self.nodes);
+        let state = self.state()?;
+        let mut documents = self.to_check(&batch, state.staged, path)?;
+        if documents.is_empty() && !path.is_root() {
+            let found = lstat(&self.disk_path(path))?
+                .ok_or_else(|| self.no_path(path, "the working copy"))?;
+            let schema = self.schemas(&batch, state.staged)?.of(path).cloned();
+            let is_document = path.name().is_some_and(Name::is_document) && found.is_file();
+            documents.extend(schema.filter(|_| is_document).map(|it| (path.clone(), None, it)));
+        }
+        let (head, bases) = (self.head_tree(&state)?, self.merge_bases(&state)?);
+        let look = |(): &mut (), (path, named, schema): &ToCheck| {
+            let disk = self.disk_path(path);
+            self.refuse_leaving(path)?;
+            if lstat(&disk)?.is_none_or(|found| !found.is_file()) {
+                return Ok(None);
+            }
+            let document = match read_json(&disk, Some(schema)) {
+                Ok(document) => document,
+                Err(error @ RepoError::Io { .. }) => return Err(error),
+                Err(error) => {
+                    return Ok(Some(vec![Found {
+                        path: path.to_string(),
+                        field: "/".to_owned(),
+                        schema: schema.full_name(),
+                        rule: "document",
+                        value: String::new(),
+                        why: error.to_string(),
+                    }]));
+                }
+            };
+            let mut found = validate(document.value(), schema);
+            if schema.fields().iter().any(|field| field.immutable) {
+                let speaks = Some(Arc::clone(schema));
+                let load = |tree| self.value_before(&batch, tree, path, named.as_ref(), &speaks);
+                let bases = bases.as_ref().map(|bases| {
+                    let values = bases.iter().filter_map(|tree| load(*tree).transpose());
+                    values.collect::<Result<Vec<Value>, RepoError>>()
+                });
+                if let (Some(old), bases) = (load(head)?, bases.transpose()?) {
+                    found.extend(changed_once(&old, bases.as_deref(), document.value(), schema));
+                }
+            }
+            Ok(Some(found.into_iter().map(|it| Found::of(path, schema, it)).collect()))
+        };
+        Ok(Checked::of(parallel::map(self.jobs, &documents, || Ok(()), look)?))
+    }
+
+    /// The documents of a tree at and below a path that have a schema.
+    fn to_check(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        path: &RepoPath,
+    ) -> Result<Vec<ToCheck>, RepoError> {
+        let schemas = self.schemas(batch, tree)?;
+        let mut documents = Vec::new();
+        self.tracked_below(tree, path, &mut |path, named| {
+            if matches!(named.entry, Entry::Document { .. })
+                && let Some(schema) = schemas.of(path)
+            {
+                documents.push((path.clone(), Some(named.clone()), Arc::clone(schema)));
+            }
+        })?;
+        Ok(documents)
     }
 
     /// The trees of the bases of a merge that is not finished.
