@@ -177,6 +177,7 @@ impl Taking<'_> {
                 self.first(before, &listed.path, paths, tracked_only)?;
             }
             self.schemas = self.repo.schemas(self.batch, self.state.staged)?;
+            self.repo.refuse_nonsense(self.batch, before, self.state.staged)?;
         }
         Ok(())
     }
