@@ -380,6 +380,25 @@ fn a_rename_done_on_disk_already_is_recorded() {
 }
 
 #[test]
+fn a_file_renamed_there_and_back_is_unchanged() {
+    let lab = Lab::new();
+    lab.write("a.txt", "a").write("folder/b.txt", "b").commit("start");
+    let rename = |old: &str, new: &str| lab.repo.rename(lab.repo.root(), old, new).unwrap();
+    rename("a.txt", "c.txt");
+    rename("folder", "other");
+    rename("c.txt", "d.txt");
+    rename("d.txt", "a.txt");
+    rename("other", "folder");
+    let status = lab.repo.status(&Silent).unwrap();
+    assert!(status.clean, "{status:?}");
+    // What was committed in between is history.
+    rename("a.txt", "c.txt");
+    lab.finish_with("renamed");
+    rename("c.txt", "a.txt");
+    assert_eq!(lab.repo.status(&Silent).unwrap().staged[0].from.as_deref(), Some("c.txt"));
+}
+
+#[test]
 fn a_file_that_a_dead_command_was_writing_is_no_part_of_the_working_copy() {
     let lab = Lab::new();
     lab.write("d/a.txt", "1").commit("start");
