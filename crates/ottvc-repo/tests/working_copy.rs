@@ -380,6 +380,23 @@ fn a_rename_done_on_disk_already_is_recorded() {
 }
 
 #[test]
+fn a_path_typed_in_another_case_is_what_is_tracked_there() {
+    let lab = Lab::new();
+    lab.write("photos/a.txt", "a").write("photos/b.txt", "b").commit("start");
+    lab.write("photos/a.txt", "changed").delete("photos/b.txt");
+    let add = |path: &str| lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent);
+    add("PHOTOS/A.txt").unwrap();
+    let staged = || -> Vec<(String, &str)> {
+        let rows = lab.repo.status(&Silent).unwrap().staged;
+        rows.into_iter().map(|row| (row.path, row.change)).collect()
+    };
+    assert_eq!(staged(), [("photos/a.txt".to_owned(), "modified")]);
+    add("Photos").unwrap();
+    let gone = ("photos/b.txt".to_owned(), "removed");
+    assert_eq!(staged(), [("photos/a.txt".to_owned(), "modified"), gone]);
+}
+
+#[test]
 fn a_file_renamed_there_and_back_is_unchanged() {
     let lab = Lab::new();
     lab.write("a.txt", "a").write("folder/b.txt", "b").commit("start");

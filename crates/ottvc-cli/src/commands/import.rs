@@ -97,12 +97,13 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
         };
         files.push(read.map_err(|source| CliError::Delivery { path: path.clone(), source })?);
     }
+    let source = source(args.source, &files)?;
     let deliveries = ottvc_import::gather_files(files)?;
     let need = if args.dry_run { Need::Read } else { Need::Write("import") };
     let opened = context.open(need)?;
     let to = args.to.as_deref().map(|to| opened.repo.repo_path(&opened.from, to)).transpose()?;
     let request = ImportRequest {
-        source: source(args.source, &deliveries)?,
+        source,
         scope: args.scope,
         to,
         dry_run: args.dry_run,
@@ -169,11 +170,11 @@ impl Package for Folder {
 }
 
 /// Who delivers: whoever was named, else the format, if all of it is of one.
-fn source(named: Option<String>, deliveries: &[Delivery]) -> Result<String, CliError> {
+fn source(named: Option<String>, files: &[Vec<Delivery>]) -> Result<String, CliError> {
     if let Some(named) = named {
         return Ok(named);
     }
-    let mut formats: Vec<&str> = deliveries.iter().map(|it| it.format.as_str()).collect();
+    let mut formats: Vec<&str> = files.iter().flatten().map(|it| it.format.as_str()).collect();
     formats.sort_unstable();
     formats.dedup();
     match formats.as_slice() {
