@@ -163,3 +163,45 @@ fn a_film_its_cuts_and_its_dub() {
     assert!((300_000..310_000).contains(&gain), "{gain} bytes");
     assert_eq!(freed(&story, &["promo", "director", "dub/de"]), gain, "main holds the rest");
 }
+
+/// What documents tell of films stays true, whichever way the films come.
+#[test]
+fn documents_tell_of_the_film_that_is_there() {
+    let story = Story::new();
+    let work = story.root();
+    if film(&work, "feature.mp4", 1, 440).is_none() {
+        return;
+    }
+    story.write("schemas.yaml", "documents: {'*.meta.json': ott.edition/1}\n");
+    story.ok(&["add", "."]);
+    story.ok(&["meta", "probe", "feature.mp4"]);
+    story.commit("a master");
+    let told = |bytes: &[u8]| {
+        let document: Json = serde_json::from_slice(&story.read("feature.mp4.meta.json")).unwrap();
+        assert_eq!(number(&document["technical"]["bytes"]), bytes.len() as u64);
+    };
+    story.ok(&["switch", "-c", "cut"]);
+    let longer = film(&work, "feature.mp4", 2, 440).unwrap();
+    story.ok(&["add", "."]);
+    let row =
+        json!([{ "path": "feature.mp4.meta.json", "field": "/technical", "film": "feature.mp4" }]);
+    assert_eq!(story.ok(&["status"])["stale"], row);
+    assert_eq!(story.ok(&["commit", "-m", "longer"])["stale"], row);
+    story.ok(&["switch", "main"]);
+    story.ok(&["meta", "set", "feature.mp4", "/year=2026"]);
+    story.commit("a year");
+    story.ok(&["merge", "cut"]);
+    told(&longer);
+    // Where two films are in dispute, the one that is chosen counts.
+    let third = film(&work, "feature.mp4", 3, 440).unwrap();
+    story.ok(&["commit", "-a", "-m", "a third"]);
+    story.ok(&["switch", "cut"]);
+    film(&work, "feature.mp4", 1, 880).unwrap();
+    story.ok(&["commit", "-a", "-m", "another sound"]);
+    story.ends(&["merge", "main"], 4);
+    story.ends(&["meta", "probe", "feature.mp4"], 3);
+    assert_eq!(story.ok(&["resolve", "feature.mp4", "--take", "theirs"])["made"], row);
+    story.ok(&["commit"]);
+    told(&third);
+    assert_eq!(story.ok(&["status"])["clean"], json!(true));
+}

@@ -199,6 +199,10 @@ fn hint(error: &CliError) -> Option<String> {
                 "`ottvc meta set` and `ottvc meta unset` change it; `ottvc meta schema` prints schemas"
                     .into(),
             ),
+            RepoError::NoFilm { disputed: Some(film), .. } => {
+                let film = shell_words::quote(film);
+                Some(format!("settle which film it is: `ottvc resolve {film} --take ours` (or theirs)"))
+            }
             RepoError::Exists { kind: "branch", name } => {
                 Some(format!("`ottvc switch {name}` goes there; or take another name"))
             }
@@ -280,7 +284,7 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         RepoError::NoPath { path, near, .. } => json!({ "path": path, "near": near }),
         RepoError::NoField { field, place } => json!({ "field": field, "path": place }),
         RepoError::PathOutside { path }
-        | RepoError::NoFilm { path }
+        | RepoError::NoFilm { path, .. }
         | RepoError::WrongKind { path, .. }
         | RepoError::InTheWay { path } => json!({ "path": path }),
         RepoError::Collision { first, second } => json!({ "paths": [first, second] }),

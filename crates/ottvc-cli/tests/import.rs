@@ -29,6 +29,22 @@ fn edit(path: &str, from: &str, to: &str) {
 }
 
 #[test]
+fn files_of_several_formats_need_a_name_for_who_delivers() {
+    let lab = Lab::film();
+    let pbcore = sample(&lab, "pbcore/northern-light.xml");
+    std::fs::rename(&pbcore, lab.beside.join("pbcore.xml")).unwrap();
+    let dc = sample(&lab, "dc/northern-light.xml");
+    let both = format!("{dc} {}", lab.beside.join("pbcore.xml").display());
+    let refused = lab.run(&format!("import {both}"));
+    assert_eq!(refused.status, 2, "{refused}");
+    assert!(refused.err.contains("several formats: dc, pbcore"), "{refused}");
+    assert!(refused.err.contains("--source NAME"), "{refused}");
+    assert!(!lab.ok("branch").contains("source/"));
+    let named = lab.run(&format!("import {both} --source acme --dry-run"));
+    assert_ne!(named.status, 2, "{named}");
+}
+
+#[test]
 fn a_delivery_comes_in_is_delivered_again_and_is_taken_back() {
     let lab = Lab::film();
     let file = sample(&lab, "dc/northern-light.xml");

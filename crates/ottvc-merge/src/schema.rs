@@ -8,6 +8,7 @@ mod canonical;
 mod convert;
 mod cursor;
 mod field;
+mod fits;
 mod format;
 mod json_schema;
 mod plain;
@@ -49,13 +50,21 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads a schema from YAML.
+    /// Reads a schema from YAML, as whoever writes it wants it read.
     ///
     /// # Errors
     /// [`MergeError::BadYaml`] with line and column, [`MergeError::BadField`] naming field, rule and
     /// value, [`MergeError::SameField`] for two patterns that match the same.
     pub fn parse(text: &str) -> Result<Self, MergeError> {
-        read::schema(&yaml::parse(text)?)
+        read::schema(&yaml::parse(text)?, true)
+    }
+
+    /// Reads a schema that is stored already: what only makes no sense is let be, as it was when it was stored.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_stored(text: &str) -> Result<Self, MergeError> {
+        read::schema(&yaml::parse(text)?, false)
     }
 
     /// The built-in schema `ott.edition/1`: the fields operators keep of an edition.

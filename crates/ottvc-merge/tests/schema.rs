@@ -57,9 +57,10 @@ fn every_attribute_survives_its_canonical_form() {
     let all = schema(concat!(
         "  /: {type: map, invariants: ['disjoint(a/x, b)']}\n",
         "  /l/[b=2,a=1]: {type: map, groups: [[x, y], [z, w]]}\n",
-        "  /l: {type: keyed, keys: [a, b], order: field(n), insert: conflict, item: atomic,\n",
+        "  /l: {type: keyed, keys: [a, b], insert: conflict, item: atomic,\n",
         "       delete: edit_wins, on_conflict: 'edition(x, Original)', locked: true, max_items: 3}\n",
         "  /m: {type: keyed, keys: [$id], order: none, move_domain: rails, delete: delete_wins}\n",
+        "  /o: {type: keyed, keys: [a], order: field(n)}\n",
         "  /t/**: {type: text, merge: text(sentence), min_length: 1, max_length: 5}\n",
         "  /w: {type: timestamp, min: 2020-01-01T00:00:00Z, on_conflict: non_empty}\n",
         "  /n: {type: decimal, enum: [1, 2.50, -3], on_shadow: silent, inherit: at_create}\n",
@@ -69,6 +70,30 @@ fn every_attribute_survives_its_canonical_form() {
         "  /@fr-FR: {type: array, of: int, merge: sequence, min_items: 1}\n",
     ));
     assert_eq!(Schema::parse(&all.canonical()).unwrap(), all);
+}
+
+/// What was stored before anybody found it to make no sense.
+#[test]
+fn what_only_makes_no_sense_is_read_where_it_is_stored() {
+    let fields = [
+        ("  /a: {type: string, min: 3}\n", "  /a: {type: string, min: '3'}\n"),
+        ("  /a: {type: string, enum: [12, x]}\n", "  /a: {type: string, enum: ['12', x]}\n"),
+    ];
+    for (written, meant) in fields {
+        let text = format!("schema: t/1\nfields:\n{written}");
+        Schema::parse(&text).unwrap_err();
+        assert_eq!(Schema::parse_stored(&text).unwrap(), schema(meant), "{written}");
+    }
+    for field in [
+        "  /a: {type: keyed, keys: [id, id]}\n",
+        "  /a: {type: keyed, keys: [id], order: none, insert: conflict}\n",
+    ] {
+        let text = format!("schema: t/1\nfields:\n{field}");
+        Schema::parse(&text).unwrap_err();
+        Schema::parse_stored(&text).unwrap();
+    }
+    // What nobody could carry out never was stored.
+    Schema::parse_stored("schema: t/1\nfields:\n  /a: {type: bool, min: 3}\n").unwrap_err();
 }
 
 #[test]
@@ -100,6 +125,23 @@ fn errors_name_field_rule_and_value() {
         ("  '/@x y': {type: int}\n", "/@x y", "pattern", "{type: int}"),
         ("  /a/#1: {type: int}\n", "/a/#1", "pattern", "{type: int}"),
         ("  /a: int\n", "/a", "field", "int"),
+        ("  /a: {type: bool, min: 3}\n", "/a", "min", "3"),
+        ("  /a: {type: string, min: 3}\n", "/a", "min", "3"),
+        ("  /a: {type: set, of: string, enum: [a, true]}\n", "/a", "enum", "[a, true]"),
+        ("  /a: {type: string, format: date, max: soon}\n", "/a", "max", "soon"),
+        ("  /a: {type: keyed, keys: [id, id]}\n", "/a", "keys", "[id, id]"),
+        (
+            "  /a: {type: keyed, keys: [id], order: field(n), insert: conflict}\n",
+            "/a",
+            "insert",
+            "conflict",
+        ),
+        (
+            "  /a: {type: keyed, keys: [id], insert: conflict, order: none}\n",
+            "/a",
+            "insert",
+            "conflict",
+        ),
     ];
     for (text, wanted_field, wanted_rule, wanted_value) in cases {
         match Schema::parse(&format!("schema: t/1\nfields:\n{text}")).unwrap_err() {
@@ -328,6 +370,41 @@ fn a_merge_keeps_what_its_base_gave_once() {
     assert_eq!(validate_merge(&doc("A"), std::slice::from_ref(&none), &doc("B"), &schema), []);
     assert_eq!(changed("A", &["B"], "C"), 1);
     assert_eq!(changed("A", &["B"], "B"), 0, "it is again what it was");
+}
+
+/// A conflict that a merge makes says what the base had.
+#[test]
+fn a_conflict_put_into_a_merge_forgets_nothing() {
+    let schema = schema("  /id: {type: string, immutable: true}\n  /l/*/id: {immutable: true}\n");
+    let conflict = |policy: &str, base: Json| {
+        let terms =
+            json!([{ "side": "ours", "value": "X" }, base, { "side": "theirs", "value": "A" }]);
+        let conflict =
+            json!({ "kind": "edit_edit", "path": "/id", "policy": policy, "terms": terms });
+        json!({ "id": { "$conflict": conflict } })
+    };
+    let base = |id: &str| json!({ "side": "base", "value": id });
+    let nothing = json!({ "side": "base", "absent": true });
+    let changed = |bases: &[&str], merged: &Json| {
+        let doc = |id: &str| value(&json!({ "id": id }));
+        let bases: Vec<Value> = bases.iter().map(|id| doc(id)).collect();
+        validate_merge(&doc("A"), &bases, &value(merged), &schema).len()
+    };
+    assert_eq!(changed(&["A"], &conflict("atomic", base("A"))), 0);
+    assert_eq!(changed(&["A"], &conflict("atomic", nothing.clone())), 1);
+    assert_eq!(changed(&["A"], &conflict("rename", nothing.clone())), 1, "no entry was renamed");
+    assert_eq!(changed(&["A"], &conflict("atomic", base("B"))), 1);
+    assert_eq!(changed(&[], &conflict("atomic", nothing.clone())), 0, "nobody gave it before");
+    // Where bases disagree there is nothing that they gave.
+    assert_eq!(changed(&["A", "B"], &conflict("atomic", nothing)), 0);
+    // Entries that sides renamed apart.
+    let renamed = |key: &str| json!({ key: { "id": "A", "$from": { "$set": ["e"] } } });
+    let apart = json!({ "kind": "rename_rename", "path": "/l/e", "policy": "rename", "terms": [
+        { "side": "ours", "value": renamed("f") }, { "side": "base", "absent": true },
+        { "side": "theirs", "value": renamed("g") }] });
+    let before = value(&json!({ "l": { "e": { "id": "A" } } }));
+    let after = value(&json!({ "l": { "e": { "$conflict": apart } } }));
+    assert_eq!(validate_merge(&before, std::slice::from_ref(&before), &after, &schema), []);
 }
 
 /// A schema may name other key fields than lists were written with.

@@ -89,11 +89,13 @@ pub enum RepoError {
         /// The document.
         place: String,
     },
-    /// No file whose tracks a document could tell of, or more than one.
+    /// No file whose tracks a document could tell of, or more than one, or one in conflict.
     #[error("`{path}` has no film to tell of")]
     NoFilm {
         /// The document.
         path: String,
+        /// The film, if it is in conflict.
+        disputed: Option<String>,
     },
     /// A path that leaves the working copy.
     #[error("`{path}` is outside the working copy")]

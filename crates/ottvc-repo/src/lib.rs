@@ -11,6 +11,7 @@ pub mod changes;
 pub mod checkout;
 pub mod collect;
 pub mod content;
+pub mod derived;
 pub mod disputed;
 pub mod error;
 pub mod history;

@@ -64,7 +64,8 @@ pub struct MergeReport {
     /// What rules decided.
     pub decisions: Vec<DecisionRow>,
     /// What the sides broke together of rules that look across a document, each in a place of its
-    /// own, so that none could be put in conflict.
+    /// own, so that none could be put in conflict; what theirs changed and no edition inherits (`inherit`); and
+    /// fields that tell of another film than there is and hold what no film says (`merge`).
     pub notices: Vec<NoticeRow>,
     /// What theirs changes of ours though it was given once: no commit of the merge may. Each gets its value
     /// back first.

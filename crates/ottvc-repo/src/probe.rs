@@ -37,16 +37,42 @@ pub(crate) fn part(technical: &Value, field: &FieldPath) -> Option<Value> {
 /// Whether nothing stands in this field of any document but what the function makes of some film: what
 /// others have put there is not for it to replace.
 pub(crate) fn is_made(terms: &Terms<Versioned>, field: &FieldPath) -> bool {
+    let mut values = terms.as_slice().iter().filter_map(|term| term.value.as_ref()?.get(field));
+    values.all(|value| may_be_made(value, field))
+}
+
+/// Whether a value holds nothing that the function does not make.
+pub(crate) fn may_be_made(value: &Value, field: &FieldPath) -> bool {
     let named =
         matches!(field.0.last(), Some(Segment::Key(key)) if MEMBERS.contains(&key.as_str()));
-    let mut values = terms.as_slice().iter().filter_map(|term| term.value.as_ref()?.get(field));
-    values.all(|value| match value {
+    match value {
         Value::Map(members) => {
             named || members.keys().all(|member| MEMBERS.contains(&member.as_str()))
         }
         Value::Conflict(_) => false,
         _ => named,
-    })
+    }
+}
+
+/// The field that has it unless somebody says another.
+pub(crate) fn usual_field() -> FieldPath {
+    FieldPath(vec![Segment::Key(FIELD.to_owned())])
+}
+
+/// A film, and what it says of itself.
+#[derive(Debug)]
+pub(crate) struct Film {
+    pub(crate) path: RepoPath,
+    pub(crate) content: ContentId,
+    pub(crate) says: Value,
+}
+
+/// What a document may be about.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Films {
+    files: Vec<(RepoPath, FileEntry)>,
+    /// One that is in conflict, so that nobody knows yet what it is.
+    disputed: Option<RepoPath>,
 }
 
 /// What a stored file says of itself; `None` if it is of no kind that has tracks.
@@ -67,19 +93,23 @@ fn technical(store: &dyn ObjectStore, content: ContentId) -> Result<Option<Value
 }
 
 impl Repo {
-    /// What the film that a document is about says of itself: the file beside the document, or for an edition's the one
-    /// file of its folder that has tracks. `None` if there is none, or more than one.
-    pub(crate) fn probe_in(
+    /// The film that a document is about: the file beside the document, or for an edition's the one file of its
+    /// folder that has tracks. `None` if there is none, or more than one, or it is in conflict.
+    pub(crate) fn film_of(
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
         document: &RepoPath,
-    ) -> Result<Option<Value>, RepoError> {
+    ) -> Result<Option<Film>, RepoError> {
+        let films = self.films_of(batch, tree, document)?;
+        if films.disputed.is_some() {
+            return Ok(None);
+        }
         let mut found = None;
-        for file in self.films_of(batch, tree, document)? {
-            match technical(&*self.objects, file.content)? {
+        for (path, FileEntry { content, .. }) in films.files {
+            match technical(&*self.objects, content)? {
                 Some(_) if found.is_some() => return Ok(None),
-                Some(technical) => found = Some(technical),
+                Some(says) => found = Some(Film { path, content, says }),
                 None => {}
             }
         }
@@ -87,45 +117,54 @@ impl Repo {
     }
 
     /// The files that a document may be about.
-    fn films_of(
+    pub(crate) fn films_of(
         &self,
         batch: &Batch<'_>,
         tree: TreeId,
         document: &RepoPath,
-    ) -> Result<Vec<FileEntry>, RepoError> {
+    ) -> Result<Films, RepoError> {
+        let mut films = Films::default();
         let (Some(name), Some(folder)) = (document.name(), document.parent()) else {
-            return Ok(Vec::new());
+            return Ok(films);
         };
-        let file = |named: &NamedEntry| match named.entry {
-            Entry::File(file) => Some(file),
-            _ => None,
+        let mut meet = |named: &NamedEntry| {
+            let path = folder.join(&named.name);
+            match named.entry {
+                Entry::File(file) => films.files.push((path, file)),
+                Entry::Conflict(_) if !named.name.is_document() => films.disputed = Some(path),
+                _ => {}
+            }
         };
         if name.as_str() != EDITION_DOCUMENT {
             let asset = name.as_str().strip_suffix(".meta.json").unwrap_or_default();
             let asset = folder.join(&ottvc_object::Name::new(asset)?);
-            return Ok(lookup_path(batch, tree, &asset)?.iter().filter_map(file).collect());
+            lookup_path(batch, tree, &asset)?.iter().for_each(meet);
+            return Ok(films);
         }
-        let folder = match folder.is_root() {
+        let root = match folder.is_root() {
             true => Some(tree),
             false => lookup_path(batch, tree, &folder)?.and_then(|named| match named.entry {
                 Entry::Tree { id, .. } => Some(id),
                 _ => None,
             }),
         };
-        let (Some(folder), mut files) = (folder, Vec::new()) else { return Ok(Vec::new()) };
-        for_each(batch, folder, &mut |named| {
-            files.extend(file(named));
+        let Some(root) = root else { return Ok(films) };
+        for_each(batch, root, &mut |named| {
+            meet(named);
             Ok::<(), RepoError>(())
         })?;
-        if files.len() > MAX_FILES { Ok(Vec::new()) } else { Ok(files) }
+        if films.files.len() > MAX_FILES {
+            films.files.clear();
+        }
+        Ok(films)
     }
 
     /// Puts what a staged film says of itself into its document, at `/technical` unless `field` is another, and
     /// stages it. `given` is the document, or the film.
     ///
     /// # Errors
-    /// [`RepoError::NoFilm`] if there is no file with tracks that the document is about, or more than one; and as
-    /// [`Repo::edit_fields`].
+    /// [`RepoError::NoFilm`] if there is no file with tracks that the document is about, or more than one, or one
+    /// that is in conflict; and as [`Repo::edit_fields`].
     pub fn probe(
         &self,
         from: &std::path::Path,
@@ -134,10 +173,14 @@ impl Repo {
     ) -> Result<(RepoPath, Document, FieldEdit), RepoError> {
         let document = document_path(&self.repo_path(from, given)?)?;
         let batch = Batch::new(&self.nodes);
-        let technical = self.probe_in(&batch, self.state()?.staged, &document)?;
-        let field = field.unwrap_or_else(|| FieldPath(vec![Segment::Key(FIELD.to_owned())]));
-        let value = technical.and_then(|it| part(&it, &field));
-        let value = value.ok_or_else(|| RepoError::NoFilm { path: document.to_string() })?;
+        let staged = self.state()?.staged;
+        let film = self.film_of(&batch, staged, &document)?;
+        let field = field.unwrap_or_else(usual_field);
+        let Some(value) = film.and_then(|it| part(&it.says, &field)) else {
+            let disputed = self.films_of(&batch, staged, &document)?.disputed;
+            let disputed = disputed.map(|path| path.to_string());
+            return Err(RepoError::NoFilm { path: document.to_string(), disputed });
+        };
         let edit = FieldEdit { field, value: Some(value) };
         let (path, document) = self.edit_fields(from, given, std::slice::from_ref(&edit))?;
         Ok((path, document, edit))

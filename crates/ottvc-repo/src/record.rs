@@ -12,6 +12,7 @@ use ottvc_refs::{Operation, RefEdit, RefName, RefTransaction, RefValue};
 use serde::Serialize;
 
 use crate::cache::Rows;
+use crate::derived::{Again, FilmRow};
 use crate::layers::{Layered, Next};
 use crate::nodes::Batch;
 use crate::stage::Edits;
@@ -65,6 +66,12 @@ pub struct Committed {
     pub conflicts: u64,
     /// Tree nodes and other objects written.
     pub new_objects: u64,
+    /// Fields made again of the films that a merge came to have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<FilmRow>,
+    /// Fields that tell of other films than those the commit has in their place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<FilmRow>,
 }
 
 impl Repo {
@@ -116,6 +123,18 @@ impl Repo {
         if let Some(merging) = &merging {
             trees.push(self.commit(merging.theirs)?.tree);
         }
+        let again = match &merging {
+            Some(_) => {
+                let changed = self.changed_paths(&batch, head_tree, tree)?;
+                self.made_by_end(&batch, &state, parent, tree, &changed)?
+            }
+            None => Again::default(),
+        };
+        if !again.edits.is_empty() {
+            // Of a merge all that is staged is committed.
+            tree = self.apply(tree, &again.edits, &batch)?;
+            state.staged = tree;
+        }
         let bases = self.merge_bases(&state)?;
         let conformed = self.conform_tree(&batch, &trees, bases.as_deref(), tree)?;
         if !conformed.is_empty() {
@@ -162,6 +181,11 @@ impl Repo {
                 });
             }
         };
+        let sides = match &merging {
+            Some(_) => self.sides_merged(&state, parent)?,
+            None => None,
+        };
+        let stale = self.stale_films(&batch, sides.unwrap_or([head_tree; 3]), tree)?;
         let draft = Draft {
             layers,
             parents,
@@ -183,6 +207,10 @@ impl Repo {
         let mut writer = self.objects.writer()?;
         batch.flush(&mut *writer)?;
         let written = writer.finish()?;
+        if !again.edits.is_empty() {
+            let schemas = self.schemas(&batch, tree)?;
+            rows.extend(self.write_settled((&schemas, &schemas), &again.edits)?);
+        }
         match (state.merging.take(), parent) {
             (Some(merging), _) => {
                 self.remember_merge(&state, &merging, (id, tree), &mut rows)?;
@@ -211,6 +239,8 @@ impl Repo {
             changed,
             conflicts: commit.conflicts.len() as u64,
             new_objects,
+            made: again.made,
+            stale,
         })
     }
 

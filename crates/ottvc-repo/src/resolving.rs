@@ -18,6 +18,7 @@ use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
+use crate::derived::{Again, FilmRow};
 use crate::disputed::choice_of;
 use crate::nodes::Batch;
 use crate::schemas::{Found, Schemas, convert, differ, refuse};
@@ -52,6 +53,9 @@ pub struct Resolved {
     pub resolved: Vec<ResolvedRow>,
     /// Those left.
     pub remaining: Vec<ConflictRow>,
+    /// Fields made again of the films that are chosen by now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<FilmRow>,
 }
 
 /// One conflict settled.
@@ -293,7 +297,13 @@ impl Repo {
         }
         let before = self.schemas_for_reading(batch, state.staged)?;
         self.refuse_changed(batch, state.staged, &before, &edits)?;
-        let settled = self.apply(state.staged, &edits, batch)?;
+        let mut settled = self.apply(state.staged, &edits, batch)?;
+        let changed: Vec<RepoPath> = edits.values().map(|edit| edit.path.clone()).collect();
+        let again = self.made_by_end(batch, &state, head, settled, &changed)?;
+        if !again.edits.is_empty() {
+            edits.extend(again.edits);
+            settled = self.apply(state.staged, &edits, batch)?;
+        }
         let after = self.schemas(batch, settled)?;
         self.conform_settled(batch, state.staged, &after, &mut edits)?;
         state.staged = self.apply(state.staged, &edits, batch)?;
@@ -306,10 +316,8 @@ impl Repo {
         }
         let left = self.conflict_places(batch, state.staged, &state, head)?;
         let heads = self.staged_heads(&state, head)?;
-        Ok(Resolved {
-            resolved,
-            remaining: self.conflict_rows(batch, state.staged, &left, heads.as_ref())?,
-        })
+        let remaining = self.conflict_rows(batch, state.staged, &left, heads.as_ref())?;
+        Ok(Resolved { resolved, remaining, made: again.made })
     }
 
     /// Converts the documents that were settled to their schemas.
@@ -423,6 +431,30 @@ impl Repo {
         Ok(())
     }
 
+    /// Fields that are made again in `tree` while a merge is settled, as far as what lies at the `changed` paths is
+    /// concerned; not in documents that were changed by hand since they were staged.
+    pub(crate) fn made_by_end(
+        &self,
+        batch: &Batch<'_>,
+        state: &State,
+        head: Option<CommitId>,
+        tree: TreeId,
+        changed: &[RepoPath],
+    ) -> Result<Again, RepoError> {
+        let Some(sides) = self.sides_merged(state, head)? else { return Ok(Again::default()) };
+        let mut again = self.make_again(batch, sides, tree, changed)?;
+        let schemas = self.schemas_for_reading(batch, state.staged)?;
+        match self.refuse_changed(batch, state.staged, &schemas, &again.edits) {
+            Err(RepoError::LocalChanges { paths }) => {
+                let by_hand = |path: &str| paths.iter().any(|other| other == path);
+                again.edits.retain(|_, edit| !by_hand(&edit.path.to_string()));
+                again.made.retain(|row| !by_hand(&row.path));
+            }
+            other => other?,
+        }
+        Ok(again)
+    }
+
     /// Refuses to write over what was changed by hand since it was staged, and over what is staged, or lies
     /// there, where a side of a rename goes.
     fn refuse_changed(
@@ -456,7 +488,7 @@ impl Repo {
     }
 
     /// Writes what was settled into the working copy, as [`Repo::move_to`] writes documents.
-    fn write_settled(
+    pub(crate) fn write_settled(
         &self,
         (before, after): (&Schemas, &Arc<Schemas>),
         edits: &Edits,

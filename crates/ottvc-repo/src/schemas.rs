@@ -8,6 +8,7 @@
 //! schema changes no document, writing one the next time does.
 
 mod judging;
+mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use ottvc_merge::{Bindings, MergeError, Schema};
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::tree::lookup_path;
-use ottvc_object::value::Document;
+use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{ContentId, DocumentId, Entry, FileEntry, FileMode, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
@@ -113,6 +114,15 @@ impl Found {
         let (path, field, schema) = (path.to_string(), field.to_string(), schema.full_name());
         Self { path, field, schema, rule, value, why }
     }
+
+    /// A value as rows show it: as JSON, and no more than its beginning.
+    pub(crate) fn shown(value: &Value) -> String {
+        let text = value_to_json(value).to_string();
+        match text.char_indices().nth(60) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    }
 }
 
 /// A document of the working copy whose schema changes.
@@ -154,10 +164,10 @@ pub(crate) fn differ(a: Option<&Arc<Schema>>, b: Option<&Arc<Schema>>) -> bool {
     a.map(|schema| schema.id()) != b.map(|schema| schema.id())
 }
 
-/// A document as the working copy has it: plain JSON under its schema.
+/// A document as the working copy has it: plain JSON under its schema, also where it was stored under another.
 fn text(schema: Option<&Schema>, document: &Document) -> String {
     match schema {
-        Some(schema) => format!("{:#}\n", schema.to_plain(document.value())),
+        Some(schema) => format!("{:#}\n", schema.to_plain(&schema.convert(document.value()))),
         None => document.to_json_pretty(),
     }
 }
@@ -203,7 +213,7 @@ impl Repo {
         for (name, path, entry) in listed {
             let read = self.text_of(entry)?;
             let schema = read
-                .and_then(|text| Schema::parse(&text))
+                .and_then(|text| Schema::parse_stored(&text))
                 .map_err(|source| unusable(path, source))?;
             let found = schema.full_name();
             if found != *name {
@@ -294,65 +304,6 @@ impl Repo {
     pub fn staged_schema(&self, path: &RepoPath) -> Result<Option<Arc<Schema>>, RepoError> {
         let batch = Batch::new(&self.nodes);
         Ok(self.schemas(&batch, self.state()?.staged)?.of(path).cloned())
-    }
-
-    /// Binds documents to a schema, in the working copy and staged. `named` is a schema that is built
-    /// in or listed, or a file of the tree that holds one. Returns its name.
-    ///
-    /// # Errors
-    /// [`RepoError::BadSchemas`] if `named` is none of these, or a pattern is no pattern.
-    pub fn use_schema(
-        &self,
-        from: &std::path::Path,
-        named: &str,
-        patterns: &[String],
-    ) -> Result<String, RepoError> {
-        let file = RepoPath::new(SCHEMAS_FILE)?;
-        let read = |path: &RepoPath| -> Result<Option<String>, RepoError> {
-            let disk = self.disk_path(path);
-            match lstat(&disk)? {
-                Some(found) if found.is_file() && found.len() <= MAX_BYTES => {
-                    let bytes = std::fs::read(&disk).map_err(crate::scan::io("read", &disk))?;
-                    let bad = |_| {
-                        unusable(
-                            path,
-                            MergeError::BadYaml {
-                                line: 0,
-                                column: 0,
-                                why: "it is not UTF-8".to_owned(),
-                            },
-                        )
-                    };
-                    String::from_utf8(bytes).map(Some).map_err(bad)
-                }
-                Some(_) => Err(RepoError::WrongKind { path: path.to_string(), wanted: "schema" }),
-                None => Ok(None),
-            }
-        };
-        let text = read(&file)?.unwrap_or_default();
-        let known = match text.trim().is_empty() {
-            true => Bindings::default(),
-            false => Bindings::parse(&text).map_err(|source| unusable(&file, source))?,
-        };
-        let mut staged = vec![file.to_string()];
-        let is_known =
-            named == Schema::edition()?.full_name() || known.schemas().contains_key(named);
-        let at = if is_known { None } else { self.repo_path(from, named).ok() };
-        let held = at.map(|path| Ok::<_, RepoError>((read(&path)?, path))).transpose()?;
-        let (name, listed) = match held {
-            Some((Some(text), path)) => {
-                let schema = Schema::parse(&text).map_err(|source| unusable(&path, source))?;
-                staged.push(path.to_string());
-                (schema.full_name(), Some(path))
-            }
-            _ => (named.to_owned(), None),
-        };
-        let text = Bindings::add(&text, patterns, &name, listed.as_ref())
-            .map_err(|source| unusable(&file, source))?;
-        self.refuse_leaving(&file)?;
-        Sink::open(&self.root)?.put_bytes(&file, text.as_bytes())?;
-        self.add(&self.root, &staged, &crate::Silent)?;
-        Ok(name)
     }
 
     /// Whether the document `staged` and the one read as `here` are one under their schema.

@@ -287,6 +287,7 @@ impl Repo {
         let mut renamed = Vec::new();
         let (mut leaving, mut reforms) = (Vec::new(), Vec::new());
         let head = self.head_commit_id(&state)?;
+        let head_tree = self.head_tree(&state)?;
         let batch = Batch::new(&self.nodes);
         let disputed = self.conflict_places(&batch, state.staged, &state, head)?;
         let mut suspects = Vec::new();
@@ -299,12 +300,21 @@ impl Repo {
             cache::forget(&mut rows, &path);
             edits.entry(path.key()).or_insert(PathEdit { path: path.clone(), new: None });
             let mut former = named.former.clone();
-            former.push(path.clone());
-            former.retain(|before| before.key() != target.key());
-            former.sort();
-            former.dedup();
-            let excess = former.len().saturating_sub(MAX_FORMER_PATHS);
-            former.drain(..excess);
+            // Back where the last commit has it, it never moved: nobody knows the names between.
+            let committed = match former.iter().any(|before| before.key() == target.key()) {
+                true => self.staged_at(head_tree, &target)?,
+                false => None,
+            };
+            if let Some(committed) = committed {
+                former = committed.former;
+            } else {
+                former.push(path.clone());
+                former.retain(|before| before.key() != target.key());
+                former.sort();
+                former.dedup();
+                let excess = former.len().saturating_sub(MAX_FORMER_PATHS);
+                former.drain(..excess);
+            }
             let entry = NamedEntry { former, ..crate::worktree::named(&target, named.entry)? };
             renamed.push((path.to_string(), target.to_string()));
             if disputed.iter().any(|place| place.path == path) {

@@ -4,6 +4,7 @@ use ottvc_object::{Entry, RepoPath};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
+use crate::derived::FilmRow;
 use crate::nodes::Batch;
 use crate::record::{branch_name, place_text};
 use crate::scan::{Met, Scan};
@@ -30,6 +31,9 @@ pub struct Status {
     /// What a merge that waits changes though it was given once, where no conflict is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Found>,
+    /// Fields of documents that tell of other films than those that are staged in their place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<FilmRow>,
     /// Whether there is nothing to commit and nothing changed.
     pub clean: bool,
 }
@@ -55,7 +59,8 @@ impl Repo {
     pub fn status(&self, progress: &dyn Progress) -> Result<Status, RepoError> {
         let state = self.state()?;
         let head = self.head_commit_id(&state)?;
-        let mut staged = self.staged_rows(self.head_tree(&state)?, state.staged)?;
+        let head_tree = self.head_tree(&state)?;
+        let mut staged = self.staged_rows(head_tree, state.staged)?;
         for path in self.touched_documents(&state)? {
             let path = path.to_string();
             if !staged.iter().any(|row| row.path == path) {
@@ -119,7 +124,7 @@ impl Repo {
             .collect();
         let findings = match self.merge_bases(&state)? {
             Some(bases) if conflicts.is_empty() => {
-                match self.merged_once(&batch, self.head_tree(&state)?, &bases, state.staged) {
+                match self.merged_once(&batch, head_tree, &bases, state.staged) {
                     // `commit` says what is wrong with them.
                     Err(RepoError::BadSchemas { .. }) => Vec::new(),
                     findings => findings?,
@@ -127,6 +132,11 @@ impl Repo {
             }
             _ => Vec::new(),
         };
+        let sides = match &state.merging {
+            Some(_) => self.sides_merged(&state, head)?,
+            None => None,
+        };
+        let stale = self.stale_films(&batch, sides.unwrap_or([head_tree; 3]), state.staged)?;
         Ok(Status {
             branch: branch_name(&state),
             commit: head.map(|id| id.to_string()),
@@ -140,6 +150,7 @@ impl Repo {
             untracked,
             conflicts,
             findings,
+            stale,
         })
     }
 

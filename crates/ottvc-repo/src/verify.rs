@@ -8,6 +8,7 @@
 
 mod affected;
 mod findings;
+mod listed;
 mod repair;
 mod structure;
 
@@ -199,7 +200,7 @@ impl Repo {
         roots.extend(self.operation_links()?);
         let mut structure = Structure::new(findings, progress, graph.len());
         graph.grow(&*self.objects, &roots, &mut structure)?;
-        let (mut findings, known) = structure.finish(&graph);
+        let (mut findings, known) = structure.finish(&graph, &self.nodes)?;
         if portion.is_none() {
             report.objects = known.objects;
         }

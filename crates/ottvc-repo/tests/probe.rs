@@ -126,3 +126,144 @@ fn nothing_is_made_of_films_in_conflict() {
     lab.finish();
     assert_eq!(technical(&lab, "main", BESIDE), says(&film(&["eng", "fra"]), &["eng", "fra"]));
 }
+
+/// A film of other sound on `cut`, and of it nothing said.
+fn dubbed_in_silence(lab: &Lab) -> Vec<u8> {
+    let dubbed = film(&["eng", "deu"]);
+    lab.switch("cut");
+    lab.write("feature.mp4", &dubbed).commit("a dub");
+    dubbed
+}
+
+#[test]
+fn a_merge_that_brings_a_film_brings_what_it_says() {
+    let lab = lab();
+    let dubbed = dubbed_in_silence(&lab);
+    lab.switch("main");
+    let report = lab.merge("cut");
+    assert!(report.clean, "{report:?}");
+    assert_eq!(technical(&lab, "main", BESIDE), says(&dubbed, &["eng", "deu"]));
+    let told: Vec<(&str, Option<&str>, &str)> = report
+        .decisions
+        .iter()
+        .map(|it| (it.path.as_str(), it.field.as_deref(), it.rule.as_str()))
+        .collect();
+    assert_eq!(told, [(BESIDE, Some("/technical"), "derived(probe)")]);
+    assert!(lab.repo.status(&Silent).unwrap().clean);
+}
+
+#[test]
+fn so_does_one_into_a_document_that_was_edited_meanwhile() {
+    let lab = lab();
+    let dubbed = dubbed_in_silence(&lab);
+    lab.switch("main");
+    let document = json!({ "technical": says(&film(&["eng"]), &["eng"]), "year": 2026 });
+    lab.write(BESIDE, document.to_string()).commit("a year");
+    // The edition's document, in the same folder.
+    probed(&lab, "edition.meta.json");
+    lab.commit("an edition");
+    assert!(lab.merge("cut").clean);
+    for document in [BESIDE, "edition.meta.json"] {
+        assert_eq!(technical(&lab, "main", document), says(&dubbed, &["eng", "deu"]), "{document}");
+    }
+    assert_eq!(lab.field("main", BESIDE, "/year").unwrap(), "2026");
+}
+
+#[test]
+fn what_was_put_right_by_hand_stays_while_the_film_does() {
+    let lab = lab();
+    let mut right = says(&film(&["eng"]), &["eng"]);
+    right["tracks"][1]["language"] = json!("en-AU");
+    lab.write(BESIDE, json!({ "technical": right }).to_string()).commit("put right");
+    lab.switch("cut");
+    let document = json!({ "technical": says(&film(&["eng"]), &["eng"]), "year": 2026 });
+    lab.write(BESIDE, document.to_string()).write("notes.txt", "no film");
+    assert!(merge(&lab).clean);
+    assert_eq!(technical(&lab, "main", BESIDE), right);
+}
+
+#[test]
+fn what_no_film_says_stays_and_is_told() {
+    let lab = lab();
+    let mut measured = says(&film(&["eng"]), &["eng"]);
+    measured["loudness"] = json!(-23);
+    lab.write(BESIDE, json!({ "technical": measured }).to_string()).commit("measured");
+    dubbed_in_silence(&lab);
+    lab.switch("main");
+    let report = lab.merge("cut");
+    assert!(report.clean);
+    assert_eq!(technical(&lab, "main", BESIDE), measured);
+    let notices: Vec<(&str, &str)> =
+        report.notices.iter().map(|it| (it.path.as_str(), it.field.as_str())).collect();
+    assert_eq!(notices, [(BESIDE, "/technical")]);
+}
+
+#[test]
+fn choosing_a_film_makes_what_it_says() {
+    // Whether sides have probed their films or not.
+    for probes in [true, false] {
+        let lab = lab();
+        let (german, french) = (film(&["eng", "deu"]), film(&["eng", "fra"]));
+        for (branch, bytes) in [("main", &german), ("cut", &french)] {
+            lab.switch(branch);
+            lab.write("feature.mp4", bytes);
+            if probes {
+                probed(&lab, "feature.mp4");
+            }
+            lab.commit("a dub");
+        }
+        lab.switch("main");
+        assert!(!lab.merge("cut").clean);
+        let refused = lab.repo.probe(lab.repo.root(), "feature.mp4", None).unwrap_err();
+        assert!(
+            matches!(&refused, RepoError::NoFilm { disputed: Some(film), .. } if film == "feature.mp4"),
+            "{refused:?}"
+        );
+        lab.settle(Some("feature.mp4"), ottvc_merge::Choice::Theirs);
+        assert_eq!(lab.repo.conflicts(None).unwrap().len(), 0);
+        lab.finish();
+        assert_eq!(technical(&lab, "main", BESIDE), says(&french, &["eng", "fra"]), "{probes}");
+        assert!(lab.repo.status(&Silent).unwrap().clean);
+    }
+}
+
+#[test]
+fn the_end_of_a_merge_makes_what_a_third_film_says() {
+    let lab = lab();
+    dubbed_in_silence(&lab);
+    lab.switch("main");
+    lab.write("feature.mp4", film(&["eng", "fra"])).commit("another");
+    assert!(!lab.merge("cut").clean);
+    let third = film(&["eng", "deu", "fra"]);
+    lab.write("feature.mp4", &third);
+    lab.repo.add(lab.repo.root(), &["feature.mp4".to_owned()], &Silent).unwrap();
+    let committed = lab.finish();
+    assert_eq!(committed.made.len(), 1);
+    assert!(committed.stale.is_empty(), "{committed:?}");
+    let said = says(&third, &["eng", "deu", "fra"]);
+    assert_eq!(technical(&lab, "main", BESIDE), said);
+    let here: Json = serde_json::from_str(&lab.read(BESIDE).unwrap()).unwrap();
+    assert_eq!(here["technical"], said);
+    assert!(lab.repo.status(&Silent).unwrap().clean);
+}
+
+#[test]
+fn a_film_replaced_in_silence_is_told() {
+    for schema in [true, false] {
+        let lab = lab();
+        if !schema {
+            lab.delete("schemas.yaml").commit("no schema");
+        }
+        lab.write("feature.mp4", film(&["eng", "deu"]));
+        lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+        let told = lab.repo.status(&Silent).unwrap().stale;
+        let [row] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!((row.path.as_str(), row.film.as_str()), (BESIDE, "feature.mp4"));
+        // It is no reason to refuse.
+        assert_eq!(lab.commit("a dub").stale, told);
+        lab.write("feature.mp4", film(&["fra"]));
+        probed(&lab, "feature.mp4");
+        assert!(lab.repo.status(&Silent).unwrap().stale.is_empty());
+        assert!(lab.commit("probed").stale.is_empty());
+    }
+}

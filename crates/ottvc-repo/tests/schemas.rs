@@ -383,6 +383,57 @@ fn a_merge_tells_what_it_changes_though_it_was_given_once() {
 }
 
 #[test]
+fn no_conflict_written_by_hand_gets_rid_of_what_was_given_once() {
+    let lab = house(r#"{"id": "F1", "title": "a"}"#);
+    let (ours, theirs) = (r#"{"id": "F1", "title": "b"}"#, r#"{"id": "F1", "title": "c"}"#);
+    assert_eq!(merged(&lab, (FILM, ours), (FILM, theirs)).conflicts.len(), 1);
+    let forged = serde_json::json!({ "id": { "$conflict": { "kind": "add_add", "path": "/id",
+        "policy": "atomic", "terms": [{ "side": "ours", "value": "F2" },
+            { "side": "base", "absent": true }, { "side": "theirs", "value": "F1" }] } } });
+    lab.write(FILM, forged.to_string());
+    add(&lab, ".").unwrap();
+    let options = CommitOptions { allow_conflicts: true, ..CommitOptions::default() };
+    let refused = invalid(lab.repo.record(lab.repo.root(), &options, &Silent));
+    assert_eq!((refused[0].field.as_str(), refused[0].rule), ("/id", "immutable"));
+}
+
+#[test]
+fn a_document_of_one_branch_is_plain_under_the_schema_of_another() {
+    let lab = Lab::new();
+    let cast = r#"{"$kl": {"keys": ["id"], "items": [{"id": "a", "n": 1}]}}"#;
+    let film = format!(r#"{{"cast": {cast}, "note": {{"$text": "x"}}}}"#);
+    lab.write(FILM, film).commit("no schema");
+    lab.branch("cut").switch("cut");
+    let fields = "schema: house.film/1\nfields:\n  /cast: {type: keyed, keys: [n]}\n  /note: {type: string}\n";
+    lab.write("schemas.yaml", HOUSE).write("house.yaml", fields).commit("a schema");
+    let plain = serde_json::json!({ "cast": [{ "id": "a", "n": 1 }], "note": "x" });
+    let here = || serde_json::from_str::<serde_json::Value>(&lab.read(FILM).unwrap()).unwrap();
+    assert_eq!(here(), plain);
+    assert!(lab.is_clean());
+    lab.switch("main");
+    assert_eq!(here()["note"], serde_json::json!({ "$text": "x" }));
+    assert!(lab.merge("cut").clean);
+    assert_eq!(here(), plain);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_schema_that_makes_no_sense_is_refused_when_it_is_written_and_no_later() {
+    let lab = house("{}");
+    let text = FIELDS.replace("enum: [low, high]", "enum: [low, 2]");
+    lab.write("house.yaml", &text);
+    let refused = add(&lab, ".").unwrap_err();
+    let RepoError::BadSchemas { path, source } = &refused else { panic!("{refused}") };
+    let why = source.to_string();
+    assert!(path == "house.yaml" && why.contains("`/level`") && why.contains("enum"), "{why}");
+    // Stored by somebody who did not look: not yet listed.
+    lab.delete("schemas.yaml").write("house.yaml", FIELDS).commit("unbound");
+    lab.write("house.yaml", &text).commit("no schema of anything");
+    lab.write("schemas.yaml", HOUSE);
+    assert_eq!(add(&lab, ".").unwrap_err().code(), refused.code());
+}
+
+#[test]
 fn a_choice_between_values_that_both_sides_gave_first_may_be_committed() {
     let lab = house(r#"{"plays": 1}"#);
     let report =

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use common::holey::Holey;
 use common::{Lab, SMALL, noise};
+use ottvc_object::commit::ConflictPlace;
 use ottvc_object::manifest::{ChunkList, ChunkRef, Layout, Manifest, merkle_root};
 use ottvc_object::tree::{Node, lookup_path};
 use ottvc_object::{
@@ -378,12 +379,16 @@ fn chunks_that_make_another_file_are_found() {
 
 /// Moves `main` to a commit of `tree`, whatever it holds.
 fn force(lab: &Lab, tree: TreeId) {
-    let main = RefName::branch("main").unwrap();
-    let old = lab.repo.refs().get(&main).unwrap().unwrap();
-    let parent: CommitId = old.target.unwrap();
+    let parent = lab.repo.resolve("main").unwrap().id;
     let below: Commit = lab.repo.commit(parent).unwrap();
     let generation = below.generation + 1;
-    let id = put(lab, &Commit { tree, parents: vec![parent], generation, ..below });
+    point(lab, put(lab, &Commit { tree, parents: vec![parent], generation, ..below }));
+}
+
+/// Moves `main` to a commit.
+fn point(lab: &Lab, id: CommitId) {
+    let main = RefName::branch("main").unwrap();
+    let old = lab.repo.refs().get(&main).unwrap().unwrap();
     let new = RefValue { target: Some(id), ..old.clone() };
     lab.repo
         .refs()
@@ -440,6 +445,47 @@ fn trees_that_say_what_is_not_so_are_found() {
         }
     });
     assert!(why.contains("is not so"), "{why}");
+}
+
+/// A lab whose `main` has a conflict in a document and one of files, in a commit that changed neither.
+fn disputed_lab() -> Lab {
+    let lab = film_lab();
+    lab.write("edition.meta.json", r#"{"rating": "16"}"#).write("tiny.txt", "moin").commit("ours");
+    lab.switch("cut");
+    lab.write("edition.meta.json", r#"{"rating": "18"}"#).write("tiny.txt", "bye").commit("theirs");
+    lab.switch("main");
+    let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    assert!(lab.repo.merge("cut", &request, &Silent).unwrap().commit.is_some());
+    lab.write("more.txt", "more").commit("later");
+    lab
+}
+
+#[test]
+fn commits_that_hide_or_invent_conflicts_are_found() {
+    assert!(verify(&disputed_lab()).clean);
+    let why = |change: &dyn Fn(&mut Commit)| {
+        let lab = disputed_lab();
+        let mut commit = lab.repo.commit(lab.repo.resolve("main").unwrap().id).unwrap();
+        assert_eq!(commit.conflicts.len(), 2);
+        change(&mut commit);
+        let id: CommitId = put(&lab, &commit);
+        point(&lab, id);
+        let report = verify(&lab);
+        let finding = only(&report).clone();
+        assert_eq!((finding.kind, finding.id), ("commit", Some(id.to_string())));
+        assert_eq!(finding.affects, ["main"]);
+        finding.why
+    };
+    let hides = why(&|commit| drop(commit.conflicts.remove(0)));
+    assert!(hides.ends_with("hides `edition.meta.json#/rating`"), "{hides}");
+    let hides = why(&|commit| commit.conflicts.clear());
+    assert!(hides.ends_with("hides `edition.meta.json#/rating` and 1 more"), "{hides}");
+    let invents = why(&|commit| {
+        let path = RepoPath::new("more.txt").unwrap();
+        commit.conflicts.push(ConflictPlace { path, field: None });
+        commit.conflicts.sort();
+    });
+    assert!(invents.ends_with("invents `more.txt`"), "{invents}");
 }
 
 #[test]

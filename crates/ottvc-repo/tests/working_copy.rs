@@ -380,6 +380,42 @@ fn a_rename_done_on_disk_already_is_recorded() {
 }
 
 #[test]
+fn a_path_typed_in_another_case_is_what_is_tracked_there() {
+    let lab = Lab::new();
+    lab.write("photos/a.txt", "a").write("photos/b.txt", "b").commit("start");
+    lab.write("photos/a.txt", "changed").delete("photos/b.txt");
+    let add = |path: &str| lab.repo.add(lab.repo.root(), &[path.to_owned()], &Silent);
+    add("PHOTOS/A.txt").unwrap();
+    let staged = || -> Vec<(String, &str)> {
+        let rows = lab.repo.status(&Silent).unwrap().staged;
+        rows.into_iter().map(|row| (row.path, row.change)).collect()
+    };
+    assert_eq!(staged(), [("photos/a.txt".to_owned(), "modified")]);
+    add("Photos").unwrap();
+    let gone = ("photos/b.txt".to_owned(), "removed");
+    assert_eq!(staged(), [("photos/a.txt".to_owned(), "modified"), gone]);
+}
+
+#[test]
+fn a_file_renamed_there_and_back_is_unchanged() {
+    let lab = Lab::new();
+    lab.write("a.txt", "a").write("folder/b.txt", "b").commit("start");
+    let rename = |old: &str, new: &str| lab.repo.rename(lab.repo.root(), old, new).unwrap();
+    rename("a.txt", "c.txt");
+    rename("folder", "other");
+    rename("c.txt", "d.txt");
+    rename("d.txt", "a.txt");
+    rename("other", "folder");
+    let status = lab.repo.status(&Silent).unwrap();
+    assert!(status.clean, "{status:?}");
+    // What was committed in between is history.
+    rename("a.txt", "c.txt");
+    lab.finish_with("renamed");
+    rename("c.txt", "a.txt");
+    assert_eq!(lab.repo.status(&Silent).unwrap().staged[0].from.as_deref(), Some("c.txt"));
+}
+
+#[test]
 fn a_file_that_a_dead_command_was_writing_is_no_part_of_the_working_copy() {
     let lab = Lab::new();
     lab.write("d/a.txt", "1").commit("start");

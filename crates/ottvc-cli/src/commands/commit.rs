@@ -7,6 +7,7 @@ use ottvc_repo::RepoError;
 use ottvc_repo::record::{CommitOptions, Committed};
 use ottvc_repo::status::Status;
 
+use crate::commands::status::{print_made, print_stale};
 use crate::context::{Context, Need};
 use crate::editor;
 use crate::error::CliError;
@@ -105,7 +106,8 @@ fn print(out: &mut Out, committed: &Committed, message: &str) -> Result<(), CliE
             paint(WARN, count)
         ))?;
     }
-    Ok(())
+    print_made(out, &committed.made)?;
+    print_stale(out, &committed.stale)
 }
 
 /// Asks for a message in an editor; a merge has one of its own.

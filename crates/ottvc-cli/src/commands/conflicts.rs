@@ -17,7 +17,7 @@ use ottvc_repo::workspace::Head;
 use serde_json::{Value as Json, json};
 
 use crate::commands::merge::rules;
-use crate::commands::status::quoted;
+use crate::commands::status::{print_made, quoted};
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -371,6 +371,7 @@ fn report(
             return Ok(());
         }
         let next = paint(TITLE, "next:");
+        print_made(out, &resolved.made)?;
         match resolved.remaining.len() {
             0 => out.line(format!("no conflicts left; {next} ottvc commit")),
             left => {

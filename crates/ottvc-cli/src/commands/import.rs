@@ -34,7 +34,7 @@ pub(crate) struct Import {
     /// The format, where the file does not show it: dc, ebucore, pbcore, mec, omc, imf
     #[arg(long, value_name = "FORMAT", conflicts_with = "mapping")]
     format: Option<String>,
-    /// Who delivers [default: the format]
+    /// Who delivers [default: the format, if all files are of one]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// What it means that a field is left out: full takes it back, per-locale only in the languages
@@ -97,12 +97,13 @@ pub(crate) fn import(context: &Context, out: &mut Out, args: Import) -> Result<E
         };
         files.push(read.map_err(|source| CliError::Delivery { path: path.clone(), source })?);
     }
+    let source = source(args.source, &files)?;
     let deliveries = ottvc_import::gather_files(files)?;
     let need = if args.dry_run { Need::Read } else { Need::Write("import") };
     let opened = context.open(need)?;
     let to = args.to.as_deref().map(|to| opened.repo.repo_path(&opened.from, to)).transpose()?;
     let request = ImportRequest {
-        source: source(args.source, &deliveries),
+        source,
         scope: args.scope,
         to,
         dry_run: args.dry_run,
@@ -168,10 +169,21 @@ impl Package for Folder {
     }
 }
 
-/// Who delivers: whoever was named, else the format.
-fn source(named: Option<String>, deliveries: &[Delivery]) -> String {
-    let format = || deliveries.first().map(|delivery| delivery.format.clone());
-    named.or_else(format).unwrap_or_default()
+/// Who delivers: whoever was named, else the format, if all of it is of one.
+fn source(named: Option<String>, files: &[Vec<Delivery>]) -> Result<String, CliError> {
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    let mut formats: Vec<&str> = files.iter().flatten().map(|it| it.format.as_str()).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    match formats.as_slice() {
+        [one, _, ..] => Err(CliError::Usage {
+            text: format!("the files are of several formats: {}", formats.join(", ")),
+            hint: Some(format!("--source NAME says who delivers, as --source {one}")),
+        }),
+        formats => Ok(formats.first().copied().unwrap_or_default().to_owned()),
+    }
 }
 
 fn print(

@@ -175,7 +175,17 @@ fn print(
     if !report.notices.is_empty() {
         out.line("")?;
     }
-    for notice in &report.notices {
+    let (left_out, notices): (Vec<_>, Vec<_>) =
+        report.notices.iter().partition(|notice| notice.rule == "inherit");
+    if let Some(first) = left_out.first() {
+        let count = show::count(left_out.len() as u64, "field", "fields");
+        let place = show::plain(&format!("{}#{}", first.path, first.field));
+        let more = if left_out.len() > 1 { ", ..." } else { "" };
+        let text =
+            format!("{count} of theirs left out, as each edition has its own: {place}{more}");
+        out.line(paint(DIM, format!("{text} (--json lists all)")))?;
+    }
+    for notice in notices {
         let place = format!("{}#{}", notice.path, notice.field);
         out.line(format!("{place}  {}", paint(WARN, &notice.why)))?;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use ottvc_merge::schema::{Finding, validate};
-use ottvc_merge::{Decision, JsonFiles, MergeOptions, Schema};
+use ottvc_merge::{Decision, JsonFiles, MergeError, MergeOptions, Schema};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Conflict;
 use ottvc_object::field_path::{FieldPath, Segment};
@@ -60,7 +60,11 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
         let text = "standard input can be read once only: one `-` is one too many".to_owned();
         return Err(CliError::Usage { text, hint: None });
     }
-    let schema = args.schema.as_deref().map(|named| schema_of(context, named)).transpose()?;
+    let schema = args
+        .schema
+        .as_deref()
+        .map(|named| schema_of(context, named, Schema::parse_stored))
+        .transpose()?;
     let schema = schema.map(|(schema, _)| schema);
     let rules = rules(&args.rule)?;
     let options = MergeOptions { rules, ..MergeOptions::default() };
@@ -124,8 +128,12 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &MergeFile) -> Result<
     Ok(if clean { Exit::Ok } else { Exit::Conflicts })
 }
 
-/// Returns the schema of this name, or the one in this file, and its text.
-pub(crate) fn schema_of(context: &Context, named: &str) -> Result<(Arc<Schema>, String), CliError> {
+/// Returns the schema of this name, or the one in this file as `read` reads it, and its text.
+pub(crate) fn schema_of(
+    context: &Context,
+    named: &str,
+    read: impl Fn(&str) -> Result<Schema, MergeError>,
+) -> Result<(Arc<Schema>, String), CliError> {
     let built_in = Schema::edition()?;
     if named == built_in.full_name() {
         return Ok((built_in, Schema::edition_text().to_owned()));
@@ -135,7 +143,7 @@ pub(crate) fn schema_of(context: &Context, named: &str) -> Result<(Arc<Schema>, 
         path: path.to_path_buf(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()),
     })?;
-    Ok((Arc::new(Schema::parse(&text)?), text))
+    Ok((Arc::new(read(&text)?), text))
 }
 
 /// Reads a file as long as a document may be.

@@ -67,7 +67,7 @@ enum Action {
     ///
     /// The film is the staged file beside the document, feature.mp4 for feature.mp4.meta.json; for edition.meta.json
     /// the one file of its folder that has tracks. In a merge, a field whose schema says `derived(probe)` is made
-    /// again of the merged film, where sides disagree about it and hold nothing else.
+    /// again of the merged film, where sides disagree about it or the film is another, and nothing else is in it.
     Probe {
         /// The document, or the film
         #[arg(value_name = "PATH")]
@@ -634,7 +634,7 @@ fn bind(
 fn schema(context: &Context, out: &mut Out, file: Option<&str>) -> Result<(), CliError> {
     let (schema, text) = match file {
         None => (Schema::edition()?, Schema::edition_text().to_owned()),
-        Some(file) => schema_of(context, file)?,
+        Some(file) => schema_of(context, file, Schema::parse)?,
     };
     let answer = json!({
         "schema": schema.full_name(),

@@ -1,6 +1,7 @@
 //! `status`: how the working copy stands, and the next step.
 
 use clap::Args;
+use ottvc_repo::derived::FilmRow;
 use ottvc_repo::status::{Status as Standing, StatusRow};
 use serde::Serialize;
 
@@ -46,6 +47,10 @@ pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, 
         names(out, ("Untracked", ""), &standing.untracked, DIM)?;
         names(out, ("In conflict", ""), &standing.conflicts, WARN)?;
         print_findings(out, &opened, &standing.findings, false)?;
+        if !standing.stale.is_empty() {
+            out.line("")?;
+        }
+        print_stale(out, &standing.stale)?;
         out.line("")?;
         match &next {
             Some(next) => out.line(format!("{} {next}", paint(TITLE, "next:"))),
@@ -94,6 +99,30 @@ fn rows(
             None => row.path.clone(),
         };
         out.line(format!("  {}  {path}", paint(style, show::pad(row.change, 8))))?;
+    }
+    rest(out, rows.len())
+}
+
+/// Writes which films changed since documents told of them, and how they tell of them again.
+pub(crate) fn print_stale(out: &mut Out, rows: &[FilmRow]) -> Result<(), CliError> {
+    for FilmRow { path, field, film } in rows.iter().take(SHOWN) {
+        let beside = path.strip_suffix(".meta.json") == Some(film);
+        let given = quoted(if beside { film } else { path });
+        let field = match field.as_str() {
+            "/technical" => String::new(),
+            field => format!(" {}", quoted(field)),
+        };
+        let film = paint(WARN, show::plain(film));
+        out.line(format!("{film} changed since it was probed: ottvc meta probe {given}{field}"))?;
+    }
+    rest(out, rows.len())
+}
+
+/// Writes which fields were made again.
+pub(crate) fn print_made(out: &mut Out, rows: &[FilmRow]) -> Result<(), CliError> {
+    for FilmRow { path, field, film } in rows.iter().take(SHOWN) {
+        let place = show::plain(&format!("{path}#{field}"));
+        out.line(format!("made {place} again, of {}", show::plain(film)))?;
     }
     rest(out, rows.len())
 }

@@ -364,4 +364,42 @@ impl Schema {
             on_shadow: Some(at.on_shadow()),
         }
     }
+    /// Returns the fields of `document` that `function` makes (`merge: derived`), the outermost ones. Costs one
+    /// walk over the document, or nothing where the schema names no such function.
+    pub fn derived_in(&self, document: &Value, function: &str) -> Vec<FieldPath> {
+        let named =
+            |field: &Field| matches!(&field.merge, Some(Policy::Derived(it)) if it == function);
+        let mut found = Vec::new();
+        if self.fields.iter().any(named) {
+            let (at, path) = (Cursor::root(Some(self)), FieldPath::root());
+            derived(document, &at, function, &path, &mut found);
+        }
+        found
+    }
+}
+
+fn derived(
+    value: &Value,
+    at: &Cursor<'_>,
+    function: &str,
+    path: &FieldPath,
+    found: &mut Vec<FieldPath>,
+) {
+    if at.whole() == Some(Whole::Derived(function)) {
+        found.push(path.clone());
+        return;
+    }
+    let mut below = |segment: Segment, value: &Value| {
+        let at = at.step(&segment);
+        derived(value, &at, function, &path.join(segment), found);
+    };
+    match value {
+        Value::Map(map) => {
+            map.iter().for_each(|(key, child)| below(Segment::Key(key.clone()), child));
+        }
+        Value::Keyed(list) => {
+            list.items().iter().for_each(|(key, item)| below(list.segment(key), item));
+        }
+        _ => {}
+    }
 }

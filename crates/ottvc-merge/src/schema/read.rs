@@ -1,4 +1,5 @@
-//! A YAML tree into a schema: every attribute known, of the right shape, and fitting the others.
+//! A YAML tree into a schema: every attribute known and of the right shape. Whether they fit each other is for
+//! `fits` to say.
 
 use std::str::FromStr;
 
@@ -9,11 +10,11 @@ use super::Schema;
 use super::field::{
     Delete, Fallback, Field, Inherit, Limits, OnShadow, Order, Policy, Reach, Type, Unit,
 };
+use super::fits::{fits, fits_type, makes_sense};
 use super::format::Format;
 use super::predicate::Predicate;
 use super::yaml::{Data, Node};
 use crate::MergeError;
-use crate::number::compare;
 use crate::pattern::{Step, steps_of};
 
 /// The most fields of a schema.
@@ -22,10 +23,10 @@ const MAX_FIELDS: usize = 4096;
 const MAX_NAME: usize = 64;
 
 /// Why an attribute cannot be read; where it stands is added further up.
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
-/// Reads a whole schema.
-pub(super) fn schema(root: &Node) -> Result<Schema, MergeError> {
+/// Reads a whole schema; with `strict`, what makes no sense is refused, too.
+pub(super) fn schema(root: &Node, strict: bool) -> Result<Schema, MergeError> {
     let top = |node: &Node, rule: &str, why: &str| bad(node, "/", rule, why);
     let Data::Map(members) = &root.data else {
         return Err(top(root, "schema", "a schema is a map of `schema` and `fields`"));
@@ -41,7 +42,7 @@ pub(super) fn schema(root: &Node) -> Result<Schema, MergeError> {
             }
             ("fields", Data::Map(all)) if all.len() <= MAX_FIELDS => {
                 for (pattern, body) in all {
-                    fields.push((field(pattern, body)?, body.line));
+                    fields.push((field(pattern, body, strict)?, body.line));
                 }
             }
             ("fields", _) => {
@@ -108,7 +109,7 @@ fn pattern(text: &str) -> Read<(Vec<Step>, String)> {
     Ok((steps_of(path)?, spelling))
 }
 
-fn field(text: &str, body: &Node) -> Result<Field, MergeError> {
+fn field(text: &str, body: &Node, strict: bool) -> Result<Field, MergeError> {
     let (steps, pattern) = pattern(text).map_err(|why| bad(body, text, "pattern", &why))?;
     let mut field = Field {
         pattern,
@@ -135,10 +136,12 @@ fn field(text: &str, body: &Node) -> Result<Field, MergeError> {
     let first = |key: &&(String, Node)| matches!(key.0.as_str(), "type" | "of");
     let (kinds, others): (Vec<_>, Vec<_>) = attributes.iter().partition(first);
     for (key, node) in kinds.into_iter().chain(others) {
-        attribute(&mut field, key, node).map_err(|why| bad(node, text, key, &why))?;
+        let read = fits_type(&field, key).and_then(|()| attribute(&mut field, key, node));
+        read.map_err(|why| bad(node, text, key, &why))?;
     }
     for (key, node) in attributes {
-        fits(&field, key).map_err(|why| bad(node, text, key, &why))?;
+        let makes_sense = || if strict { makes_sense(&field, key, node) } else { Ok(()) };
+        fits(&field, key).and_then(|()| makes_sense()).map_err(|why| bad(node, text, key, &why))?;
     }
     if field.kind == Some(Type::Keyed) && field.keys.is_empty() {
         return Err(bad(body, text, "keys", "a keyed list names its key fields"));
@@ -247,112 +250,6 @@ fn attribute(field: &mut Field, key: &str, node: &Node) -> Read<()> {
         _ => return Err("no field has this attribute".to_owned()),
     }
     Ok(())
-}
-
-/// Whether an attribute goes with the type of its field.
-fn fits(field: &Field, key: &str) -> Read<()> {
-    let only = |types: &[Type]| match field.kind {
-        Some(kind) if types.contains(&kind) => Ok(()),
-        _ => {
-            let words: Vec<&str> = types.iter().map(|kind| kind.word()).collect();
-            Err(format!("only a field of type {} has it", words.join(", ")))
-        }
-    };
-    let containers = [Type::Set, Type::Array, Type::Localized];
-    let leaf = match field.kind {
-        Some(kind) if containers.contains(&kind) => field.of,
-        kind => kind,
-    };
-    let leaves = |fit: fn(Type) -> bool, what: &str| match leaf {
-        Some(kind) if fit(kind) => Ok(()),
-        _ => Err(format!("only {what} have it")),
-    };
-    match key {
-        "of" => {
-            only(&containers)?;
-            match (field.kind, field.of) {
-                (Some(Type::Localized), Some(Type::String | Type::Text)) => Ok(()),
-                (Some(Type::Localized), _) => Err("a locale has a string or a text".to_owned()),
-                (_, Some(Type::Array | Type::Set | Type::Keyed | Type::Localized)) => {
-                    Err("an element is a scalar, an asset, or in an array a map".to_owned())
-                }
-                (Some(Type::Set), Some(Type::Map)) => Err("a set holds no maps".to_owned()),
-                _ => Ok(()),
-            }
-        }
-        "keys" | "order" | "insert" | "item" => only(&[Type::Keyed]),
-        "groups" => {
-            only(&[Type::Keyed, Type::Map])?;
-            match field.groups.iter().flatten().find(|name| field.keys.contains(name)) {
-                Some(name) => Err(format!("`{name}` names the item, so it is in no group")),
-                None => Ok(()),
-            }
-        }
-        "invariants" => only(&[Type::Keyed, Type::Map]),
-        "format" => leaves(|kind| kind == Type::String, "strings"),
-        "min_length" | "max_length" => {
-            in_order(field.limits.min_length, field.limits.max_length)?;
-            leaves(|kind| matches!(kind, Type::String | Type::Text), "strings and texts")
-        }
-        "min_items" | "max_items" => {
-            in_order(field.limits.min_items, field.limits.max_items)?;
-            only(&[Type::Set, Type::Array, Type::Keyed])
-        }
-        "min" | "max" => {
-            let ordered =
-                |kind: Type| kind.is_number() || matches!(kind, Type::String | Type::Timestamp);
-            leaves(ordered, "numbers, instants and strings")?;
-            match (&field.limits.min, &field.limits.max) {
-                (Some(min), Some(max))
-                    if compare(min, max).is_none_or(std::cmp::Ordering::is_gt) =>
-                {
-                    Err("`min` is not over `max`".to_owned())
-                }
-                _ => Ok(()),
-            }
-        }
-        "enum" => leaves(
-            |kind| kind.is_number() || matches!(kind, Type::String | Type::Bool),
-            "strings, numbers and bools",
-        ),
-        "required" => match field.steps.last() {
-            Some(Step::Literal(Segment::Key(_))) => Ok(()),
-            _ => Err("only a field with a name can be required".to_owned()),
-        },
-        "move_domain" if field.keys != ["$id"] => Err("its lists are keyed by `$id`".to_owned()),
-        "merge" => field.merge.as_ref().map_or(Ok(()), |policy| policy_fits(field, policy)),
-        _ => Ok(()),
-    }
-}
-
-fn in_order(min: Option<u64>, max: Option<u64>) -> Read<()> {
-    match (min, max) {
-        (Some(min), Some(max)) if min > max => Err("the least is not over the most".to_owned()),
-        _ => Ok(()),
-    }
-}
-
-fn policy_fits(field: &Field, policy: &Policy) -> Read<()> {
-    let types: &[Type] = match policy {
-        Policy::Atomic | Policy::Derived(_) | Policy::Hook(_) => return Ok(()),
-        Policy::Map => &[Type::Map, Type::Localized],
-        Policy::Set => &[Type::Set],
-        Policy::Keyed => &[Type::Keyed],
-        Policy::Sequence => &[Type::Array],
-        Policy::Text(_) if field.kind == Some(Type::Localized) && field.of == Some(Type::Text) => {
-            return Ok(());
-        }
-        Policy::Text(_) => &[Type::Text],
-        Policy::Max | Policy::Min => &[Type::Int, Type::Decimal, Type::Timestamp],
-        Policy::Ordered { .. } => &[Type::String],
-        Policy::Counter => &[Type::Int, Type::Decimal],
-        Policy::LatestBy(_) => &[Type::Map],
-    };
-    if field.kind.is_some_and(|kind| types.contains(&kind)) {
-        return Ok(());
-    }
-    let words: Vec<&str> = types.iter().map(|kind| kind.word()).collect();
-    Err(format!("`{}` merges fields of type {}", policy.word(), words.join(", ")))
 }
 
 fn kind(node: &Node) -> Read<Type> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{FieldChange, Key, ListOrder, RENAME, Value, diff, value_to_json};
+use ottvc_object::value::{FieldChange, Key, ListOrder, MOVE, RENAME, Value, diff, value_to_json};
 
 use super::{Cursor, Limits, Schema, Type};
 use crate::number::compare;
@@ -51,13 +51,37 @@ pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
 /// was given by the bases of the conflict, and stays what one of them has; a conflict that is put in
 /// its place has it for its bases.
 pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding> {
-    changes_of(old, new, schema, true)
+    changes_of(old, new, schema, Author::Person)
 }
 
-fn changes_of(old: &Value, new: &Value, schema: &Schema, by_hand: bool) -> Vec<Finding> {
+/// Who put a conflict where something was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Author {
+    /// Whoever wrote the document.
+    Person,
+    /// Perhaps a merge, which joins entries that moved apart in a conflict without a base.
+    Merge,
+    /// The engine, which judges when nothing is in conflict any more.
+    Engine,
+}
+
+impl Author {
+    /// Whether a conflict may stand in the place of `was` whatever it has for its bases.
+    fn may_put(self, conflict: &Conflict<Value>, was: &Value) -> bool {
+        match self {
+            Self::Person => false,
+            Self::Merge => {
+                [MOVE, RENAME].contains(&conflict.policy.as_str()) && matches!(was, Value::Map(_))
+            }
+            Self::Engine => true,
+        }
+    }
+}
+
+fn changes_of(old: &Value, new: &Value, schema: &Schema, author: Author) -> Vec<Finding> {
     let mut findings = Vec::new();
     if schema.fields().iter().any(|field| field.immutable) {
-        changed_once(old, new, &Cursor::root(Some(schema)), by_hand, &mut findings);
+        changed_once(old, new, &Cursor::root(Some(schema)), author, &mut findings);
     }
     findings
 }
@@ -65,19 +89,26 @@ fn changes_of(old: &Value, new: &Value, schema: &Schema, by_hand: bool) -> Vec<F
 /// Returns the fields that a merge changes in `ours` though they were given once and for all.
 ///
 /// Who merges may choose between values that both sides gave where the base had none: each was the first.
-/// So only what one of the `bases` had is judged, and what is in conflict now is passed over.
+/// So only what one of the `bases` had is judged. What is in conflict now has what they had for its bases, unless
+/// they disagree themselves; a conflict without was put there by somebody to get rid of what was given.
 pub fn validate_merge(
     ours: &Value,
     bases: &[Value],
     merged: &Value,
     schema: &Schema,
 ) -> Vec<Finding> {
-    let mut findings = changes_of(ours, merged, schema, false);
+    let mut findings = changes_of(ours, merged, schema, Author::Merge);
     if findings.is_empty() {
         return findings;
     }
-    let given = bases.iter().flat_map(|base| changes_of(base, merged, schema, false));
-    let given: Vec<FieldPath> = given.map(|it| it.path).collect();
+    let contested = |path: &FieldPath| {
+        let in_conflict = matches!(merged.get(path), Some(Value::Conflict(_)))
+            || group_conflict(merged, path).is_some();
+        let mut pairs = bases.iter().zip(bases.iter().skip(1));
+        in_conflict && pairs.any(|(one, other)| one.get(path) != other.get(path))
+    };
+    let given = bases.iter().flat_map(|base| changes_of(base, merged, schema, Author::Merge));
+    let given: Vec<FieldPath> = given.map(|it| it.path).filter(|it| !contested(it)).collect();
     findings.retain(|it| {
         given.iter().any(|path| path.starts_with(&it.path) || it.path.starts_with(path))
     });
@@ -87,17 +118,17 @@ pub fn validate_merge(
 /// Whether several sides put something together here that changes what `base` gave once.
 pub(crate) fn changes_once(base: &Value, merged: &Value, at: &Cursor<'_>) -> bool {
     let mut findings = Vec::new();
-    changed_once(base, merged, at, false, &mut findings);
+    changed_once(base, merged, at, Author::Engine, &mut findings);
     !findings.is_empty()
 }
 
-/// Notes what changes between two values at one place though it was given once; where it was done `by_hand`,
-/// conflicts that forget what was given count as changes.
+/// Notes what changes between two values at one place though it was given once; conflicts that forget what was
+/// given count as changes, if their `author` may not put them there.
 fn changed_once(
     old: &Value,
     new: &Value,
     at: &Cursor<'_>,
-    by_hand: bool,
+    author: Author,
     findings: &mut Vec<Finding>,
 ) {
     for FieldChange { field, old: was, new: mut now } in diff(Some(old), Some(new)) {
@@ -124,7 +155,8 @@ fn changed_once(
         let Some(first) = given.first() else { continue };
         let stays = |now: &Value| given.iter().any(|was| !changes_once(was, now, &place));
         let kept = match (&now, group_conflict(new, &field)) {
-            (Some(Value::Conflict(_)), _) | (_, Some(_)) if !by_hand => true,
+            (Some(Value::Conflict(conflict)), _) if author.may_put(conflict, &was) => true,
+            (_, Some((_, conflict))) if author.may_put(conflict, &was) => true,
             (Some(Value::Conflict(conflict)), _) => {
                 let bases = bases_of(conflict);
                 !bases.is_empty() && bases.into_iter().all(stays)

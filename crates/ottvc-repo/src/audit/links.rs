@@ -48,7 +48,7 @@ impl Link {
 /// An object, decoded as the kind it is.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    Document,
+    Document(Box<Document>),
     Tree(Node),
     Commit(Box<Commit>),
     Conflict(Conflict<Entry>),
@@ -63,10 +63,7 @@ impl Opened {
     /// [`ObjectError::Malformed`] if its bytes are no canonical form of its kind.
     pub(crate) fn of(object: &Object) -> Result<Self, ObjectError> {
         Ok(match object.kind() {
-            Kind::Document => {
-                Document::from_object(object)?;
-                Self::Document
-            }
+            Kind::Document => Self::Document(Box::new(Document::from_object(object)?)),
             Kind::Tree => Self::Tree(Node::from_object(object)?),
             Kind::Commit => Self::Commit(Box::new(Commit::from_object(object)?)),
             Kind::Conflict => Self::Conflict(Conflict::from_object(object)?),
@@ -78,7 +75,7 @@ impl Opened {
     /// Appends everything it names to `links`.
     pub(crate) fn links(&self, links: &mut Vec<Link>) {
         match self {
-            Self::Document => {}
+            Self::Document(_) => {}
             Self::Tree(Node::Leaf { entries }) => {
                 links.extend(entries.iter().map(|named| Link::entry(&named.entry)));
             }

@@ -19,7 +19,7 @@ use crate::nodes::Batch;
 use crate::schemas::Schemas;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
-use documents::{Film, Spoken};
+use documents::{Film, LEFT_OUT, Spoken};
 
 /// What the trees have at one place: ours, base, theirs, each with its path there.
 type Sides = [Option<(RepoPath, NamedEntry)>; 3];
@@ -94,11 +94,26 @@ impl<'r> TreeMerge<'r> {
         waiting.retain(|(path, ..)| merge.has_document_at(path));
         let mut tree = merge.apply_to(ours)?;
         for (path, terms, place) in waiting {
-            let film = repo.probe_in(batch, tree, &path)?.map_or(Film::SaysNothing, Film::Says);
+            let film = repo.film_of(batch, tree, &path)?;
+            let film = film.map_or(Film::SaysNothing, |film| Film::Says(film.says));
             merge.merge_versions(&path, terms, &place, film)?;
         }
         tree = merge.apply_to(tree)?;
-        let TreeMerge { suspects, decisions, notices, .. } = merge;
+        let TreeMerge { suspects, mut decisions, mut notices, .. } = merge;
+        if options.decisions {
+            let again =
+                repo.make_again(batch, trees, tree, &repo.changed_paths(batch, ours, tree)?)?;
+            tree =
+                if again.edits.is_empty() { tree } else { repo.apply(tree, &again.edits, batch)? };
+            // Made again, it is not as ours had it.
+            let made = |row: &NoticeRow| {
+                let field = Some(row.field.as_str());
+                again.decisions.iter().any(|it| it.path == row.path && it.field.as_deref() == field)
+            };
+            notices.retain(|row| row.rule != LEFT_OUT || !made(row));
+            decisions.extend(again.decisions);
+            notices.extend(again.kept);
+        }
         Ok(Outcome { tree, suspects, decisions, notices })
     }
 

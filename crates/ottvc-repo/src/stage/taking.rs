@@ -67,6 +67,11 @@ impl Repo {
         progress: &dyn Progress,
     ) -> Result<Taken, RepoError> {
         let before = state.staged;
+        let paths: Vec<RepoPath> = paths
+            .iter()
+            .map(|path| self.spelled_as_tracked(before, path))
+            .collect::<Result<_, RepoError>>()?;
+        let paths = paths.as_slice();
         let mut named: Vec<PathKey> = paths.iter().map(RepoPath::key).collect();
         named.sort();
         // Where one path lies below another, files are met twice.
@@ -120,6 +125,24 @@ impl Repo {
             }
         }
         taking.finish()
+    }
+
+    /// A path as what is tracked there is spelled, where nothing lies under the spelling given but something
+    /// does under that one: where case counts, it would pass for removed.
+    fn spelled_as_tracked(&self, staged: TreeId, path: &RepoPath) -> Result<RepoPath, RepoError> {
+        if lstat(&self.disk_path(path))?.is_some() {
+            return Ok(path.clone());
+        }
+        let mut tracked = RepoPath::root();
+        for name in path.names() {
+            let given = tracked.join(name);
+            tracked = match self.staged_at(staged, &given)? {
+                Some(named) => tracked.join(&named.name),
+                None => given,
+            };
+        }
+        let is_there = lstat(&self.disk_path(&tracked))?.is_some();
+        Ok(if is_there { tracked } else { path.clone() })
     }
 
     /// Whether the store has what an entry names.
@@ -177,6 +200,7 @@ impl Taking<'_> {
                 self.first(before, &listed.path, paths, tracked_only)?;
             }
             self.schemas = self.repo.schemas(self.batch, self.state.staged)?;
+            self.repo.refuse_nonsense(self.batch, before, self.state.staged)?;
         }
         Ok(())
     }

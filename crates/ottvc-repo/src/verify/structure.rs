@@ -12,8 +12,9 @@ use ottvc_object::tree::{Child, Node};
 use ottvc_object::{ContentId, Entry, FileEntry, Hash, Totals, TreeId};
 
 use super::findings::{Bad, Findings, Key};
+use super::listed::Listed;
 use crate::audit::{At, Fault, Graph, Opened, Thing, Watch, each_entry};
-use crate::{Progress, RepoError};
+use crate::{Progress, RepoError, StoreNodes};
 
 /// What a walk over all structure learnt.
 #[derive(Debug, Default)]
@@ -120,17 +121,26 @@ pub(super) struct Structure<'p> {
     nodes: HashMap<At, NodeFacts>,
     /// Who says it, of which node, and what.
     claims: Vec<(Hash, TreeId, Claim)>,
+    listed: Listed,
 }
 
 impl<'p> Structure<'p> {
     /// Adds to `findings`; reports up to `total` things read.
     pub(super) fn new(findings: Findings, progress: &'p dyn Progress, total: usize) -> Self {
         let (known, nodes, claims) = (Known::default(), HashMap::new(), Vec::new());
-        Self { findings, progress, total: total as u64, known, nodes, claims }
+        let listed = Listed::default();
+        Self { findings, progress, total: total as u64, known, nodes, claims, listed }
     }
 
-    /// Holds what was said of nodes against what they are.
-    pub(super) fn finish(mut self, graph: &Graph) -> (Findings, Known) {
+    /// Holds what was said of nodes against what they are, and what commits list against their trees.
+    ///
+    /// # Errors
+    /// As [`Listed::check`].
+    pub(super) fn finish(
+        mut self,
+        graph: &Graph,
+        nodes: &StoreNodes,
+    ) -> Result<(Findings, Known), RepoError> {
         for (by, id, claim) in &self.claims {
             let facts = graph.find(&id.0).and_then(|at| self.nodes.get(&at));
             if facts.is_some_and(|facts| !claim.holds(facts)) {
@@ -138,7 +148,8 @@ impl<'p> Structure<'p> {
                 self.findings.note(Key::Held(*by), Bad::damaged("tree", why, None));
             }
         }
-        (self.findings, self.known)
+        self.listed.check(graph, nodes, &mut self.findings)?;
+        Ok((self.findings, self.known))
     }
 
     fn entry(&mut self, graph: &Graph, by: Hash, entry: &Entry) {
@@ -176,6 +187,7 @@ impl<'p> Structure<'p> {
 
 impl Watch for Structure<'_> {
     fn fault(&mut self, thing: &Thing, fault: Fault) -> Result<(), RepoError> {
+        self.listed.fault(thing.id);
         self.findings.note_fault(thing, fault)
     }
 
@@ -192,6 +204,7 @@ impl Watch for Structure<'_> {
                 self.nodes.insert(at, NodeFacts::of(node));
                 match node {
                     Node::Leaf { entries } => {
+                        self.listed.leaf(by, entries);
                         entries.iter().for_each(|named| self.entry(graph, by, &named.entry));
                     }
                     Node::Inner { level, children } => {
@@ -206,7 +219,9 @@ impl Watch for Structure<'_> {
                     }
                 }
             }
+            Opened::Document(document) => self.listed.document(by, document),
             Opened::Commit(commit) => {
+                self.listed.commit(by, commit);
                 let trees = [commit.tree].into_iter().chain(commit.own);
                 self.claims.extend(trees.map(|tree| (by, tree, Claim::Root(None))));
                 let facts = CommitFacts {
@@ -226,7 +241,7 @@ impl Watch for Structure<'_> {
                 }
             }
             Opened::Page(Page::Leaf { chunks }) => self.chunks(graph, by, chunks),
-            Opened::Page(Page::Inner { .. }) | Opened::Document => {}
+            Opened::Page(Page::Inner { .. }) => {}
         }
     }
 }

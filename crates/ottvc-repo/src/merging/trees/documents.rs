@@ -11,7 +11,7 @@ use ottvc_merge::{
 };
 use ottvc_object::conflict::{Conflict, Term, Terms};
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value};
+use ottvc_object::value::{Document, Value, diff};
 use ottvc_object::{DocumentId, Entry, FileEntry, FileMode, RepoPath, Storable};
 
 use super::{Sides, TreeMerge};
@@ -20,6 +20,9 @@ use crate::merging::{DecisionRow, NoticeRow};
 use crate::probe::{PROBE, is_made, part};
 use crate::scan::MAX_JSON_BYTES;
 use crate::{RepoError, content};
+
+/// The rule by which what an edition does not inherit is left out of a merge.
+pub(super) const LEFT_OUT: &str = "inherit";
 
 /// What is known of the film that a document is about.
 pub(super) enum Film {
@@ -203,6 +206,16 @@ impl TreeMerge<'_> {
         self.decisions.extend(decisions.map(|row| DecisionRow { schema: name.clone(), ..row }));
         let notices = merged.notices.into_iter().map(|it| NoticeRow::of(path, &schema, it));
         self.notices.extend(notices);
+        let base = base.unwrap_or_else(|| Document::empty().into_value());
+        let left_out = left_out(&mine, (&base, flowing(&base)), (&other, flowing(&other)));
+        self.notices.extend(left_out.into_iter().map(|(field, theirs)| NoticeRow {
+            path: path.to_string(),
+            field: field.to_string(),
+            schema: schema.full_name(),
+            rule: LEFT_OUT,
+            value: NoticeRow::shown(&theirs),
+            why: "each edition has its own: what theirs has is left out".to_owned(),
+        }));
         let mut named = ours.clone();
         if value != mine {
             let object = Document::new(value)?.to_object()?;
@@ -256,6 +269,23 @@ impl TreeMerge<'_> {
         content::open(&*self.repo.objects, file.content)?.write_to(&mut bytes)?;
         Ok(Some(bytes))
     }
+}
+
+/// What theirs changed of a base that is not inherited, and that ours has otherwise: each field, and what theirs
+/// has there. Beside base and theirs stands what is inherited of them. That theirs has nothing is no change: so it
+/// was made.
+fn left_out(
+    ours: &Value,
+    (base, base_flows): (&Value, Option<Value>),
+    (theirs, their_flows): (&Value, Option<Value>),
+) -> Vec<(FieldPath, Value)> {
+    let at = |document: &Option<Value>, field: &FieldPath| document.as_ref()?.get(field).cloned();
+    let changes = diff(Some(base), Some(theirs)).into_iter();
+    changes
+        .filter(|change| at(&base_flows, &change.field) == at(&their_flows, &change.field))
+        .filter(|change| ours.get(&change.field) != change.new.as_ref())
+        .filter_map(|change| Some((change.field, change.new?)))
+        .collect()
 }
 
 /// The fields that sides disagree about, and that are to be made of the film.
