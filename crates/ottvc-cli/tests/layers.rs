@@ -44,8 +44,8 @@ fn a_change_of_the_master_reaches_every_edition() {
     $ ottvc lineage
     * main
         regional/de       regional, DE, from main at [short id], 1 override
-          lacks 2 changes of main: edition.meta.json#/rating,
-            edition.meta.json#/title/en
+          lacks 1 change of main: edition.meta.json#/title/en
+          overrides 1 change of main: edition.meta.json#/rating
           regional/de-at  AT, from regional/de at [short id], 0 overrides
             lacks 1 change of regional/de: edition.meta.json#/rating
         regional/fr       regional, FR, from main at [short id], 0 overrides
@@ -529,9 +529,10 @@ fn no_line_is_wider_than_the_terminal() {
     * main
         regional/de       regional, DE, from main at
             [short id], 1 override
-          lacks 2 changes of main:
-            edition.meta.json#/rating,
+          lacks 1 change of main:
             edition.meta.json#/title/en
+          overrides 1 change of main:
+            edition.meta.json#/rating
           regional/de-at  AT, from regional/de at
               [short id], 0 overrides
             lacks 1 change of regional/de:

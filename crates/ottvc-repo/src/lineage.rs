@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ottvc_merge::layers;
+use ottvc_merge::layers::{self, FlowOutcome, UnitOutcome};
 use ottvc_merge::schema::Inherit;
 use ottvc_object::tree::{EMPTY_TREE, walk};
 use ottvc_object::{Commit, EditionId, Entry, RepoPath, TreeId};
 use ottvc_refs::{RefKind, RefName, RefValue};
 use serde::Serialize;
 
-use crate::layers::{changed_documents, document_at, layer_at};
+use crate::layers::{changed_documents, document_at, explained, layer_at};
 use crate::nodes::Batch;
 use crate::workspace::Head;
 use crate::{Repo, RepoError};
@@ -62,10 +62,12 @@ pub struct PinRow {
 pub struct LacksRow {
     /// The parent's branch.
     pub of: String,
-    /// How many fields changed.
+    /// How many fields changed that would come.
     pub changes: u64,
     /// Those fields, as `PATH#FIELD`.
     pub fields: Vec<String>,
+    /// Fields that changed, too, and have another value of the edition's own.
+    pub overridden: Vec<String>,
 }
 
 impl Repo {
@@ -129,11 +131,13 @@ impl Repo {
                     && newest != pin.commit
                 {
                     let trees = [self.commit(pin.commit)?.tree, self.commit(newest)?.tree];
-                    let fields = self.inherited_changes(&batch, trees)?;
-                    row.lacks = (!fields.is_empty()).then(|| LacksRow {
+                    let (fields, overridden) = self.not_given(&batch, trees, &commit)?;
+                    let any = !(fields.is_empty() && overridden.is_empty());
+                    row.lacks = any.then(|| LacksRow {
                         of: parent.short().to_owned(),
                         changes: fields.len() as u64,
                         fields,
+                        overridden,
                     });
                 }
                 above = parent.cloned();
@@ -192,25 +196,36 @@ impl Repo {
         Ok(places)
     }
 
-    /// Fields that are inherited and differ between two trees.
-    fn inherited_changes(
+    /// Fields that differ between two trees and that an edition has not been given: those that would come, and
+    /// those where it has another value of its own.
+    fn not_given(
         &self,
         batch: &Batch<'_>,
         [old, new]: [TreeId; 2],
-    ) -> Result<Vec<String>, RepoError> {
+        edition: &Commit,
+    ) -> Result<(Vec<String>, Vec<String>), RepoError> {
         let mut changed = BTreeMap::new();
         changed_documents(batch, old, new, &mut changed)?;
-        let schemas = self.schemas(batch, new)?;
-        let mut fields = Vec::new();
+        let schemas = self.schemas_for_reading(batch, edition.tree)?;
+        let own = edition.own.unwrap_or(EMPTY_TREE);
+        let (mut coming, mut overridden) = (Vec::new(), Vec::new());
         for path in changed.values() {
             let schema = schemas.of(path).map(|schema| &**schema);
-            let [old, new] = [old, new].map(|tree| document_at(batch, tree, path, schema));
-            let (old, new) = (old?, new?);
-            let [old, new] = [&old, &new].map(|it| layers::inherited(schema, it.as_ref()));
-            for unit in layers::changed_units(schema, old.as_deref(), new.as_deref()) {
-                fields.push(format!("{path}#{}", unit.path));
+            let [from, to, shown] =
+                [old, new, edition.tree].map(|tree| document_at(batch, tree, path, schema));
+            let (from, to, shown) = (from?, to?, shown?);
+            let layer =
+                explained(schema, from.as_ref(), layer_at(batch, own, path)?, shown.as_ref());
+            let moved = layers::propagate(schema, from.as_ref(), to.as_ref(), layer.own.as_ref());
+            for UnitOutcome { unit, outcome, .. } in moved.outcomes {
+                match outcome {
+                    FlowOutcome::Flowed | FlowOutcome::Orphaned => &mut coming,
+                    FlowOutcome::Shadowed => &mut overridden,
+                    FlowOutcome::Converged | FlowOutcome::NotInherited => continue,
+                }
+                .push(format!("{path}#{}", unit.path));
             }
         }
-        Ok(fields)
+        Ok((coming, overridden))
     }
 }

@@ -570,6 +570,12 @@ fn lineage_tells_who_lags_behind() {
     assert_eq!((lacks.of.as_str(), lacks.changes), ("main", 2));
     assert_eq!(lacks.fields, ["edition.meta.json#/title", "edition.meta.json#/year"]);
     assert_eq!(rows[2].lacks.as_ref().unwrap().fields, ["edition.meta.json#/rating"]);
+    // What it has itself would not come; what it has alike is nothing it lacks.
+    lab.change("main", &["/rating=\"18\""]).change("de", &["/year=1"]);
+    let rows = lab.repo.lineage(None, false).unwrap();
+    let lacks = rows[1].lacks.as_ref().unwrap();
+    assert_eq!(lacks.fields, ["edition.meta.json#/title"]);
+    assert_eq!(lacks.overridden, ["edition.meta.json#/rating"]);
     lab.propagate("main", &["**"]);
     let rows = lab.repo.lineage(Some("de"), false).unwrap();
     assert_eq!(rows.len(), 2);

@@ -420,15 +420,22 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
             let below = [indent(row) + 2, indent(row) + 4];
             say(out, &parts, [0, below[1]])?;
             if let Some(lacks) = &row.lacks {
-                let changes = format!("lacks {}", show::count(lacks.changes, "change", "changes"));
-                let mut fields: Vec<&str> =
-                    lacks.fields.iter().take(SHOWN_FIELDS).map(String::as_str).collect();
-                if lacks.fields.len() > SHOWN_FIELDS {
-                    fields.push("...");
+                for (word, fields) in [("lacks", &lacks.fields), ("overrides", &lacks.overridden)] {
+                    if fields.is_empty() {
+                        continue;
+                    }
+                    let count = show::count(fields.len() as u64, "change", "changes");
+                    let changes = format!("{word} {count}");
+                    let mut named: Vec<&str> =
+                        fields.iter().take(SHOWN_FIELDS).map(String::as_str).collect();
+                    if fields.len() > SHOWN_FIELDS {
+                        named.push("...");
+                    }
+                    let named = format!(": {}", show::plain(&named.join(", ")));
+                    let tone = if word == "lacks" { WARN } else { plain };
+                    let parts = [(tone, changes.as_str()), (plain, " of "), (NAME, &lacks.of)];
+                    say(out, &[&parts[..], &[(plain, named.as_str())]].concat(), below)?;
                 }
-                let fields = format!(": {}", show::plain(&fields.join(", ")));
-                let parts = [(WARN, changes.as_str()), (plain, " of "), (NAME, lacks.of.as_str())];
-                say(out, &[&parts[..], &[(plain, fields.as_str())]].concat(), below)?;
             }
             for own in &row.own {
                 say(out, &[(plain, &show::plain(own))], below)?;
