@@ -148,7 +148,7 @@ pub(crate) fn folded(
                 taken += columns(word);
                 (gap, empty) = (String::new(), false);
             }
-            gap += &piece[word.len()..];
+            gap += piece.get(word.len()..).unwrap_or_default();
         }
     }
     done.push(line);
