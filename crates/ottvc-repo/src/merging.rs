@@ -1,8 +1,9 @@
 //! Merging one revision into the branch the working copy is on.
 
+mod inherited;
 mod trees;
 
-use ottvc_merge::{BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
+use ottvc_merge::{BasePlan, BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
 use ottvc_object::conflict::{Conflict, ConflictKind};
 use ottvc_object::tree::EMPTY_TREE;
@@ -247,7 +248,7 @@ impl Repo {
                 theirs: rev.to_owned(),
             });
         }
-        let base = self.carry_out(batch, &plan.steps)?;
+        let base = self.base_tree(batch, &plan, [ours, theirs])?;
         let editions = Editions {
             ours: self.edition_names(batch, crate::record::branch_name(&state).as_deref(), ours)?,
             theirs: self.edition_names(batch, Some(rev), theirs)?,
@@ -356,7 +357,7 @@ impl Repo {
     ) -> Result<Outcome, RepoError> {
         let Merging { ours, theirs, .. } = *merging;
         let plan = ottvc_merge::plan_base(|id| self.ancestry(id), ours, theirs)?;
-        let base = self.carry_out(batch, &plan.steps)?;
+        let base = self.base_tree(batch, &plan, [ours, theirs])?;
         let editions = Editions {
             ours: self.edition_names(batch, crate::record::branch_name(state).as_deref(), ours)?,
             theirs: self.edition_names(batch, Some(&merging.theirs_name), theirs)?,
@@ -428,6 +429,21 @@ impl Repo {
             .chain(layered.iter().map(ToString::to_string))
             .collect();
         if paths.is_empty() { Ok(()) } else { Err(RepoError::LocalChanges { paths }) }
+    }
+
+    /// The base of a merge of `sides`: as its plan says, and where that is one commit with the documents that
+    /// both sides inherit.
+    fn base_tree(
+        &self,
+        batch: &Batch<'_>,
+        plan: &BasePlan,
+        sides: [CommitId; 2],
+    ) -> Result<TreeId, RepoError> {
+        let tree = self.carry_out(batch, &plan.steps)?;
+        match plan.bases.as_slice() {
+            [base] => self.brought_up(batch, tree, *base, sides),
+            _ => Ok(tree),
+        }
     }
 
     /// Makes the base of a merge as its plan says.
