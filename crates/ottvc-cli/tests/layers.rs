@@ -320,8 +320,9 @@ fn what_nobody_inherits_stays_with_its_edition() {
     * main
         regional/de  DE, from main at [short id], 1 override, 1 given once, 1 not
             inherited
-          lacks 3 changes of main: edition.meta.json#/genres/{noir},
-            edition.meta.json#/titles/@en, edition.meta.json#/year
+          lacks 2 changes of main: edition.meta.json#/genres/{noir},
+            edition.meta.json#/year
+          overrides 1 change of main: edition.meta.json#/titles/@en
       work
     $ ottvc apply main --to regional/de work --dry-run
     main ([short id]): 2 editions would change

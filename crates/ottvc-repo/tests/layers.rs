@@ -582,6 +582,30 @@ fn lineage_tells_who_lags_behind() {
     assert!(rows.iter().all(|row| row.lacks.is_none() && row.own.is_empty()));
 }
 
+/// A conflict given up for what is inherited was settled by nobody's word.
+#[test]
+fn what_is_reset_is_not_remembered() {
+    let lab = master();
+    lab.edition("de", "main").change("de", &["/rating=\"16\"", "/title=\"Wüste\""]);
+    lab.change("main", &["/rating=\"14\"", "/title=\"Dune!\""]);
+    let how = Carrying { allow_conflicts: true, ..Carrying::default() };
+    let request = PushRequest { diverged: Diverged::Conflict, ..fix(&["de"]) };
+    let plan = lab.repo.plan_push(&request).unwrap();
+    assert!(lab.repo.carry_out_plan(&plan, &how, &Silent).unwrap().moved);
+    lab.switch("de").reset("/rating").unwrap();
+    lab.repo
+        .settle(&ottvc_repo::resolving::Resolution {
+            path: None,
+            field: Some("/title".parse().unwrap()),
+            choice: Some(Choice::Theirs),
+            rules: Vec::new(),
+        })
+        .unwrap();
+    lab.finish_with("settled");
+    let fields: Vec<_> = lab.repo.memory().unwrap().into_iter().map(|it| it.field).collect();
+    assert_eq!(fields, [Some("/title".to_owned())]);
+}
+
 /// Nodes read to propagate a change of one document of a library with `documents` to `editions`.
 fn reads(documents: usize, editions: usize) -> u64 {
     let lab = Lab::new();

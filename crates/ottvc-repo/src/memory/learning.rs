@@ -7,12 +7,13 @@ use ottvc_merge::{MergeOptions, what_settled};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{Commit, ConflictPlace};
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
-use ottvc_object::tree::{diff_paths, lookup_path};
+use ottvc_object::tree::{EMPTY_TREE, diff_paths, lookup_path};
 use ottvc_object::value::Document;
 use ottvc_object::{CommitId, Entry, RepoPath, TreeId};
 
 use super::{Disagreement, OLD_PREFIX, PREFIX, Row, Settled, row_key};
 use crate::cache::Rows;
+use crate::layers::layer_at;
 use crate::nodes::Batch;
 use crate::resolving::leaves;
 use crate::workspace::{Merging, State};
@@ -25,6 +26,8 @@ struct Disputed {
     suspects: Vec<RepoPath>,
     /// What neither of these has is put elsewhere by whoever settles them.
     sides: [TreeId; 2],
+    /// Where an edition took what it inherits instead: nobody chose that.
+    given_up: Vec<ConflictPlace>,
 }
 
 impl Repo {
@@ -47,7 +50,8 @@ impl Repo {
         let known = self.commit(merging.ours)?.conflicts.into_iter().map(|place| place.path);
         let suspects = merged.suspects.into_iter().chain(known).collect();
         let sides = [self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree];
-        let disputed = Disputed { tree: merged.tree, suspects, sides };
+        let given_up = Vec::new();
+        let disputed = Disputed { tree: merged.tree, suspects, sides, given_up };
         self.remember(&batch, &disputed, (id, tree), rows)
     }
 
@@ -62,9 +66,21 @@ impl Repo {
         if before.conflicts.is_empty() || !self.remembers() {
             return Ok(());
         }
+        let batch = Batch::new(&self.nodes);
+        let after = self.commit(id)?;
+        let mut given_up = Vec::new();
+        for place in &before.conflicts {
+            if let (Some(field), Some(_)) = (&place.field, after.pin) {
+                let own = layer_at(&batch, after.own.unwrap_or(EMPTY_TREE), &place.path)?;
+                if own.is_none_or(|own| !own.speaks_about(field)) {
+                    given_up.push(place.clone());
+                }
+            }
+        }
         let suspects = before.conflicts.iter().map(|place| place.path.clone()).collect();
-        let disputed = Disputed { tree: before.tree, suspects, sides: [before.tree; 2] };
-        self.remember(&Batch::new(&self.nodes), &disputed, (id, tree), rows)
+        let sides = [before.tree; 2];
+        let disputed = Disputed { tree: before.tree, suspects, sides, given_up };
+        self.remember(&batch, &disputed, (id, tree), rows)
     }
 
     fn remember(
@@ -77,6 +93,9 @@ impl Repo {
         let now = self.now();
         let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
         for place in self.conflicts_at(batch, disputed.tree, disputed.suspects.clone())? {
+            if disputed.given_up.contains(&place) {
+                continue;
+            }
             let Some((key, disagreement)) = self.memory_key(batch, disputed.tree, &place)? else {
                 continue;
             };
