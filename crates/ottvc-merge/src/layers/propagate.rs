@@ -1,5 +1,7 @@
 //! Moving a pin: what a parent's change does to one document of one edition that inherits from it.
 
+use std::collections::BTreeSet;
+
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::Value;
@@ -202,15 +204,17 @@ fn divide(
 fn reorders(order: &Unit, before: Option<&Value>) -> bool {
     match (order.of(before), &order.new) {
         (Some(Value::Array(mine)), Some(Value::Array(new))) => {
-            let shared = mine.iter().filter(|key| new.contains(key));
-            !shared.eq(new.iter().filter(|key| mine.contains(key)))
+            let in_mine: BTreeSet<&Value> = mine.iter().collect();
+            let in_new: BTreeSet<&Value> = new.iter().collect();
+            let shared = mine.iter().filter(|key| in_new.contains(key));
+            !shared.eq(new.iter().filter(|key| in_mine.contains(key)))
         }
         (mine, _) => mine.is_some(),
     }
 }
 
 /// Whether there is a container of the kind that a layer was made for.
-fn of_kind(node: &Node, value: Option<&Value>) -> bool {
+pub(super) fn of_kind(node: &Node, value: Option<&Value>) -> bool {
     match (node, value) {
         (Node::Map(_), Some(Value::Map(_)))
         | (Node::Localized(_), Some(Value::Localized(_)))
