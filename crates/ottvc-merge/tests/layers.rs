@@ -684,6 +684,29 @@ fn an_order_made_first_is_kept() {
     }
 }
 
+/// Where a parent takes back what it made after the edition, ours is what the edition made.
+#[test]
+fn what_is_orphaned_is_the_editions_own() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let own = |parent: &Doc, mine: &str| {
+        record(None, None, parent.as_ref(), document(mine).as_ref(), parent.as_ref())
+    };
+    let ours = |parent: &Doc, own: Option<&Layer>| {
+        let moved = propagate(None, parent.as_ref(), document("{}").as_ref(), own);
+        let [told] = moved.outcomes.as_slice() else { panic!("{moved:?}") };
+        assert_eq!(told.conflict, Some(ottvc_object::conflict::ConflictKind::OrphanOverride));
+        Some(Value::map([("t", told.own.clone().unwrap())]))
+    };
+    let (none, made) = (document("{}"), document(r#"{"t": {"en": 1}}"#));
+    let first = own(&none, r#"{"t": {"de": 1}}"#);
+    assert_eq!(ours(&made, first.as_ref()), document(r#"{"t": {"de": 1}}"#));
+    // What it changed is its own together with what is around it.
+    let both = document(r#"{"t": {"en": 1, "fr": 1}}"#);
+    let changed = own(&both, r#"{"t": {"en": 2, "fr": 1}}"#);
+    assert_eq!(ours(&both, changed.as_ref()), document(r#"{"t": {"en": 2, "fr": 1}}"#));
+}
+
 /// Worlds that broke a law before it was mended.
 #[test]
 fn what_broke_a_law_before_keeps_it() {
