@@ -860,8 +860,8 @@ fn what_would_not_fit_holds_one_edition_back() {
     };
     lab.write(EDITION, r#"{"z":1}"#).commit("master");
     lab.edition("de", "main").edition("de-at", "de").edition("fr", "main");
-    lab.switch("de").write(EDITION, &many('k', 125_000)).commit("German");
-    lab.switch("main").write(EDITION, &many('j', 150_000)).commit("English");
+    lab.switch("de").write(EDITION, many('k', 125_000)).commit("German");
+    lab.switch("main").write(EDITION, many('j', 150_000)).commit("English");
     // Whatever is allowed: there is nothing that could be committed.
     let partial = Carrying { partial: true, allow_findings: true, ..Carrying::default() };
     let report = lab.try_propagate("main", &["**"], &partial).unwrap();
