@@ -707,6 +707,30 @@ fn what_is_orphaned_is_the_editions_own() {
     assert_eq!(ours(&both, changed.as_ref()), document(r#"{"t": {"en": 2, "fr": 1}}"#));
 }
 
+/// An element that an edition put in and took out again, and that its parent never had, is nothing of its own.
+#[test]
+fn what_was_only_tried_is_forgotten() {
+    let set = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let text = format!(r#"{{"tags": {{"$set": [{}]}}}}"#, words.join(","));
+        Some(value_from_json(&serde_json::from_str(&text).unwrap()).unwrap())
+    };
+    let none = Some(Value::map::<&str>([]));
+    for (parent, new, shown) in [
+        (none, set(&["b", "c"]), set(&["a", "c", "b"])),
+        (set(&["c"]), set(&["b"]), set(&["a", "b"])),
+    ] {
+        let (tried, left) = (set(&["a", "b", "c"]), set(&["a", "c"]));
+        let record = |own: Option<&Layer>, before: &Doc, after: &Doc| {
+            record(None, own, before.as_ref(), after.as_ref(), parent.as_ref())
+        };
+        let own = record(None, &parent, &tried);
+        let own = record(own.as_ref(), &tried, &left);
+        let moved = propagate(None, parent.as_ref(), new.as_ref(), own.as_ref());
+        assert_eq!(moved.effective, shown);
+    }
+}
+
 /// Worlds that broke a law before it was mended.
 #[test]
 fn what_broke_a_law_before_keeps_it() {
