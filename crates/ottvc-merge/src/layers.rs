@@ -17,6 +17,7 @@ mod propagate;
 mod record;
 mod reset;
 mod units;
+mod whole;
 
 use std::collections::BTreeMap;
 

@@ -303,11 +303,27 @@ fn what_is_inherited_flows(world: &World, engine: Engine) -> TestCaseResult {
 }
 
 /// P2 also where the edition was first: what neither it nor its parent had arrives, whatever is around it,
-/// but in what is empty, or was another kind of thing.
+/// but in what is empty, or was another kind of thing. What an edition had in between is forgotten.
 fn what_both_make_is_of_both(world: &World, engine: Engine) -> TestCaseResult {
     let old = world.inherited(&world.old);
     let own = engine.record(world, None, &old, &world.child, &old);
-    let moved = engine.propagate(world, own.as_ref());
+    made_by_both(world, engine, &old, own.as_ref(), |_, _| true)?;
+    let own = engine.record(world, None, &old, &world.later, &old);
+    let own = engine.record(world, own.as_ref(), &world.later, &world.child, &old);
+    made_by_both(world, engine, &old, own.as_ref(), |place, child| {
+        let between = at(&world.later, place);
+        between.map_or(at(&old, place).is_none(), |it| it.kind_word() == child.kind_word())
+    })
+}
+
+fn made_by_both(
+    world: &World,
+    engine: Engine,
+    old: &Doc,
+    own: Option<&Layer>,
+    stayed: impl Fn(&FieldPath, &Value) -> bool,
+) -> TestCaseResult {
+    let moved = engine.propagate(world, own);
     let new = world.inherited(&world.new);
     let disputed: Vec<&FieldPath> =
         moved.outcomes.iter().filter(|it| it.conflict.is_some()).map(|it| &it.unit.path).collect();
@@ -328,12 +344,13 @@ fn what_both_make_is_of_both(world: &World, engine: Engine) -> TestCaseResult {
                 Value::Map(map) => map.keys().all(|key| keys.contains(key)),
                 other => hollow(other, &keys),
             };
-            at(&old, place).map_or(!empty, |old| old.kind_word() == child.kind_word())
+            let same = |old: Value| old.kind_word() == child.kind_word();
+            at(old, place).map_or(!empty, same) && stayed(place, &child)
         });
         let news = unit.members.is_empty()
             && unit.old.is_none()
             && path.segments().last() != Some(&Segment::Order)
-            && at(&old, path).is_none()
+            && at(old, path).is_none()
             && !disputed.iter().any(|place| path.starts_with(place));
         if news && open {
             prop_assert_eq!(&at(&moved.effective, path), &unit.new, "{}", path);
@@ -434,6 +451,29 @@ fn outcomes_are_true(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
+/// A schema that comes between what an edition says and what its parent does draws the units of both: what the
+/// edition keeps, it keeps whole.
+fn schemas_may_come_later(world: &World, engine: Engine) -> TestCaseResult {
+    if !world.schema {
+        return Ok(());
+    }
+    let before = World { schema: false, ..world.clone() };
+    let own = engine.record(&before, None, &world.old, &world.child, &world.old);
+    let parent = world.inherited(&world.old);
+    let over = |own: &Option<Layer>| overlay(world.schema(), parent.as_ref(), own.as_ref());
+    let own = engine.record(world, own.as_ref(), &over(&own), &world.child, &parent);
+    prop_assert_eq!(&over(&own), &world.child);
+    let moved = engine.propagate(world, own.as_ref());
+    for it in moved.outcomes.iter().filter(|it| it.conflict.is_none()) {
+        let in_parts = matches!(it.unit.old, Some(Value::Set(_)));
+        let order = it.unit.path.segments().last() == Some(&Segment::Order);
+        if it.outcome == FlowOutcome::Shadowed && !in_parts && !order {
+            prop_assert_eq!(&it.unit.of(moved.effective.as_ref()), &it.own, "{:?}", it);
+        }
+    }
+    Ok(())
+}
+
 /// Whatever the parent and the layer, what comes of them is a document, and conflicts are told.
 fn whatever_comes_is_a_document(world: &World, engine: Engine) -> TestCaseResult {
     let parent = world.inherited(&world.old);
@@ -489,7 +529,7 @@ fn what_is_given_once_stays(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
-const LAWS: [(&str, Law); 12] = [
+const LAWS: [(&str, Law); 13] = [
     ("round trip", recorded_layers_give_the_document),
     ("storage", layers_are_stored),
     ("P1", overrides_are_safe),
@@ -499,6 +539,7 @@ const LAWS: [(&str, Law); 12] = [
     ("composition", moves_add_up),
     ("P7", equality_is_no_link),
     ("outcomes", outcomes_are_true),
+    ("schemas", schemas_may_come_later),
     ("documents", whatever_comes_is_a_document),
     ("reset", resetting_links_again),
     ("at_create", what_is_given_once_stays),
@@ -605,6 +646,89 @@ fn a_layer_fits_where_its_document_does() {
         own.places().len()
     };
     assert_eq!((places(1000), places(200_000)), (1000, 1));
+}
+
+/// A layer that was made part by part is said whole once all of it is past the limits of documents.
+#[test]
+fn a_layer_in_parts_makes_room() {
+    let parent = Value::map::<&str>([]);
+    let hollow = (0..120_000).map(|at| (format!("k{at}"), Value::map::<&str>([])));
+    let before = Value::map([("m", Value::Map(hollow.collect()))]);
+    let own = record(None, None, Some(&parent), Some(&before), Some(&parent)).unwrap();
+    assert_eq!(own.places().len(), 120_000);
+    let mut after = before.clone();
+    let long = Value::Array(vec![Value::Int(1); 100_000]);
+    after.set(&"/z".parse().unwrap(), Some(long)).unwrap();
+    Document::new(after.clone()).unwrap();
+    let own = record(None, Some(&own), Some(&before), Some(&after), Some(&parent)).unwrap();
+    own.to_document().unwrap();
+    assert_eq!((own.places().len(), overlay(None, Some(&parent), Some(&own))), (2, Some(after)));
+}
+
+/// The order of a list that an edition makes is its own, also if it is the sorted one.
+#[test]
+fn an_order_made_first_is_kept() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let list = |keys: &[&str]| {
+        let items: Vec<String> = keys.iter().map(|key| format!(r#"{{"id": "{key}"}}"#)).collect();
+        let items = items.join(",");
+        document(&format!(r#"{{"cast": {{"$kl": {{"keys": ["id"], "items": [{items}]}}}}}}"#))
+    };
+    let none = document("{}");
+    for keys in [["a", "b"], ["b", "a"]] {
+        let (mine, new) = (list(&keys), list(&["c", "b", "a"]));
+        let own = record(None, None, none.as_ref(), mine.as_ref(), none.as_ref());
+        let moved = propagate(None, none.as_ref(), new.as_ref(), own.as_ref());
+        assert_eq!(moved.effective, list(&["c", keys[0], keys[1]]));
+    }
+}
+
+/// Where a parent takes back what it made after the edition, ours is what the edition made.
+#[test]
+fn what_is_orphaned_is_the_editions_own() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let own = |parent: &Doc, mine: &str| {
+        record(None, None, parent.as_ref(), document(mine).as_ref(), parent.as_ref())
+    };
+    let ours = |parent: &Doc, own: Option<&Layer>| {
+        let moved = propagate(None, parent.as_ref(), document("{}").as_ref(), own);
+        let [told] = moved.outcomes.as_slice() else { panic!("{moved:?}") };
+        assert_eq!(told.conflict, Some(ottvc_object::conflict::ConflictKind::OrphanOverride));
+        Some(Value::map([("t", told.own.clone().unwrap())]))
+    };
+    let (none, made) = (document("{}"), document(r#"{"t": {"en": 1}}"#));
+    let first = own(&none, r#"{"t": {"de": 1}}"#);
+    assert_eq!(ours(&made, first.as_ref()), document(r#"{"t": {"de": 1}}"#));
+    // What it changed is its own together with what is around it.
+    let both = document(r#"{"t": {"en": 1, "fr": 1}}"#);
+    let changed = own(&both, r#"{"t": {"en": 2, "fr": 1}}"#);
+    assert_eq!(ours(&both, changed.as_ref()), document(r#"{"t": {"en": 2, "fr": 1}}"#));
+}
+
+/// An element that an edition put in and took out again, and that its parent never had, is nothing of its own.
+#[test]
+fn what_was_only_tried_is_forgotten() {
+    let set = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let text = format!(r#"{{"tags": {{"$set": [{}]}}}}"#, words.join(","));
+        Some(value_from_json(&serde_json::from_str(&text).unwrap()).unwrap())
+    };
+    let none = Some(Value::map::<&str>([]));
+    for (parent, new, shown) in [
+        (none, set(&["b", "c"]), set(&["a", "c", "b"])),
+        (set(&["c"]), set(&["b"]), set(&["a", "b"])),
+    ] {
+        let (tried, left) = (set(&["a", "b", "c"]), set(&["a", "c"]));
+        let record = |own: Option<&Layer>, before: &Doc, after: &Doc| {
+            record(None, own, before.as_ref(), after.as_ref(), parent.as_ref())
+        };
+        let own = record(None, &parent, &tried);
+        let own = record(own.as_ref(), &tried, &left);
+        let moved = propagate(None, parent.as_ref(), new.as_ref(), own.as_ref());
+        assert_eq!(moved.effective, shown);
+    }
 }
 
 /// Worlds that broke a law before it was mended.

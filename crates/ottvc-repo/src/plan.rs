@@ -5,7 +5,7 @@
 //! nothing; carrying it out writes one commit for each target, then moves all their refs in one transaction,
 //! which is one operation for `undo`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::Encode;
 use ottvc_merge::Schema;
@@ -219,7 +219,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Notes what a document comes to break of its schema.
+    /// Notes what a document comes to break of its schema: a rule that a field breaks already is not broken
+    /// anew, whatever it has come to break it with.
     pub(crate) fn judge(
         &mut self,
         schema: Option<&Schema>,
@@ -229,9 +230,20 @@ impl Target {
     ) {
         let (Some(schema), Some(after)) = (schema, after) else { return };
         let known = before.map(|before| validate(before, schema)).unwrap_or_default();
-        let new = validate(after, schema).into_iter().filter(|finding| !known.contains(finding));
+        let known: BTreeSet<_> = known.iter().map(|it| (&it.path, it.rule)).collect();
+        let new = validate(after, schema);
+        let new = new.into_iter().filter(|it| !known.contains(&(&it.path, it.rule)));
         let once = before.map(|before| validate_change(before, after, schema)).unwrap_or_default();
         self.findings.extend(new.chain(once).map(|finding| Found::of(path, schema, finding)));
+    }
+
+    /// Has it stay as it is, whatever is allowed.
+    pub(crate) fn stay(&mut self, why: Found) {
+        self.becomes = None;
+        self.state = TargetState::Findings;
+        self.changed.clear();
+        self.rows.clear();
+        self.findings = vec![why];
     }
 
     /// What the plan comes to for it, where it becomes something else.

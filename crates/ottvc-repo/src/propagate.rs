@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ottvc_merge::layers::{self, Layer, UnitOutcome};
+use ottvc_merge::layers::{self, Layer, Propagated, UnitOutcome};
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
-use ottvc_object::{Commit, CommitId, EditionId, RepoPath, TreeId};
+use ottvc_object::{Commit, CommitId, EditionId, ObjectError, RepoPath, TreeId};
 use ottvc_refs::RefKind;
 
 use crate::layers::{
@@ -18,6 +18,7 @@ use crate::layers::{
 use crate::nodes::Batch;
 use crate::plan::{Becomes, NewPin, OutcomeRow, Plan, PlanNotice, Target, TargetState};
 use crate::revision::Revision;
+use crate::schemas::Found;
 use crate::stage::Edits;
 use crate::{Repo, RepoError};
 
@@ -243,6 +244,10 @@ impl Mover<'_, '_> {
                 }
             };
             let moved = layers::propagate(schema, from.as_ref(), to.as_ref(), layer.as_ref());
+            if let Some(why) = past_limits(&moved) {
+                target.stay(Found::past_limits(path, why));
+                return Ok(());
+            }
             clean &= moved.is_clean();
             let blocked = blocked.map(|path| path.to_string());
             let told = moved.outcomes.iter().map(|it| row(path, it));
@@ -270,6 +275,12 @@ impl Mover<'_, '_> {
         target.state = target.comes_to(clean);
         Ok(())
     }
+}
+
+/// Why what comes of a document cannot be kept: together with what the edition has, it may be too much.
+fn past_limits(moved: &Propagated) -> Option<ObjectError> {
+    let effective = moved.effective.clone().map(Document::new).transpose();
+    effective.and_then(|_| moved.own.as_ref().map(Layer::to_document).transpose()).err()
 }
 
 /// Replaces the places of a document's conflicts by those it has now.

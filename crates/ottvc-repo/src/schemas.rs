@@ -19,7 +19,9 @@ use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::tree::lookup_path;
 use ottvc_object::value::{Document, Value, value_to_json};
-use ottvc_object::{ContentId, DocumentId, Entry, FileEntry, FileMode, RepoPath, Storable, TreeId};
+use ottvc_object::{
+    ContentId, DocumentId, Entry, FileEntry, FileMode, ObjectError, RepoPath, Storable, TreeId,
+};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
@@ -98,9 +100,9 @@ pub struct Found {
     pub path: String,
     /// The field.
     pub field: String,
-    /// The schema.
+    /// The schema; or `limits of documents`, which hold whatever a schema says.
     pub schema: String,
-    /// The attribute of the schema.
+    /// The attribute of the schema; or `limits`.
     pub rule: &'static str,
     /// What is there, shortened.
     pub value: String,
@@ -113,6 +115,16 @@ impl Found {
         let Finding { path: field, rule, value, why } = finding;
         let (path, field, schema) = (path.to_string(), field.to_string(), schema.full_name());
         Self { path, field, schema, rule, value, why }
+    }
+
+    /// A document that there cannot be: it would be past the limits of documents, whatever its schema says.
+    pub(crate) fn past_limits(path: &RepoPath, why: ObjectError) -> Self {
+        let (field, why) = match why {
+            ObjectError::BadValue { field, why } => (field, why),
+            other => ("/".to_owned(), other.to_string()),
+        };
+        let (path, schema) = (path.to_string(), "limits of documents".to_owned());
+        Self { path, field, schema, rule: "limits", value: String::new(), why }
     }
 
     /// A value as rows show it: as JSON, and no more than its beginning.

@@ -873,3 +873,25 @@ fn an_edition_is_described_anew() {
     lab.change("main", &["/title=\"Arrakis\""]).propagate("main", &["de"]);
     assert_eq!(field(&lab, "de", "/title").unwrap(), "\"Arrakis\"");
 }
+
+/// What would be too much for one document keeps its edition where it is, and those below; no other.
+#[test]
+fn what_would_not_fit_holds_one_edition_back() {
+    let lab = Lab::new();
+    let many = |key: char, count: usize| {
+        let entries: Vec<String> = (0..count).map(|at| format!(r#""{key}{at}":1"#)).collect();
+        format!(r#"{{"m":{{{}}}}}"#, entries.join(","))
+    };
+    lab.write(EDITION, r#"{"z":1}"#).commit("master");
+    lab.edition("de", "main").edition("de-at", "de").edition("fr", "main");
+    lab.switch("de").write(EDITION, many('k', 125_000)).commit("German");
+    lab.switch("main").write(EDITION, many('j', 150_000)).commit("English");
+    // Whatever is allowed: there is nothing that could be committed.
+    let partial = Carrying { partial: true, allow_findings: true, ..Carrying::default() };
+    let report = lab.try_propagate("main", &["**"], &partial).unwrap();
+    let moved = |branch| row(&report, branch).commit.is_some();
+    assert_eq!((moved("de"), moved("de-at"), moved("fr")), (false, false, true));
+    let [found] = row(&report, "de").findings.as_slice() else { panic!("no finding") };
+    assert_eq!((found.path.as_str(), found.rule), (EDITION, "limits"));
+    lab.check_layers();
+}

@@ -271,6 +271,57 @@ fn a_merge_of_editions_leaves_each_what_is_its_own() {
     assert_eq!(field(&lab, "de", "/eidr").unwrap(), "\"D\"");
 }
 
+/// What an edition breaks already holds nothing back, though it comes to break it with something else.
+#[test]
+fn a_rule_that_is_broken_already_holds_nothing_back() {
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", FIELDS).write(EDITION, FILM);
+    lab.commit("master");
+    lab.edition("de", "main");
+    lab.change("de", &["/genres=[\"a\", \"b\", \"c\", \"war\"]"]);
+    lab.change("main", &["/genres=[\"d\", \"war\"]"]);
+    let how = Carrying { allow_findings: true, ..Carrying::default() };
+    assert!(lab.try_propagate("main", &["de"], &how).unwrap().moved);
+    lab.change("main", &["/genres=[\"e\", \"war\"]"]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!((report.moved, report.findings), (true, 0));
+}
+
+/// A schema that comes later draws the units of what an edition said before: it keeps its own whole.
+#[test]
+fn a_unit_that_comes_later_is_not_mixed() {
+    let fields = "schema: house.film/1
+fields:
+  /r: {type: keyed, keys: [id], order: none, item: atomic}
+  /w: {type: map, groups: [[start, end]]}
+  /at: {type: map, merge: atomic}
+";
+    let schema = Schema::parse(fields).unwrap();
+    let lab = Lab::new();
+    let parted = "schema: house.film/1\nfields: {/r: {type: keyed, keys: [id], order: none}}\n";
+    lab.write("schemas.yaml", BINDING).write("house.yaml", parted).write(EDITION, "{}");
+    lab.commit("master");
+    lab.edition("de", "main");
+    let own = r#"{"r": [{"id": "DE", "v": "18"}], "w": {"start": 1}, "at": {"a": 1}}"#;
+    lab.switch("de").write(EDITION, own).commit("German");
+    for branch in ["de", "main"] {
+        lab.switch(branch).write("house.yaml", fields).commit("units");
+    }
+    let new = r#"{"r": [{"id": "DE", "v": "16", "why": "x"}], "w": {"start": 2, "end": 3}, "at": {"b": 1}}"#;
+    lab.switch("main").write(EDITION, new).commit("English");
+    let report = lab.propagate("main", &["de"]);
+    assert!(report.moved);
+    assert!(outcomes(row(&report, "de")).iter().all(|(_, outcome)| *outcome == "shadowed"));
+    for (place, value) in [
+        ("/r", r#"{"$kl":{"items":[{"id":"DE","v":"18"}],"keys":["id"]}}"#),
+        ("/w", r#"{"start":1}"#),
+        ("/at", r#"{"a":1}"#),
+    ] {
+        assert_eq!(field(&lab, "de", place).unwrap(), value);
+    }
+    lab.check_layers_under(Some(&schema));
+}
+
 /// An edition that would break a rule keeps those that inherit from it back, and nobody else.
 #[test]
 fn who_breaks_no_rule_moves_alone() {

@@ -100,10 +100,12 @@ impl How {
     }
     /// How many editions have conflicts, and findings, that nobody asked for.
     fn left(&self, report: &PlanReport) -> [u64; 2] {
-        let unless = |allowed: bool, count: u64| if allowed { 0 } else { count };
+        // What cannot be stored stays, whatever is allowed.
+        let stays = |row: &&TargetRow| row.state == TargetState::Findings && row.tree.is_none();
+        let stuck = report.targets.iter().filter(stays).count() as u64;
         [
-            unless(self.allow_conflicts, report.conflicts),
-            unless(self.allow_findings, report.findings),
+            if self.allow_conflicts { 0 } else { report.conflicts },
+            if self.allow_findings { stuck } else { report.findings },
         ]
     }
     fn need(&self, command: &'static str) -> Need {

@@ -1,9 +1,12 @@
 //! Moving a pin: what a parent's change does to one document of one edition that inherits from it.
 
+use std::collections::BTreeSet;
+
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
-use ottvc_object::field_path::FieldPath;
+use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::Value;
 
+use super::overlay::overlaid;
 use super::record::put;
 use super::units::units_within;
 use super::{Layer, Node, Standing, Unit, changed_units, inherited, overlay, standing};
@@ -107,6 +110,10 @@ pub fn propagate(
             (FlowOutcome::Orphaned, _) => Some(ConflictKind::OrphanOverride),
             _ => None,
         };
+        let mine = match outcome {
+            FlowOutcome::Orphaned => added_alone(schema, own, &unit).or(mine),
+            _ => mine,
+        };
         // Where the edition has removed what is around it, there is no place for a conflict.
         let placed = conflict.and_then(|kind| {
             with_conflict(node.clone(), &unit, conflict_of(kind, &unit, mine.as_ref()))
@@ -202,15 +209,30 @@ fn divide(
 fn reorders(order: &Unit, before: Option<&Value>) -> bool {
     match (order.of(before), &order.new) {
         (Some(Value::Array(mine)), Some(Value::Array(new))) => {
-            let shared = mine.iter().filter(|key| new.contains(key));
-            !shared.eq(new.iter().filter(|key| mine.contains(key)))
+            let in_mine: BTreeSet<&Value> = mine.iter().collect();
+            let in_new: BTreeSet<&Value> = new.iter().collect();
+            let shared = mine.iter().filter(|key| in_new.contains(key));
+            !shared.eq(new.iter().filter(|key| in_mine.contains(key)))
         }
         (mine, _) => mine.is_some(),
     }
 }
 
+/// What an edition has put into a container that is gone, if all of it is beside what the parent had there:
+/// the parent's parts were never its own, and are not one side of a conflict.
+fn added_alone(schema: Option<&Schema>, own: Option<&Layer>, unit: &Unit) -> Option<Value> {
+    let Standing::Below(node) = standing(own, &unit.path) else { return None };
+    // An item is what the parent made it, also where fields were added.
+    let item = matches!(unit.path.segments().last(), Some(Segment::Item(_)));
+    let beside = |path: &FieldPath| unit.old.as_ref().is_none_or(|old| old.get(path).is_none());
+    let places = Layer(node.clone()).places();
+    let alone = !item && places.iter().all(|(path, _)| beside(path));
+    let at = unit.path.segments().iter().fold(Cursor::root(schema), |at, segment| at.step(segment));
+    if alone { overlaid(None, Some(node), &at) } else { None }
+}
+
 /// Whether there is a container of the kind that a layer was made for.
-fn of_kind(node: &Node, value: Option<&Value>) -> bool {
+pub(super) fn of_kind(node: &Node, value: Option<&Value>) -> bool {
     match (node, value) {
         (Node::Map(_), Some(Value::Map(_)))
         | (Node::Localized(_), Some(Value::Localized(_)))

@@ -6,9 +6,11 @@ use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value, ValueMap, ValueSet};
 
 use super::overlay::order_over;
+use super::propagate::of_kind;
+use super::whole::in_units;
 use super::{KeyedNode, Layer, Node};
 use crate::Schema;
-use crate::schema::Cursor;
+use crate::schema::{Cursor, Order};
 use crate::values::group_key;
 
 /// Returns the layer `own` after an edition's document went from `before` to `after` over `parent`.
@@ -18,7 +20,8 @@ use crate::values::group_key;
 /// made of the parent, so that over the same parent the new layer makes `after`.
 ///
 /// What the parent has nothing of is layered by its parts, too, for what the parent may come to have there.
-/// Said by parts it takes more room: where that is past the limits of documents, it is said whole.
+/// Said by parts it takes more room: where that is past the limits of documents, it is said whole, also what
+/// was said by parts before. What the schema has come to call one unit since is said as one.
 pub fn record(
     schema: Option<&Schema>,
     own: Option<&Layer>,
@@ -27,14 +30,14 @@ pub fn record(
     parent: Option<&Value>,
 ) -> Option<Layer> {
     let recorded = |parts: bool| {
-        let mut walk = Walk { parts, parted: false };
+        let root = Cursor::root(schema);
         let own = own.map(|own| &own.0);
-        let node = walk.place(own, [before, after, parent], &Cursor::root(schema), &[]);
-        (node.map(Layer), walk.parted)
+        let node = Walk { parts }.place(own, [before, after, parent], &root, &[]);
+        node.and_then(|node| in_units(node, after, &root, &[])).map(Layer)
     };
     match recorded(true) {
-        (Some(layer), true) if !layer.is_storable() => recorded(false).0,
-        (layer, _) => layer,
+        Some(layer) if own != Some(&layer) && !layer.is_storable() => recorded(false),
+        layer => layer,
     }
 }
 
@@ -42,22 +45,27 @@ pub fn record(
 struct Walk {
     /// Whether what the parent has nothing of is layered by its parts.
     parts: bool,
-    /// Whether something was.
-    parted: bool,
 }
 
 impl Walk {
     /// [`record`] at one place; the values are before, after, and the parent's. The `fixed` entries of a map
     /// are the name of an item, and never layered.
     fn place(
-        &mut self,
+        &self,
         own: Option<&Node>,
         [before, after, parent]: [Option<&Value>; 3],
         at: &Cursor<'_>,
         fixed: &[String],
     ) -> Option<Node> {
         if before == after {
-            return own.cloned();
+            match (own, after, parent) {
+                (Some(own), Some(after), None) if !self.parts && own.holds_values() => {
+                    return Some(Node::Override(after.clone()));
+                }
+                (Some(own), Some(_), Some(_))
+                    if !self.parts && of_kind(own, after) && of_kind(own, parent) => {}
+                _ => return own.cloned(),
+            }
         }
         let Some(after) = after else { return parent.map(|_| Node::Suppress) };
         let new = parent.is_none();
@@ -85,7 +93,7 @@ impl Walk {
                 Node::Localized(self.children(entries_of(own), maps, &step, &BTreeSet::new()))
             }
             (None | Some(Node::Set { .. }), Value::Set(after), None | Some(Value::Set(_))) => {
-                set(own, before, after)
+                set(own, before, after, parent)
             }
             (None | Some(Node::Keyed(_)), Value::Keyed(after), None | Some(Value::Keyed(_)))
                 if list_of(parent).is_none_or(|parent| parent.fields() == after.fields()) =>
@@ -108,13 +116,12 @@ impl Walk {
         if !node.holds_values() {
             return Some(Node::Override(after.clone()));
         }
-        self.parted = true;
         Some(node)
     }
 
     /// The entries of a map that are not inherited; fields that move together go together here, too.
     fn entries(
-        &mut self,
+        &self,
         own: Option<&BTreeMap<String, Node>>,
         maps: Maps<'_>,
         at: &Cursor<'_>,
@@ -151,7 +158,7 @@ impl Walk {
 
     /// The entries that are not inherited, but for those that are `done`.
     fn children<'s>(
-        &mut self,
+        &self,
         own: Option<&BTreeMap<String, Node>>,
         maps: Maps<'_>,
         step: &dyn Fn(&String) -> Cursor<'s>,
@@ -172,7 +179,7 @@ impl Walk {
     }
 
     fn list(
-        &mut self,
+        &self,
         own: Option<&KeyedNode>,
         before: Option<&Value>,
         after: &KeyedList,
@@ -191,10 +198,14 @@ impl Walk {
             let node = self.place(own, values, &at.step(&after.segment(key)), after.fields());
             items.extend(node.map(|node| (key.clone(), node)));
         }
-        // The order is the edition's own once it is another than what would come without saying.
+        // The order is the edition's own once it is another than what would come without saying. Where the
+        // parent has none, nothing comes: that its own is the sorted one is chance.
         let of_own = own.and_then(|own| own.order.clone());
+        let first =
+            parent.is_none() && *at.order() == Order::Significant && after.items().len() > 1;
         let without = order_over(parent, of_own.as_ref(), after.items(), at);
-        let order = if without == *after.order() { of_own } else { Some(after.order().clone()) };
+        let said = first || without != *after.order();
+        let order = if said { Some(after.order().clone()) } else { of_own };
         KeyedNode { fields: after.fields().to_vec(), items, order }
     }
 }
@@ -234,21 +245,28 @@ fn entries_of(own: Option<&Node>) -> Option<&BTreeMap<String, Node>> {
 
 type Maps<'v> = [Option<&'v ValueMap>; 3];
 
-/// What is put in and taken out after every element that came or went.
-fn set(own: Option<&Node>, before: Option<&Value>, after: &ValueSet) -> Node {
+/// What is put in and taken out after every element that came or went; only what the parent has is taken out.
+fn set(
+    own: Option<&Node>,
+    before: Option<&Value>,
+    after: &ValueSet,
+    parent: Option<&Value>,
+) -> Node {
     let (mut add, mut remove) = match own {
         Some(Node::Set { add, remove }) => (add.clone(), remove.clone()),
         _ => Default::default(),
     };
     let none = ValueSet::default();
-    let before = match before {
-        Some(Value::Set(before)) => before,
+    let [before, parent] = [before, parent].map(|value| match value {
+        Some(Value::Set(set)) => set,
         _ => &none,
-    };
+    });
     for element in before.iter().filter(|element| !after.contains(element)) {
         add.remove(element);
-        // What stands in a set may stand in a set.
-        let _ = remove.insert(element.clone());
+        if parent.contains(element) {
+            // What stands in a set may stand in a set.
+            let _ = remove.insert(element.clone());
+        }
     }
     for element in after.iter().filter(|element| !before.contains(element)) {
         remove.remove(element);
