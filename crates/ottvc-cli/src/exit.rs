@@ -185,6 +185,7 @@ mod tests {
         refs.bad_name 2 400 No branch or tag can have that name
         refs.exists 6 409 The name is taken
         refs.current 6 409 The working copy is on that branch
+        refs.inherited 6 409 Other editions inherit from it
         refs.unmerged 6 409 Commits would be reachable from nowhere
         branch.protected 8 403 The branch is protected
         refs.moved 6 412 A ref moved meanwhile

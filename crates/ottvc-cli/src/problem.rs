@@ -192,6 +192,12 @@ fn hint(error: &CliError) -> Option<String> {
             RepoError::Protected { conflicts, .. } if !conflicts.is_empty() => Some(
                 "settle them first: on a branch that is not protected, or before the commit".into(),
             ),
+            RepoError::NameClash { free: Some(free), .. } => {
+                Some(format!("`{free}` would do"))
+            }
+            RepoError::Inherited { name, .. } => Some(format!(
+                "delete those first; `ottvc branch -d {name} --force` deletes it all the same, and nothing reaches them then"
+            )),
             RepoError::Unmerged { name } => {
                 Some(format!("merge it, or delete it with `ottvc branch -d {name} --force`"))
             }
@@ -310,6 +316,10 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
             json!({ "path": folder, "document": document })
         }
         RepoError::Invalid { findings } => json!({ "findings": findings }),
+        RepoError::NameClash { name, other, free, .. } => {
+            json!({ "name": name, "other": other, "free": free })
+        }
+        RepoError::Inherited { name, heirs } => json!({ "name": name, "editions": heirs }),
         RepoError::Exists { name, .. }
         | RepoError::CurrentBranch { name }
         | RepoError::Unmerged { name } => json!({ "name": name }),

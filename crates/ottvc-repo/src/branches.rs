@@ -51,6 +51,11 @@ fn refuse_words(words: &[(&Option<String>, &'static str)]) -> Result<(), RepoErr
     Ok(())
 }
 
+/// Whether `name` is in the folder that `other` would be.
+fn leads_through(name: &str, other: &str) -> bool {
+    name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+}
+
 impl Repo {
     /// Writes the first branch, `main`, without a commit. Doing it again changes nothing.
     pub fn make_first_branch(&self) -> Result<(), RepoError> {
@@ -175,20 +180,32 @@ impl Repo {
     /// Refuses a name that exists, or that a name in the other direction leads through: `a` and
     /// `a/b` cannot both be, as a folder of exported editions could not hold them.
     pub(crate) fn refuse_taken(&self, name: &RefName) -> Result<(), RepoError> {
-        for (other, _) in self.refs.list()? {
-            let clash = other.kind() == name.kind() && {
-                let (a, b) = (other.short().to_lowercase(), name.short().to_lowercase());
-                a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"))
-            };
-            if clash {
-                let kind = match other.kind() {
-                    RefKind::Branch => "branch",
-                    RefKind::Tag => "tag",
-                };
-                return Err(RepoError::Exists { kind, name: other.short().to_owned() });
-            }
+        let refs = self.refs.list()?;
+        let taken = |given: &str| {
+            let others = refs.iter().map(|(other, _)| other);
+            let mut others = others.filter(|other| other.kind() == name.kind());
+            others.find(|other| {
+                let (a, b) = (other.short().to_lowercase(), given.to_lowercase());
+                a == b || leads_through(&a, &b) || leads_through(&b, &a)
+            })
+        };
+        let Some(other) = taken(name.short()) else { return Ok(()) };
+        let kind = match other.kind() {
+            RefKind::Branch => "branch",
+            RefKind::Tag => "tag",
+        };
+        let (given, other) = (name.short().to_owned(), other.short().to_owned());
+        if given.to_lowercase() == other.to_lowercase() {
+            return Err(RepoError::Exists { kind, name: other });
         }
-        Ok(())
+        let near = match given.split_at_checked(other.len()) {
+            Some((start, end)) if end.starts_with('/') => {
+                format!("{start}-{}", end.trim_start_matches('/'))
+            }
+            _ => format!("{given}/main"),
+        };
+        let free = Some(near).filter(|near| taken(near).is_none());
+        Err(RepoError::NameClash { kind, name: given, other, free })
     }
 
     pub(crate) fn row_of(
@@ -254,8 +271,8 @@ impl Repo {
     /// Removes a branch. `undo` brings it back.
     ///
     /// # Errors
-    /// [`RepoError::CurrentBranch`]; [`RepoError::Protected`]; [`RepoError::Unmerged`] if no other branch or tag reaches its
-    /// commit and `force` is not set.
+    /// [`RepoError::CurrentBranch`]; [`RepoError::Protected`]; if `force` is not set, [`RepoError::Inherited`] if
+    /// other editions inherit from it, and [`RepoError::Unmerged`] if no other branch or tag reaches its commit.
     pub fn remove_branch(&self, name: &str, force: bool) -> Result<RefRow, RepoError> {
         let branch = self.existing_branch(name)?;
         if self.state()?.head == Head::Branch(branch.clone()) {
@@ -266,6 +283,14 @@ impl Repo {
         let gone = RefEdit { name: branch.clone(), old: old.clone(), new: None };
         self.refuse_protected(&Batch::new(&self.nodes), &[gone])?;
         let target = old.as_ref().and_then(|value| value.target);
+        if let Some(edition) = old.as_ref().and_then(|value| value.edition.as_ref())
+            && !force
+        {
+            let heirs: Vec<_> = self.heirs(edition.id)?.into_iter().map(|(heir, _)| heir).collect();
+            if !heirs.is_empty() {
+                return Err(RepoError::Inherited { name: name.to_owned(), heirs });
+            }
+        }
         if let Some(target) = target
             && !force
         {

@@ -196,6 +196,28 @@ pub enum RepoError {
         /// Its name.
         name: String,
     },
+    /// A name leads through that of a branch or tag, or the other way round.
+    #[error(
+        "{kind} `{name}` cannot be beside {kind} `{other}`: one name would be a folder of the other"
+    )]
+    NameClash {
+        /// Branch or tag.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The one that is there.
+        other: String,
+        /// A name like it that would do.
+        free: Option<String>,
+    },
+    /// Other editions inherit from the one of the branch.
+    #[error("branch `{name}` is what {} {}", list(heirs), if heirs.len() == 1 { "inherits from" } else { "inherit from" })]
+    Inherited {
+        /// Its name.
+        name: String,
+        /// The branches of those that inherit from it.
+        heirs: Vec<String>,
+    },
     /// The branch is the one the working copy is on.
     #[error("the working copy is on branch `{name}`")]
     CurrentBranch {
@@ -375,7 +397,8 @@ impl RepoError {
             Self::OtherConflict { .. } => "merge.other_conflict",
             Self::NotRemembered { .. } => "merge.not_remembered",
             Self::NothingRemembered { .. } => "merge.nothing_remembered",
-            Self::Exists { .. } => "refs.exists",
+            Self::Exists { .. } | Self::NameClash { .. } => "refs.exists",
+            Self::Inherited { .. } => "refs.inherited",
             Self::CurrentBranch { .. } => "refs.current",
             Self::Unmerged { .. } => "refs.unmerged",
             Self::Protected { .. } => "branch.protected",

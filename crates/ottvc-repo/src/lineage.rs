@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ottvc_merge::layers::{self, FlowOutcome, UnitOutcome};
+use ottvc_merge::layers::{self, FlowOutcome, Unit, UnitOutcome};
 use ottvc_merge::schema::Inherit;
 use ottvc_object::tree::{EMPTY_TREE, walk};
 use ottvc_object::{Commit, EditionId, Entry, RepoPath, TreeId};
@@ -42,8 +42,22 @@ pub struct EditionRow {
     /// All those places, as `PATH#FIELD`; a suppressed one with `-` before it. Only if asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own: Vec<String>,
+    /// Of each of those places in turn, what is to be said of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<OwnPlace>,
     /// What its parent has and it has not been given.
     pub lacks: Option<LacksRow>,
+}
+
+/// A place that is an edition's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnPlace {
+    /// `PATH#FIELD`; a suppressed one with `-` before it.
+    pub place: String,
+    /// `override`, `given_once` or `not_inherited`.
+    pub how: &'static str,
+    /// Whether the state it inherits from has the same there.
+    pub as_parent: bool,
 }
 
 /// What an edition inherits from.
@@ -105,6 +119,7 @@ impl Repo {
                 given_once: 0,
                 not_inherited: 0,
                 own: Vec::new(),
+                places: Vec::new(),
                 lacks: None,
             };
             let mut above = None;
@@ -113,13 +128,18 @@ impl Repo {
                 && let Some(pin) = commit.pin
             {
                 let parent = by_edition.get(&pin.edition).filter(|parent| *parent != name);
-                for (place, inherit) in self.own_places(&batch, &commit)? {
-                    match inherit {
-                        Inherit::Flow => row.overrides += 1,
-                        Inherit::AtCreate => row.given_once += 1,
-                        Inherit::Never => row.not_inherited += 1,
+                let inherited = long.then(|| self.inherited_tree(Some(pin))).transpose()?;
+                for (place, inherit, as_parent) in self.own_places(&batch, &commit, inherited)? {
+                    let (count, how) = match inherit {
+                        Inherit::Flow => (&mut row.overrides, "override"),
+                        Inherit::AtCreate => (&mut row.given_once, "given_once"),
+                        Inherit::Never => (&mut row.not_inherited, "not_inherited"),
+                    };
+                    *count += 1;
+                    if long {
+                        row.own.push(place.clone());
+                        row.places.push(OwnPlace { place, how, as_parent });
                     }
-                    row.own.extend(long.then_some(place));
                 }
                 row.inherits = Some(PinRow {
                     edition: pin.edition.to_string(),
@@ -169,12 +189,13 @@ impl Repo {
         Ok(rows)
     }
 
-    /// What a commit has of its own, and how others would inherit it.
+    /// What a commit has of its own, how others would inherit it, and whether `inherited` has the same there.
     fn own_places(
         &self,
         batch: &Batch<'_>,
         commit: &Commit,
-    ) -> Result<Vec<(String, Inherit)>, RepoError> {
+        inherited: Option<TreeId>,
+    ) -> Result<Vec<(String, Inherit, bool)>, RepoError> {
         let own = commit.own.unwrap_or(EMPTY_TREE);
         let schemas = self.schemas_for_reading(batch, commit.tree)?;
         let mut paths = Vec::new();
@@ -187,10 +208,22 @@ impl Repo {
         let mut places = Vec::new();
         for path in paths {
             let layer = layer_at(batch, own, &path)?;
+            let schema = schemas.of(&path).map(|schema| &**schema);
+            let sides = match inherited {
+                Some(inherited) => Some((
+                    document_at(batch, inherited, &path, schema)?,
+                    document_at(batch, commit.tree, &path, schema)?,
+                )),
+                None => None,
+            };
             for (field, there) in layer.iter().flat_map(layers::Layer::places) {
                 let place = format!("{}{path}#{field}", if there { "" } else { "-" });
-                let said = schemas.of(&path).and_then(|schema| schema.reach_at(&field).inherit);
-                places.push((place, said.unwrap_or(Inherit::Flow)));
+                let said = schema.and_then(|schema| schema.reach_at(&field).inherit);
+                let unit = Unit { path: field, members: Vec::new(), old: None, new: None };
+                let same = sides.as_ref().is_some_and(|(parent, shown)| {
+                    unit.of(parent.as_ref()) == unit.of(shown.as_ref())
+                });
+                places.push((place, said.unwrap_or(Inherit::Flow), same));
             }
         }
         Ok(places)

@@ -27,6 +27,18 @@ pub struct OperationView {
     pub undoes: Option<u64>,
     /// The refs it moved.
     pub refs: Vec<MovedRef>,
+    /// Editions that inherit from a state it took back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_behind: Vec<LeftBehind>,
+}
+
+/// An edition that inherits from a state that its parent's branch led to and leads to no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// Its branch.
+    pub branch: String,
+    /// The parent's branch.
+    pub of: String,
 }
 
 /// One ref that an operation moved.
@@ -62,6 +74,7 @@ impl OperationView {
                     new: target(&edit.new),
                 })
                 .collect(),
+            left_behind: Vec::new(),
         }
     }
 }
@@ -164,7 +177,29 @@ impl Repo {
         let summary = format!("undo {}: {}", operation.id, operation.summary);
         let undo =
             RefTransaction { undoes: Some(operation.id), ..self.move_of("undo", &summary, edits)? };
-        Ok(OperationView::of(&self.transact_saving(&state, &rows, undo)?))
+        let done = self.transact_saving(&state, &rows, undo)?;
+        Ok(OperationView { left_behind: self.left_behind(&done)?, ..OperationView::of(&done) })
+    }
+
+    /// Finds the editions that inherit from what an operation led branches back from.
+    fn left_behind(&self, operation: &Operation) -> Result<Vec<LeftBehind>, RepoError> {
+        let mut left = Vec::new();
+        for RefEdit { name, old, new } in &operation.edits {
+            let target = |value: &Option<RefValue>| value.as_ref().and_then(|value| value.target);
+            let edition = new.as_ref().and_then(|value| value.edition.as_ref());
+            let (Some(edition), Some(from), Some(to)) = (edition, target(old), target(new)) else {
+                continue;
+            };
+            if from == to {
+                continue;
+            }
+            for (branch, pin) in self.heirs(edition.id)? {
+                if self.is_ancestor(pin, from)? && !self.is_ancestor(pin, to)? {
+                    left.push(LeftBehind { branch, of: name.short().to_owned() });
+                }
+            }
+        }
+        Ok(left)
     }
 
     /// Finds the operation to take back.

@@ -19,6 +19,7 @@ use ottvc_refs::{RefEdit, RefKind, RefName, RefValue};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::import::SOURCE_PREFIX;
 use crate::layers::Layered;
 use crate::nodes::Batch;
 use crate::record::Draft;
@@ -26,6 +27,8 @@ use crate::schemas::Found;
 use crate::workspace::Head;
 use crate::{Progress, Repo, RepoError};
 
+/// The fewest digits of a digest that name a plan.
+const MIN_DIGITS: usize = 8;
 /// Where plans get their digests.
 const CONTEXT: &str = "ottvc 2026 plan v1";
 
@@ -127,6 +130,12 @@ pub struct TargetRow {
     /// What its documents break then of their schemas, and do not break now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Found>,
+    /// The target above it that is in conflict or comes to break a schema, and holds it back with itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// The commit it inherits from now, where that was taken back from its parent's branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
 }
 
 /// A plan, or what was done by it.
@@ -165,7 +174,7 @@ pub struct PlanNotice {
 /// How a plan is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct Carrying {
-    /// The digest of the plan that must be the one carried out.
+    /// The digest of the plan that must be the one carried out, or at least its first 8 digits.
     pub plan: Option<String>,
     /// Move the targets without conflicts and findings, though others have some.
     pub partial: bool,
@@ -216,9 +225,21 @@ pub(crate) struct Target {
     pub(crate) conflicts: Vec<ConflictPlace>,
     pub(crate) rows: Vec<OutcomeRow>,
     pub(crate) findings: Vec<Found>,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) gave_up: Option<CommitId>,
 }
 
 impl Target {
+    /// The branch that those below it wait for, if it holds them back.
+    pub(crate) fn holds_back(&self) -> Option<String> {
+        let disputed = match self.becomes {
+            Some(_) => !self.conflicts.is_empty(),
+            None => !self.commit.conflicts.is_empty(),
+        };
+        let here = disputed || !self.findings.is_empty();
+        if here { Some(self.name.short().to_owned()) } else { self.waits_for.clone() }
+    }
+
     /// Notes what a document comes to break of its schema: a rule that a field breaks already is not broken
     /// anew, whatever it has come to break it with.
     pub(crate) fn judge(
@@ -332,6 +353,19 @@ impl Plan<'_> {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
+    /// Which targets move, in their order, if it is carried out so: those that it changes, and that may; and none
+    /// whose parent does not. Without [`Carrying::partial`], none if one may not.
+    pub fn chosen(&self, how: &Carrying) -> Vec<bool> {
+        let held = !how.partial && !self.targets.iter().all(|target| how.lets(target));
+        let mut moves: Vec<bool> = Vec::new();
+        for target in &self.targets {
+            let wants = !held && target.becomes.is_some() && how.lets(target);
+            let above = target.above().is_none_or(|place| moves.get(place) == Some(&true));
+            moves.push(wants && above);
+        }
+        moves
+    }
+
     /// What the plan comes to.
     pub fn report(&self) -> Result<PlanReport, RepoError> {
         let mut totals = BTreeMap::new();
@@ -347,6 +381,8 @@ impl Plan<'_> {
             documents: target.changed.len() as u64,
             outcomes: target.rows.clone(),
             findings: target.findings.clone(),
+            waits_for: target.waits_for.clone(),
+            gave_up: target.gave_up.map(|id| id.to_string()),
         };
         let conflicts = |target: &&Target| target.state == TargetState::Conflicts;
         let findings = |target: &&Target| !target.findings.is_empty();
@@ -366,7 +402,7 @@ impl Plan<'_> {
 
 impl Repo {
     /// Returns the branches that a user's patterns name, with what they say and their heads; branches without
-    /// a commit are left out.
+    /// a commit are left out, and what sources deliver where a pattern does not begin with [`SOURCE_PREFIX`].
     ///
     /// # Errors
     /// [`RepoError::BadArgument`] for what is no pattern, [`RepoError::UnknownRevision`] for one that names
@@ -384,16 +420,22 @@ impl Repo {
                 why: error.kind().to_string(),
             })?;
             let matcher = glob.compile_matcher();
-            if !branches.iter().any(|(name, _)| matcher.is_match(name.short())) {
+            // What sources deliver is no edition, unless somebody says so.
+            let sources = pattern.starts_with(SOURCE_PREFIX);
+            let names = move |name: &RefName| {
+                (sources || !name.short().starts_with(SOURCE_PREFIX))
+                    && matcher.is_match(name.short())
+            };
+            if !branches.iter().any(|(name, _)| names(name)) {
                 let names = branches.iter().map(|(name, _)| name.short().to_owned());
                 let near = crate::revision::near(pattern, names);
                 return Err(RepoError::UnknownRevision { rev: pattern.clone(), near });
             }
-            wanted.push(matcher);
+            wanted.push(names);
         }
         let (mut targets, mut unborn) = (Vec::new(), None);
         for (name, expected) in branches {
-            if !wanted.iter().any(|matcher| matcher.is_match(name.short())) {
+            if !wanted.iter().any(|names| names(&name)) {
                 continue;
             }
             let Some(head) = expected.target else {
@@ -411,6 +453,8 @@ impl Repo {
                 conflicts: Vec::new(),
                 rows: Vec::new(),
                 findings: Vec::new(),
+                waits_for: None,
+                gave_up: None,
             });
         }
         match unborn.filter(|_| targets.is_empty()) {
@@ -438,13 +482,12 @@ impl Repo {
     ) -> Result<PlanReport, RepoError> {
         let mut report = plan.report()?;
         if let Some(given) = &how.plan
-            && *given != report.plan
+            && !(given.len() >= MIN_DIGITS && report.plan.starts_with(given.as_str()))
         {
             return Err(RepoError::StalePlan { given: given.clone() });
         }
-        let moves = chosen(plan, how);
-        let blocked = !how.partial && !plan.targets.iter().all(|target| how.lets(target));
-        if blocked || !moves.contains(&true) {
+        let moves = plan.chosen(how);
+        if !moves.contains(&true) {
             return Ok(report);
         }
         let mut commits: Vec<Option<CommitId>> = Vec::new();
@@ -518,20 +561,11 @@ impl Repo {
         };
         for (row, commit) in report.targets.iter_mut().zip(&commits) {
             row.commit = commit.map(|id| id.to_string());
+            // What was allowed held nobody back.
+            row.waits_for = row.waits_for.take().filter(|_| commit.is_none());
         }
         report.moved = true;
         report.operation = Some(operation.id);
         Ok(report)
     }
-}
-
-/// Which targets move: those that the plan changes, and that may; and none whose parent does not.
-fn chosen(plan: &Plan<'_>, how: &Carrying) -> Vec<bool> {
-    let mut moves: Vec<bool> = Vec::new();
-    for target in &plan.targets {
-        let wants = target.becomes.is_some() && how.lets(target);
-        let above = target.above().is_none_or(|place| moves.get(place) == Some(&true));
-        moves.push(wants && above);
-    }
-    moves
 }

@@ -9,7 +9,7 @@ use ottvc_merge::layers::{self, Layer, Propagated, UnitOutcome};
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::value::{Document, Value};
-use ottvc_object::{Commit, CommitId, EditionId, ObjectError, RepoPath, TreeId};
+use ottvc_object::{CommitId, EditionId, ObjectError, RepoPath, TreeId};
 use ottvc_refs::RefKind;
 
 use crate::layers::{
@@ -43,15 +43,33 @@ impl Repo {
         Ok(parents)
     }
 
-    /// The newest state of an edition that is a branch with a commit.
-    pub(crate) fn edition_head(&self, edition: EditionId) -> Result<Option<Commit>, RepoError> {
+    /// The newest commit of an edition that is a branch with one.
+    pub(crate) fn edition_head(&self, edition: EditionId) -> Result<Option<CommitId>, RepoError> {
         for (name, value) in self.refs.list()? {
             let same = value.edition.is_some_and(|it| it.id == edition);
             if name.kind() == RefKind::Branch && same {
-                return value.target.map(|head| self.commit(head)).transpose();
+                return Ok(value.target);
             }
         }
         Ok(None)
+    }
+
+    /// Returns the branches whose editions inherit from `edition`, in name order, and the commits they are
+    /// pinned to.
+    pub(crate) fn heirs(&self, edition: EditionId) -> Result<Vec<(String, CommitId)>, RepoError> {
+        let mut heirs = Vec::new();
+        for (name, value) in self.refs.list()? {
+            let own = value.edition.as_ref().is_some_and(|it| it.id == edition);
+            if name.kind() == RefKind::Branch
+                && !own
+                && let Some(head) = value.target
+                && let Some(pin) = self.commit(head)?.pin
+                && pin.edition == edition
+            {
+                heirs.push((name.short().to_owned(), pin.commit));
+            }
+        }
+        Ok(heirs)
     }
 
     /// Plans to move the pins of editions to `rev`: of those branches matching a pattern in `to` that inherit
@@ -82,6 +100,7 @@ impl Repo {
             parents,
             changes: HashMap::new(),
             newer: HashMap::new(),
+            heads: HashMap::new(),
         };
         let mut done: Vec<Target> = Vec::new();
         for mut target in targets {
@@ -148,6 +167,8 @@ struct Mover<'a, 'r> {
     /// Documents that two trees do not share.
     changes: HashMap<(TreeId, TreeId), Vec<RepoPath>>,
     newer: HashMap<(CommitId, CommitId), bool>,
+    /// The newest commits of editions.
+    heads: HashMap<EditionId, Option<CommitId>>,
 }
 
 impl Mover<'_, '_> {
@@ -176,6 +197,7 @@ impl Mover<'_, '_> {
                         TargetState::Unrelated => TargetState::Unrelated,
                         _ => TargetState::ParentStays,
                     };
+                    target.waits_for = above.holds_back();
                     return Ok(());
                 }
             },
@@ -187,14 +209,34 @@ impl Mover<'_, '_> {
                 return Ok(());
             }
         };
+        if let NewPin::Target(_, place) = new_pin {
+            target.waits_for = done.get(place).and_then(Target::holds_back);
+        }
         if pin.commit == newest && !matches!(new_pin, NewPin::Target(..)) {
             return Ok(());
         }
         if !self.is_newer(pin.commit, newest)? {
-            target.state = TargetState::NotNewer;
-            return Ok(());
+            if !self.is_given_up(pin, newest)? {
+                target.state = TargetState::NotNewer;
+                return Ok(());
+            }
+            target.gave_up = Some(pin.commit);
         }
         self.move_pin(target, self.repo.commit(pin.commit)?.tree, tree, new_pin)
+    }
+
+    /// Whether the parent's branch no longer leads to a pin, as after an undo, and does lead to `newest`: no later
+    /// state would ever be newer than that pin.
+    fn is_given_up(&mut self, pin: Pin, newest: CommitId) -> Result<bool, RepoError> {
+        let head = match self.heads.get(&pin.edition) {
+            Some(head) => *head,
+            None => {
+                let head = self.repo.edition_head(pin.edition)?;
+                *self.heads.entry(pin.edition).or_insert(head)
+            }
+        };
+        let Some(head) = head else { return Ok(false) };
+        Ok(!self.is_newer(pin.commit, head)? && self.is_newer(newest, head)?)
     }
 
     fn is_newer(&mut self, old: CommitId, new: CommitId) -> Result<bool, RepoError> {

@@ -248,7 +248,8 @@ impl Arrivals<'_, '_> {
             return Ok(false);
         }
         // No target itself: it passes on what it does not say.
-        let Some(commit) = self.repo.edition_head(edition)? else { return Ok(false) };
+        let Some(head) = self.repo.edition_head(edition)? else { return Ok(false) };
+        let commit = self.repo.commit(head)?;
         let schemas = self.repo.schemas(self.batch, commit.tree)?;
         let schema = schemas.of(path).map(|schema| &**schema);
         let inherited = self.repo.inherited_tree(commit.pin)?;

@@ -45,7 +45,7 @@ pub(crate) struct Branch {
     /// Rename a branch; the edition stays the same
     #[arg(short = 'm', long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "name")]
     rename: Option<Vec<String>>,
-    /// Delete it although commits would be reachable from nowhere
+    /// Delete it although editions inherit from it, or commits would be reachable from nowhere
     #[arg(long, short = 'f')]
     force: bool,
 }

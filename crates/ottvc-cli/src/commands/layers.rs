@@ -74,7 +74,7 @@ struct How {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Carry out this plan, as a dry run named it, or nothing
+    /// Carry out this plan, as a dry run named it, or nothing; 8 digits of it are enough
     #[arg(long, value_name = "PLAN", conflicts_with = "dry_run")]
     plan: Option<String>,
     /// Move the editions without conflicts and findings, though others have some
@@ -95,6 +95,14 @@ struct How {
 }
 
 impl How {
+    fn carrying(&self) -> Carrying {
+        Carrying {
+            plan: self.plan.clone(),
+            partial: self.partial,
+            allow_conflicts: self.allow_conflicts,
+            allow_findings: self.allow_findings,
+        }
+    }
     fn message(&self) -> Option<String> {
         (!self.message.is_empty()).then(|| self.message.join("\n\n"))
     }
@@ -164,15 +172,10 @@ fn carry_out(
     let report = if how.dry_run {
         plan.report()?
     } else {
-        let carrying = Carrying {
-            plan: how.plan.clone(),
-            partial: how.partial,
-            allow_conflicts: how.allow_conflicts,
-            allow_findings: how.allow_findings,
-        };
         let progress = context.progress();
-        opened.repo.carry_out_plan(plan, &carrying, &progress)?
+        opened.repo.carry_out_plan(plan, &how.carrying(), &progress)?
     };
+    let chosen = plan.chosen(&how.carrying());
     if !context.json {
         for notice in &report.notices {
             context.note(&format!("note: {}", show::plain(&notice.why)));
@@ -184,7 +187,11 @@ fn carry_out(
         _ => Exit::Conflicts,
     };
     context.answer(out, &report, |out| {
-        if context.quiet && exit == Exit::Ok { Ok(()) } else { print(out, rev, &report, how) }
+        if context.quiet && exit == Exit::Ok {
+            Ok(())
+        } else {
+            print(out, rev, &report, &chosen, how)
+        }
     })?;
     Ok(exit)
 }
@@ -202,24 +209,40 @@ fn say(
     Ok(())
 }
 
-fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(), CliError> {
+fn print(
+    out: &mut Out,
+    rev: &str,
+    report: &PlanReport,
+    chosen: &[bool],
+    how: &How,
+) -> Result<(), CliError> {
     let screen = Screen::of_output();
     let plain = Style::new();
     let say = |out: &mut Out, parts: &[(Style, &str)], indents| say(out, &screen, parts, indents);
-    let related: Vec<&TargetRow> =
-        report.targets.iter().filter(|row| row.state != TargetState::Unrelated).collect();
+    // Each with whether it moves, or would.
+    let related: Vec<(&TargetRow, bool)> = (report.targets.iter().zip(chosen.iter().copied()))
+        .filter(|(row, _)| row.state != TargetState::Unrelated)
+        .collect();
     let [name, id] = [show::plain(rev), format!("({})", show::short(&report.source))];
     let done = format!(": {}", sum(&related, report, how));
     say(out, &[(NAME, &name), (plain, " "), (ID, &id), (plain, &done)], [0, 2])?;
-    let width = related.iter().map(|row| columns(&row.branch)).max().unwrap_or(0);
-    for row in &related {
-        let (style, start, counts) = state_of(row, report.moved);
+    let width = related.iter().map(|(row, _)| columns(&row.branch)).max().unwrap_or(0);
+    for (row, moves) in &related {
+        let (style, start, counts) = state_of(row, *moves, report);
         // In one column, where that leaves room for what is in it.
         let width = if width < screen.width / 2 { width } else { 0 };
         let (name, gap) = (&row.branch, " ".repeat(width.saturating_sub(columns(&row.branch)) + 2));
         let parts: [(Style, &str); 4] =
             [(NAME, name), (plain, &gap), (style, &start), (plain, &counts)];
         say(out, &parts, [2, 4])?;
+        if let Some(gave_up) = &row.gave_up {
+            let parts: [(Style, &str); 3] = [
+                (WARN, "gives up "),
+                (ID, show::short(gave_up)),
+                (plain, ", which was taken back from what it inherits from"),
+            ];
+            say(out, &parts, [4, 6])?;
+        }
         let told = |it: &&OutcomeRow| {
             how.long || it.conflict.is_some() || it.pins_override || !is_plain(it.outcome)
         };
@@ -238,13 +261,13 @@ fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(),
             say(out, &[(plain, &place), (plain, "  "), (WARN, &why)], [4, 6])?;
         }
     }
-    if how.dry_run && related.iter().any(|row| row.tree.is_some()) {
+    if how.dry_run && related.iter().any(|(row, _)| row.tree.is_some()) {
         out.line("")?;
         // In one piece, to be given again.
         out.line(format!("plan {}", paint(ID, &report.plan)))?;
     }
     let [conflicts, findings] = how.left(report);
-    if report.moved || conflicts + findings == 0 {
+    if report.moved || how.partial || conflicts + findings == 0 {
         return Ok(());
     }
     let mut next = vec!["--partial changes the others"];
@@ -255,28 +278,29 @@ fn print(out: &mut Out, rev: &str, report: &PlanReport, how: &How) -> Result<(),
 }
 
 /// What is done, or would be, in a line.
-fn sum(related: &[&TargetRow], report: &PlanReport, how: &How) -> String {
+fn sum(related: &[(&TargetRow, bool)], report: &PlanReport, how: &How) -> String {
     let editions = |count: u64| show::count(count, "edition", "editions");
-    let moving = |row: &&&TargetRow| match report.moved {
-        true => row.commit.is_some(),
-        false => row.tree.is_some(),
+    let count = |wanted: &dyn Fn(&TargetRow, bool) -> bool| {
+        related.iter().filter(|(row, moves)| wanted(row, *moves)).count() as u64
     };
-    let moves: Vec<&&TargetRow> = related.iter().filter(moving).collect();
-    let changed = moves.iter().filter(|row| row.documents > 0).count() as u64;
-    let same = moves.len() as u64 - changed;
+    let changed = count(&|row, moves| moves && row.documents > 0);
+    let same = count(&|row, moves| moves && row.documents == 0);
+    let left = count(&|row, moves| !moves && (row.tree.is_some() || row.waits_for.is_some()));
     let [conflicts, findings] = how.left(report);
-    if !report.moved && !how.dry_run && conflicts + findings > 0 {
+    if changed + same == 0 && conflicts + findings > 0 {
         let why = [(conflicts, "would be in conflict"), (findings, "would break a schema")];
         let why = why.iter().filter(|(count, _)| *count > 0);
         let why: Vec<String> =
             why.map(|(count, word)| format!("{} {word}", editions(*count))).collect();
-        return format!("nothing was changed, {}", why.join(", "));
+        let nothing = if how.dry_run { "nothing would change" } else { "nothing was changed" };
+        return format!("{nothing}, {}", why.join(", "));
     }
     let would = if report.moved { "" } else { " would" };
     let onto = if report.moved { "moved on" } else { "move on" };
     let change = if report.moved { "changed" } else { "change" };
     let told = match (changed, same) {
-        (0, 0) => return "nothing to do, no edition changes".to_owned(),
+        (0, 0) if left == 0 => return "nothing to do, no edition changes".to_owned(),
+        (0, 0) => "no edition changes".to_owned(),
         (0, same) => format!("nothing to change, {}{would} {onto} as before", editions(same)),
         (changed, 0) => format!("{}{would} {change}", editions(changed)),
         (changed, same) => format!(
@@ -284,6 +308,10 @@ fn sum(related: &[&TargetRow], report: &PlanReport, how: &How) -> String {
             editions(changed),
             show::grouped(same)
         ),
+    };
+    let told = match left {
+        0 => told,
+        left => format!("{told}, {} left behind", show::grouped(left)),
     };
     match report.moved {
         true => format!("{told}; ottvc undo takes it back"),
@@ -297,7 +325,7 @@ fn is_plain(outcome: &str) -> bool {
 }
 
 /// What becomes of an edition, in a few words: what is to be seen first, its style, and the rest.
-fn state_of(row: &TargetRow, moved: bool) -> (Style, String, String) {
+fn state_of(row: &TargetRow, moves: bool, report: &PlanReport) -> (Style, String, String) {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     for it in &row.outcomes {
         match counts.iter_mut().find(|(word, _)| *word == it.outcome) {
@@ -307,10 +335,15 @@ fn state_of(row: &TargetRow, moved: bool) -> (Style, String, String) {
     }
     let word = |(word, count): &(&str, u64)| format!("{count} {}", word.replace('_', " "));
     let counted = counts.iter().map(word).collect::<Vec<_>>().join(", ");
+    if let Some(above) = row.waits_for.as_deref().filter(|_| !moves) {
+        let broken = |it: &TargetRow| it.branch == *above && it.state == TargetState::Findings;
+        let why = match report.targets.iter().any(broken) {
+            true => "which breaks a schema",
+            false => "which is in conflict",
+        };
+        return (WARN, format!("stays: it inherits from {above}, {why}"), String::new());
+    }
     let (style, start) = match row.state {
-        TargetState::Moves if moved && row.commit.is_none() => {
-            return (WARN, "stays: what it inherits from does".into(), String::new());
-        }
         TargetState::Moves if row.documents == 0 => (DIM, "nothing of it changes"),
         TargetState::Moves => return (Style::new(), counted, String::new()),
         TargetState::Conflicts => (WARN, "conflicts"),
@@ -345,6 +378,9 @@ fn outcome(it: &OutcomeRow) -> String {
         "shadowed" => format!("keeps {own}; was {old}, is {new}{conflict}"),
         "orphaned" => format!("has {own} in what is gone; was {old}, is {new}{conflict}"),
         "not_inherited" => "stays its own: it is not inherited".to_owned(),
+        "diverged" if ["old", "own"].iter().all(|side| it.absent.contains(side)) => {
+            format!("stays as it is: it lacks what that is in; the change is to {new}")
+        }
         "diverged" if it.forced => format!("overruled: had {own}, has {new}"),
         "diverged" => format!("keeps {own}; the change is from {old} to {new}{conflict}"),
         "via_parent" => "comes with what it inherits from, by ottvc propagate".to_owned(),
@@ -370,7 +406,7 @@ pub(crate) struct Lineage {
     /// Only this edition, and those that inherit from it; the repository's title means all of them
     #[arg(value_name = "BRANCH|TITLE")]
     branch: Option<String>,
-    /// Name every field that is an edition's own
+    /// Name every field that is an edition's own, and mark what is given once, not inherited, or as the parent has it
     #[arg(long, short = 'l')]
     long: bool,
 }
@@ -439,8 +475,21 @@ pub(crate) fn lineage(context: &Context, out: &mut Out, args: &Lineage) -> Resul
                     say(out, &[&parts[..], &[(plain, named.as_str())]].concat(), below)?;
                 }
             }
-            for own in &row.own {
-                say(out, &[(plain, &show::plain(own))], below)?;
+            for own in &row.places {
+                let of = row.inherits.as_ref().and_then(|pin| pin.branch.as_deref());
+                let mut marks = Vec::new();
+                match own.how {
+                    "override" => {}
+                    word => marks.push(word.replace('_', " ")),
+                }
+                if own.as_parent {
+                    marks.push(format!("as {} has it", of.unwrap_or("its parent")));
+                }
+                let marks = match marks.as_slice() {
+                    [] => String::new(),
+                    marks => format!("  ({})", marks.join(", ")),
+                };
+                say(out, &[(plain, &show::plain(&own.place)), (DIM, &marks)], below)?;
             }
         }
         Ok(())

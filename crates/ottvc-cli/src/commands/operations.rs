@@ -1,7 +1,7 @@
 //! `ops` and `undo`: every command that moved a branch or tag, and taking one back.
 
 use clap::Args;
-use ottvc_repo::operations::OperationView;
+use ottvc_repo::operations::{LeftBehind, OperationView};
 use serde_json::{Value as Json, json};
 
 use crate::context::{Context, Need};
@@ -34,7 +34,28 @@ pub(crate) fn undo(context: &Context, out: &mut Out, args: &Undo) -> Result<Exit
         ))?;
         moved(out, &view)
     })?;
+    if !context.json {
+        note_left_behind(context, &view.left_behind);
+    }
     Ok(Exit::Ok)
+}
+
+/// Says which editions inherit from what was taken back, and what to do.
+fn note_left_behind(context: &Context, left: &[LeftBehind]) {
+    let mut of: Vec<&str> = left.iter().map(|it| it.of.as_str()).collect();
+    of.dedup();
+    for parent in of {
+        let names = left.iter().filter(|it| it.of == parent).map(|it| it.branch.as_str());
+        let names: Vec<&str> = names.collect();
+        let (named, inherit) = match names.as_slice() {
+            [one] => (format!("`{one}`"), "inherits"),
+            all => (format!("`{}`", all.join("`, `")), "inherit"),
+        };
+        context.note(&show::plain(&format!(
+            "note: {named} still {inherit} from what was taken back; `ottvc propagate {parent} --to {}` gives that up",
+            names.join(" ")
+        )));
+    }
 }
 
 /// List operations, newest first: every command that moved a branch or tag.

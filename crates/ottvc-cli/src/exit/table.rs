@@ -196,6 +196,13 @@ pub(crate) const TABLE: &[Row] = &[
         "`ottvc switch` to another branch first",
     ),
     row(
+        "refs.inherited",
+        Stale,
+        409,
+        "Other editions inherit from it",
+        "delete those first; `ottvc branch -d NAME --force` deletes it all the same",
+    ),
+    row(
         "refs.unmerged",
         Stale,
         409,

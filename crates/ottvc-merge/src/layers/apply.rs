@@ -26,7 +26,8 @@ pub enum PushOutcome {
     Applied,
     /// It had the value after the change.
     Already,
-    /// It had another, and [`Diverged`] says what it has now.
+    /// It had another, and [`Diverged`] says what it has now; or it lacks what the place is in, and nothing
+    /// helps: pieces of an item that is not there are no item.
     Diverged,
     /// It inherits the place from another target of the same call, where the change arrives, and gets it
     /// with that.
@@ -107,6 +108,8 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
             pushed.outcome = PushOutcome::Already;
         } else if inherits && arrives {
             pushed.outcome = PushOutcome::ViaParent;
+        } else if !has_place(document.as_ref(), unit) {
+            // Both states of the source have what it is in, so the target is not as either.
         } else if pushed.target == unit.old {
             if set(&mut document, unit, unit.new.as_ref()) {
                 (pushed.outcome, changed) = (PushOutcome::Applied, true);
@@ -128,6 +131,12 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
         units.push(pushed);
     }
     Applied { document, units }
+}
+
+/// Whether a document has the container that a unit stands in.
+fn has_place(document: Option<&Value>, unit: &Unit) -> bool {
+    let Some(container) = unit.path.parent() else { return true };
+    document.is_some_and(|document| document.get(&container).is_some())
 }
 
 /// Sets a unit; `false`, and nothing changed, if the document has no place for it.
