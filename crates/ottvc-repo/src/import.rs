@@ -5,6 +5,10 @@
 //! merged before is thereby the base: what the source says no longer is removed unless somebody changed
 //! it, and what others wrote is untouched. The first delivery shares no history with the branch, and
 //! is merged over an empty base. Both refs move in one step, so one undo takes an import back.
+//!
+//! What another source still says is not removed either: see `kept`.
+
+mod kept;
 
 use ottvc_import::{Delivery, Mapping, Scope, Severity, deliver};
 use ottvc_merge::Schema;
@@ -25,6 +29,8 @@ use crate::schemas::is_computed_order;
 use crate::stage::Edits;
 use crate::workspace::{Head, State};
 use crate::{Progress, Repo, RepoError};
+use kept::Kept;
+pub use kept::KeptField;
 
 /// Branches of sources are named `source/NAME`.
 pub const SOURCE_PREFIX: &str = "source/";
@@ -78,6 +84,8 @@ pub struct ImportedDocument {
     pub unmapped: u64,
     /// Fields of the current branch that change, conflicts among them.
     pub fields: Vec<FieldChange>,
+    /// Fields that it leaves out and that stay, as other sources say them.
+    pub kept: Vec<KeptField>,
     /// What is odd about the delivery.
     pub findings: Vec<FindingRow>,
 }
@@ -189,11 +197,12 @@ impl Repo {
         };
         let mut moves = Vec::new();
         if is_new {
-            let new = RefValue { target: Some(id), edition: Some(lineage.edition) };
-            let (name, old) = (lineage.name.clone(), lineage.old);
+            let new = RefValue { target: Some(id), edition: Some(lineage.edition.clone()) };
+            let (name, old) = (lineage.name.clone(), lineage.old.clone());
             moves.push(RefEdit { name, old, new: Some(new) });
         }
         let name = lineage.name.short().to_owned();
+        let mut kept = Kept::new();
         let (merge, commit, after) = match self.head_commit_id(&state)? {
             None => {
                 let (commit, after) = self.take_whole(
@@ -207,7 +216,20 @@ impl Repo {
                 )?;
                 (None, commit, after)
             }
-            Some(_) => {
+            Some(ours) => {
+                let tree;
+                (tree, kept) = self.keep_what_others_say(
+                    &batch,
+                    (&lineage.name, id, &commit),
+                    (ours, our_tree),
+                    (&schemas, &edition),
+                )?;
+                let merged = (id, Commit { tree, ..commit.clone() });
+                // A dry run needs no commit of its own: its bases are those of the delivery.
+                let (id, commit) = match tree == commit.tree || request.dry_run {
+                    true => merged,
+                    false => self.commit_kept(&batch, &lineage, merged)?,
+                };
                 let incoming =
                     Incoming { name: &name, id, commit: &commit, command: "import", edits: moves };
                 let merging = MergeRequest {
@@ -234,6 +256,7 @@ impl Repo {
                     mapping: delivery.mapping.clone(),
                     unmapped: delivery.unmapped,
                     fields: FieldChange::between(&old, &new, schemas.of(&path).map(|it| &**it)),
+                    kept: kept.remove(&path.to_string()).unwrap_or_default(),
                     findings,
                 })
             })
@@ -267,6 +290,27 @@ impl Repo {
             None => self.new_edition(Some("source".into()), None)?,
         };
         Ok(Lineage { name, old, edition, tree, head })
+    }
+
+    /// Makes the commit that is merged in place of a delivery, on top of it: with what others still say. Both
+    /// are written at once, as the merge looks for the delivery among what is stored.
+    fn commit_kept(
+        &self,
+        batch: &Batch<'_>,
+        lineage: &Lineage,
+        (delivery, commit): (CommitId, Commit),
+    ) -> Result<(CommitId, Commit), RepoError> {
+        let draft = Draft {
+            parents: vec![delivery],
+            message: "Keep what other sources still say".to_owned(),
+            provenance: commit.provenance.clone(),
+            ..Draft::new(commit.tree)
+        };
+        let made = self.make_commit_of(batch, Some(lineage.edition.id), draft)?;
+        let mut writer = self.objects.writer()?;
+        batch.flush(&mut *writer)?;
+        writer.finish()?;
+        Ok(made)
     }
 
     /// Begins a branch that has no commit with what was delivered.

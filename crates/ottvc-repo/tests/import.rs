@@ -101,6 +101,61 @@ fn what_is_said_no_longer_is_taken_back_and_nothing_else() {
 }
 
 #[test]
+fn what_another_source_still_says_stays() {
+    let lab = written();
+    let title = "<dc:title xml:lang='de'>Nordlicht</dc:title>";
+    let all = format!("{title}<dc:subject>x</dc:subject><dc:subject>y</dc:subject>");
+    lab.import("house", Scope::Full, &format!("{all}<dc:language>en</dc:language>"));
+    lab.import("acme", Scope::Full, &format!("{title}<dc:subject>y</dc:subject>"));
+    let less = dc("<dc:date>2024</dc:date>");
+    let dry = ImportRequest { dry_run: true, ..request("house", Scope::Full) };
+    let dry = lab.repo.import(&less, &dry, &Silent).unwrap();
+    let report = lab.import("house", Scope::Full, "<dc:date>2024</dc:date>");
+    let rows = |report: &ImportReport| serde_json::to_string(&report.documents).unwrap();
+    assert_eq!(rows(&dry), rows(&report), "a dry run says what is done");
+    let kept: Vec<(&str, &[String])> =
+        report.documents[0].kept.iter().map(|it| (it.field.as_str(), &*it.sources)).collect();
+    let acme = ["source/acme".to_owned()];
+    assert_eq!(kept, [("/keywords/{y}", &acme[..]), ("/titles", &acme[..])]);
+    assert_eq!(
+        lab.document(),
+        r#"{"keywords":{"$set":["y"]},"note":"ours","titles":{"$loc":{"de":"Nordlicht"}},"year":2024}"#
+    );
+    // The lineage holds what the source said, and nothing else.
+    assert_eq!(lab.field("source/house", DOCUMENT, "/titles"), None);
+    assert!(lab.is_clean());
+    // What nobody says any more is gone when the last one takes it back.
+    let report = lab.import("acme", Scope::Full, "<dc:type>film</dc:type>");
+    assert!(report.documents[0].kept.is_empty());
+    assert!(!lab.document().contains("Nordlicht"), "{}", lab.document());
+    assert!(!lab.document().contains("keywords"), "{}", lab.document());
+    let report = lab.import("house", Scope::Full, "<dc:date>2024</dc:date>");
+    assert!(report.delivery.is_none() && report.commit.is_none(), "nothing new");
+}
+
+#[test]
+fn what_stays_outlasts_a_merge_that_waits() {
+    let lab = written();
+    let title = "<dc:title xml:lang='de'>Nordlicht</dc:title>";
+    lab.import("house", Scope::Full, &format!("{title}<dc:description>a</dc:description>"));
+    lab.import("acme", Scope::Full, title);
+    let text = lab.read(DOCUMENT).unwrap().replace("\"a\"", "\"ours\"");
+    lab.write(DOCUMENT, text).commit("better");
+    let report =
+        lab.try_import("house", Scope::Full, "<dc:description>b</dc:description>").unwrap();
+    assert!(!report.clean);
+    lab.write(DOCUMENT, "{}");
+    let options = ottvc_repo::restoring::RestoreOptions {
+        paths: vec![DOCUMENT.to_owned()],
+        ..Default::default()
+    };
+    lab.repo.restore(lab.repo.root(), &options, &Silent).unwrap();
+    lab.settle(Some(DOCUMENT), Choice::Theirs);
+    lab.finish();
+    assert!(lab.document().contains("Nordlicht"), "{}", lab.document());
+}
+
+#[test]
 fn a_delivery_that_changes_what_was_given_once_waits() {
     let lab = Lab::new();
     lab.write(

@@ -22,10 +22,10 @@ use crate::show::{self, DIM, ID, NAME, TITLE, WARN, paint};
 /// Take in what a source delivers, and merge it into the current branch.
 ///
 /// What the source says is kept on a branch of its own, source/NAME, and merged from there: what it said
-/// before and says no longer is removed, unless somebody changed it; what others wrote stays. What no
-/// rule of the mapping takes is kept under /custom/FORMAT. One undo takes the import back. With conflicts
-/// the status is 4: settle them with `ottvc resolve`, then `ottvc commit`. Where it changes what a schema says
-/// is given once, the status is 7.
+/// before and says no longer is removed, unless somebody changed it or another source still says it; what
+/// others wrote stays. What no rule of the mapping takes is kept under /custom/FORMAT. One undo takes the import
+/// back. With conflicts the status is 4: settle them with `ottvc resolve`, then `ottvc commit`. Where it changes
+/// what a schema says is given once, the status is 7.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// What was delivered: files that speak of one document, a table, or the folder of an IMF package
@@ -239,6 +239,10 @@ fn print_document(
         let places = show::count(document.unmapped, "element", "elements");
         let format = &document.format;
         out.line(format!("    {}", paint(DIM, format!("{places} kept under /custom/{format}"))))?;
+    }
+    for kept in &document.kept {
+        let (field, sources) = (show::plain(&kept.field), show::plain(&kept.sources.join(", ")));
+        context.note(&format!("note: {field} is left out, and stays: {sources} has it"));
     }
     for finding in &document.findings {
         let line = match finding.line {
