@@ -269,7 +269,7 @@ impl Repo {
     ) -> Result<Resolved, RepoError> {
         let mut edits = Edits::new();
         let mut resolved = Vec::new();
-        let mut reasons = String::new();
+        let mut reasons = Vec::new();
         for Chosen { place, choice, taken, reason } in all {
             let row = ConflictRow::read(batch, state.staged, &place)?;
             let key = place.path.key();
@@ -287,13 +287,13 @@ impl Repo {
                 None => self.settle_entry(batch, &place, &named, &choice, &mut edits)?,
             }
             if let Some(reason) = &reason {
-                reasons += &format!("\n{}: {reason}", crate::record::place_text(&place));
+                reasons.push(format!("{}: {reason}", crate::record::place_text(&place)));
             }
             let (id, path, field) = (row.id, row.path, row.field);
             resolved.push(ResolvedRow { id, path, field, taken, reason });
         }
-        if let Some(merging) = state.merging.as_mut().filter(|_| !reasons.is_empty()) {
-            merging.message = Some(format!("{}\n{reasons}", merging.message()));
+        if let Some(merging) = &mut state.merging {
+            merging.add_reasons(&reasons);
         }
         let before = self.schemas_for_reading(batch, state.staged)?;
         self.refuse_changed(batch, state.staged, &before, &edits)?;

@@ -4,6 +4,8 @@
 //! file in the way, or one that would go and was changed, refuses all of it. While a merge waits, it gives back
 //! what the merge made, so that a spoilt edit costs one document and not the whole merge.
 
+mod guard;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use ottvc_object::tree::{EMPTY_TREE, PathChange, PathEdit, diff_paths, lookup_pa
 use ottvc_object::{Entry, NamedEntry, RepoPath, TreeId};
 use serde::Serialize;
 
+use self::guard::Spellings;
 use crate::cache::Rows;
 use crate::layers::{layer_at, layer_edit};
 use crate::nodes::Batch;
@@ -23,7 +26,7 @@ use crate::scan::lstat;
 use crate::schemas::Schemas;
 use crate::stage::Edits;
 use crate::switching::same_file;
-use crate::workspace::{Merging, State, Touched};
+use crate::workspace::{Merging, REASON, State, Touched};
 use crate::{Progress, Repo, RepoError};
 
 /// What to give back, and where.
@@ -59,6 +62,12 @@ pub struct Restored {
     pub staged: Vec<String>,
     /// Conflicts that are staged at those paths now, as `PATH` or `PATH#FIELD`.
     pub conflicts: Vec<String>,
+    /// Conflicts of a merge that waits which are settled as ours now, as the stage was taken back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<String>,
+    /// Paths that theirs changed and that the stage has as ours does now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What is to change, by place: from what is staged there to what shall be there.
@@ -134,13 +143,17 @@ impl Repo {
             removed: Vec::new(),
             staged: edits.values().map(|edit| edit.path.to_string()).collect(),
             conflicts: Vec::new(),
+            settled: Vec::new(),
+            left_out: Vec::new(),
         };
         let mut differing = Changes::new();
         if on_disk {
             if !in_stage && !matches!(source, Source::Stage) {
                 refuse_sides(&changes)?;
             }
-            for (key, change) in changes {
+            let mut spellings = Spellings::default();
+            for (key, mut change) in changes {
+                self.spell_tracked(&mut change, &mut spellings)?;
                 if self.differs(&batch, &change, &before)? {
                     let list =
                         if change.new.is_some() { &mut done.restored } else { &mut done.removed };
@@ -149,8 +162,9 @@ impl Repo {
                 }
             }
             if !options.force {
-                self.refuse_unstored(&state, &stored, &differing, &before)?;
+                self.refuse_unstored(&state, &stored, &differing, &before, &mut spellings)?;
             }
+            self.refuse_blocked(&differing)?;
         }
         let old = (state.staged, state.touched);
         state.staged = self.apply(state.staged, &edits, &batch)?;
@@ -159,6 +173,15 @@ impl Repo {
             let written = differing.values().map(|change| change.path.clone());
             let restored = edits.values().map(|edit| edit.path.clone()).chain(written).collect();
             let places = self.conflicts_at(&batch, state.staged, restored)?;
+            if let (Some(merging), None) =
+                (merging.as_ref().filter(|_| options.staged), &options.from)
+            {
+                let paths = edits.values().map(|edit| edit.path.clone()).collect();
+                let mut settled = self.conflicts_at(&batch, old.0, paths)?;
+                settled.retain(|place| !places.contains(place));
+                done.settled = settled.iter().map(place_text).collect();
+                done.left_out = self.left_out(merging, &edits)?;
+            }
             let suspects: Vec<RepoPath> = places.iter().map(|place| place.path.clone()).collect();
             self.note_suspects(&mut state, &suspects);
             done.conflicts = places.iter().map(place_text).collect();
@@ -281,7 +304,18 @@ impl Repo {
             let new = Some((path.clone(), named));
             made.insert(path.key(), Made { path, new, along });
         }
-        // Where the merge has something of its own, a side's place for another is not free.
+        // What was renamed since goes with the place that the merge made.
+        diff_paths(batch, self.commit(merging.ours)?.tree, state.staged, &mut |change| {
+            if let (None, Some((path, named))) = (change.old, change.new) {
+                for former in &named.former {
+                    if let Some(it) = made.get_mut(&former.key()).filter(|it| it.new.is_some()) {
+                        it.along.push((path.clone(), named.entry));
+                    }
+                }
+            }
+            Ok::<(), RepoError>(())
+        })?;
+        // Where the merge has something of its own, that place is not free.
         let taken: Vec<PathKey> =
             made.values().filter(|it| it.new.is_some()).map(|it| it.path.key()).collect();
         for it in made.values_mut() {
@@ -317,40 +351,23 @@ impl Repo {
         Ok(differs)
     }
 
-    /// Refuses what would lose bytes that nobody stored: an untracked file in the way, or a file that goes and
-    /// was changed. One that is only staged counts as such, as nothing would reach it any more.
-    fn refuse_unstored(
-        &self,
-        state: &State,
-        stored: &[(PathKey, Entry)],
-        changes: &Changes,
-        schemas: &Schemas,
-    ) -> Result<(), RepoError> {
-        let mut lost = Vec::new();
-        let head = self.head_tree(state)?;
-        for change in changes.values() {
-            match (&change.old, &change.new) {
-                (Some(_), Some((path, _)))
-                    if lstat(&self.disk_path(path))?.is_some_and(|found| found.is_dir()) =>
-                {
-                    return Err(RepoError::InTheWay { path: path.to_string() });
-                }
-                (Some((path, named)), None) if !stored.contains(&(path.key(), named.entry)) => {
-                    let committed = lookup_path(&self.nodes, head, path)?.map(|it| it.entry);
-                    if committed != Some(named.entry) {
-                        lost.push(path.to_string());
-                    }
-                }
-                _ => {}
+    /// The paths of these that theirs changed and ours has otherwise.
+    fn left_out(&self, merging: &Merging, edits: &Edits) -> Result<Vec<String>, RepoError> {
+        let entry = |commit, path: &RepoPath| -> Result<Option<Entry>, RepoError> {
+            Ok(self.staged_at(self.commit(commit)?.tree, path)?.map(|named| named.entry))
+        };
+        let mut left_out = Vec::new();
+        for PathEdit { path, .. } in edits.values() {
+            let theirs = entry(merging.theirs, path)?;
+            let mut is_theirs = theirs != entry(merging.ours, path)?;
+            for base in &merging.bases {
+                is_theirs &= theirs != entry(*base, path)?;
+            }
+            if is_theirs {
+                left_out.push(path.to_string());
             }
         }
-        let overwrites = |change: &PathChange| change.old.is_some() && change.new.is_some();
-        let others = changes.iter().filter(|(_, change)| !overwrites(change));
-        let others: Changes = others.map(|(key, change)| (key.clone(), change.clone())).collect();
-        self.find_losses(&others, schemas, &mut Rows::new(), &mut lost)?;
-        lost.sort();
-        lost.dedup();
-        if lost.is_empty() { Ok(()) } else { Err(RepoError::LocalChanges { paths: lost }) }
+        Ok(left_out)
     }
 
     /// Gives up what is staged about the layers of the documents at and below `paths`.
@@ -418,17 +435,22 @@ fn places_of_sides(
     Ok(places)
 }
 
-/// A message without the reasons given for resolutions at these places; its first line stays whatever it is.
+/// A message without the reasons given for resolutions at these places; what the user wrote stays.
 fn without_reasons(message: &str, edits: &Edits) -> String {
     let paths: Vec<String> = edits.values().map(|edit| edit.path.to_string()).collect();
-    let is_reason = |line: &str| {
-        paths.iter().any(|path| {
-            let rest = line.strip_prefix(path.as_str());
+    let is_kept = |reason: &&str| {
+        !paths.iter().any(|path| {
+            let rest = reason.strip_prefix(path.as_str());
             rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with("#/"))
         })
     };
-    let mut lines = message.lines();
-    let first = lines.next().into_iter();
-    let kept = first.chain(lines.filter(|line| !is_reason(line))).collect::<Vec<&str>>();
-    kept.join("\n").trim_end().to_owned()
+    let mut parts = message.split(REASON);
+    let own = parts.next().unwrap_or_default();
+    let kept: Vec<&str> = parts.filter(is_kept).collect();
+    let Some((last, before)) = kept.split_last() else { return own.trim_end().to_owned() };
+    let mut text = own.to_owned();
+    for reason in before {
+        text += &format!("{REASON}{reason}");
+    }
+    format!("{text}{REASON}{}", last.trim_end())
 }

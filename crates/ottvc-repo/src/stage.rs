@@ -66,11 +66,21 @@ impl Repo {
     }
 
     /// Turns paths a user gave into tree paths, each once.
+    ///
+    /// # Errors
+    /// [`RepoError::BadArgument`] for an empty one: a variable that is not set must not pass for the folder.
     pub(crate) fn repo_paths(
         &self,
         from: &Path,
         given: &[String],
     ) -> Result<Vec<RepoPath>, RepoError> {
+        if given.iter().any(String::is_empty) {
+            return Err(RepoError::BadArgument {
+                given: String::new(),
+                wanted: "path",
+                why: "it is empty; this folder is `.`".into(),
+            });
+        }
         let mut paths = given
             .iter()
             .map(|path| self.repo_path(from, path))

@@ -31,7 +31,7 @@ pub struct Merging {
     pub bases: Vec<CommitId>,
     /// Rules passed to the merge.
     pub rules: Vec<String>,
-    /// The message given, if any.
+    /// The message given, if any, and behind it the reasons of resolutions, each after a [`REASON`].
     pub message: Option<String>,
 }
 
@@ -62,9 +62,28 @@ pub struct Touched {
     pub own: TreeId,
 }
 
+/// Stands before each reason in the message of a merge that waits, so that no line of the user's passes for one.
+pub(crate) const REASON: char = '\u{1e}';
+
 impl Merging {
     /// The message that the merge's commit gets, unless it is given another.
     pub(crate) fn message(&self) -> String {
+        self.message_so_far().replace(REASON, "")
+    }
+
+    /// Adds reasons of resolutions, each with the place it is about, to the message.
+    pub(crate) fn add_reasons(&mut self, reasons: &[String]) {
+        if reasons.is_empty() {
+            return;
+        }
+        let mut message = self.message_so_far() + "\n";
+        for reason in reasons {
+            message += &format!("\n{REASON}{}", reason.replace(REASON, " "));
+        }
+        self.message = Some(message);
+    }
+
+    fn message_so_far(&self) -> String {
         self.message.clone().unwrap_or_else(|| format!("Merge {}", self.theirs_name))
     }
 }

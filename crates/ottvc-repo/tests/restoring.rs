@@ -5,6 +5,7 @@ mod common;
 
 use common::Lab;
 use ottvc_merge::Choice;
+use ottvc_repo::merging::MergeRequest;
 use ottvc_repo::meta::FieldEdit;
 use ottvc_repo::resolving::Step;
 use ottvc_repo::restoring::{RestoreOptions, Restored};
@@ -256,4 +257,112 @@ fn a_path_that_leads_elsewhere_is_refused() {
         let refused = restore(&lab, &[path], RestoreOptions::default()).unwrap_err();
         assert_eq!(refused.code(), "path.outside");
     }
+}
+
+#[test]
+fn another_spelling_is_overwritten_only_where_it_is_the_tracked_file() {
+    let lab = Lab::new();
+    let mv = |from: &str, to: &str| lab.repo.rename(lab.repo.root(), from, to).map(drop).unwrap();
+    lab.write("Film.mp4", "one").commit("start");
+    mv("Film.mp4", "film.mp4");
+    lab.finish_with("next");
+    if lab.read("FILM.mp4").is_some() {
+        return; // One file has all spellings here.
+    }
+    lab.write("Film.mp4", "nobody stored this");
+    let lost = restore(&lab, &["."], from("HEAD~1")).unwrap_err();
+    assert!(matches!(lost, RepoError::LocalChanges { paths } if paths == ["Film.mp4"]));
+    assert_eq!(lab.read("film.mp4").unwrap(), "one");
+    // Alone it is the tracked file, renamed: one is left, spelled as what is given back.
+    lab.delete("film.mp4");
+    plainly(&lab, &["film.mp4"]);
+    assert_eq!((lab.read("film.mp4").as_deref(), lab.read("Film.mp4")), (Some("one"), None));
+    restore(&lab, &["Film.mp4"], from("HEAD~1")).unwrap();
+    assert_eq!((lab.read("Film.mp4").as_deref(), lab.read("film.mp4")), (Some("one"), None));
+    plainly(&lab, &["."]);
+    assert!(lab.is_clean());
+    // Nothing is staged in its place, and nobody stored what lies there.
+    lab.repo.remove(lab.repo.root(), &["film.mp4".to_owned()], false, false).unwrap();
+    lab.finish_with("gone");
+    lab.write("Film.mp4", "nobody stored this");
+    let lost = restore(&lab, &["film.mp4"], from("HEAD~1")).unwrap_err();
+    assert!(matches!(lost, RepoError::LocalChanges { paths } if paths == ["Film.mp4"]));
+}
+
+#[test]
+fn an_empty_path_is_no_folder() {
+    let lab = Lab::new();
+    lab.write("a.txt", "one").commit("start");
+    lab.write("a.txt", "typed");
+    let refused = restore(&lab, &[""], RestoreOptions::default()).unwrap_err();
+    assert_eq!(refused.code(), "argument.bad");
+    let added = lab.repo.add(lab.repo.root(), &[String::new()], &Silent).unwrap_err();
+    assert_eq!(added.code(), "argument.bad");
+    assert_eq!(lab.read("a.txt").unwrap(), "typed");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_written_to_its_end_is_not_begun() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let lab = Lab::new();
+    lab.write("a.txt", "one").write("d/a.txt", "one").commit("start");
+    lab.write("a.txt", "typed").delete("d/a.txt");
+    let folder = lab.disk("d");
+    let _ = std::fs::remove_dir(&folder);
+    for force in [false, true] {
+        std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
+        let options = RestoreOptions { force, ..RestoreOptions::default() };
+        let refused = restore(&lab, &["."], options).unwrap_err();
+        assert!(matches!(refused, RepoError::InTheWay { path } if path == "d"));
+        assert_eq!(lab.read("a.txt").unwrap(), "typed");
+        std::fs::remove_file(&folder).unwrap();
+    }
+    lab.delete("a.txt").write("a.txt/inside", "x").write("d/a.txt", "typed");
+    let forced = RestoreOptions { force: true, ..RestoreOptions::default() };
+    let refused = restore(&lab, &["."], forced).unwrap_err();
+    assert!(matches!(refused, RepoError::InTheWay { path } if path == "a.txt"));
+    assert_eq!(lab.read("d/a.txt").unwrap(), "typed");
+}
+
+#[test]
+fn a_stage_taken_back_in_a_merge_says_what_it_leaves_out() {
+    let lab = merging();
+    lab.write("mine.txt", "m");
+    lab.repo.add(lab.repo.root(), &["mine.txt".to_owned()], &Silent).unwrap();
+    let done = restore(&lab, &["."], staged()).unwrap();
+    assert_eq!(done.settled, ["film.meta.json#/title", "film.mp4"]);
+    assert_eq!(done.left_out, [FILM, "film.mp4", "gone.txt"]);
+    let back = plainly(&lab, &["."]);
+    assert!(back.settled.is_empty() && back.left_out.is_empty());
+    assert_eq!(conflicts(&lab).len(), 2);
+}
+
+#[test]
+fn what_was_renamed_in_a_merge_is_given_back_once() {
+    for named in [FILM, "other-name.meta.json", "."] {
+        let lab = merging();
+        lab.repo.rename(lab.repo.root(), FILM, "other-name.meta.json").unwrap();
+        lab.settle(Some("other-name.meta.json"), Choice::Theirs);
+        plainly(&lab, &[named]);
+        assert_eq!(conflicts(&lab), ["film.meta.json/title", "film.mp4"], "{named}");
+        assert!(lab.read("other-name.meta.json").is_none(), "{named}");
+        lab.settle(None, Choice::Ours);
+        lab.finish();
+        assert_eq!(lab.paths("main"), [FILM, "film.mp4", "other.meta.json"], "{named}");
+    }
+}
+
+#[test]
+fn what_the_user_wrote_stays_in_the_message() {
+    let lab = merging();
+    let message = "Merge cut\n\nfilm.mp4: kept, as legal asked\nfilm.meta.json#/title: see 7";
+    lab.repo.abort_merge(&Silent).unwrap();
+    let request = MergeRequest { message: Some(message.into()), ..MergeRequest::default() };
+    lab.repo.merge("cut", &request, &Silent).unwrap();
+    let steps = r#"{"path": "film.mp4", "take": "theirs", "reason": "newer"}"#;
+    lab.repo.settle_steps(&Step::read_all(steps).unwrap(), false).unwrap();
+    plainly(&lab, &["."]);
+    lab.settle(None, Choice::Theirs);
+    assert_eq!(lab.repo.commit(lab.finish().commit).unwrap().message, message);
 }

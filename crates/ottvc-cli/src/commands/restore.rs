@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Restore) -> Result<Exi
 }
 
 fn print(out: &mut Out, done: &Restored, dry: bool) -> Result<(), CliError> {
-    let Restored { from, restored, removed, staged, conflicts } = done;
+    let Restored { from, restored, removed, staged, conflicts, settled, left_out } = done;
     let would = if dry { "would be " } else { "" };
     let source = match from.as_str() {
         "stage" => "as it is staged".to_owned(),
@@ -80,6 +80,15 @@ fn print(out: &mut Out, done: &Restored, dry: bool) -> Result<(), CliError> {
     }
     if restored.is_empty() && removed.is_empty() && staged.is_empty() {
         return out.line("nothing to restore: all of it is so already");
+    }
+    if !settled.is_empty() || !left_out.is_empty() {
+        let settled = show::count(settled.len() as u64, "conflict", "conflicts");
+        let left_out = show::count(left_out.len() as u64, "path", "paths");
+        out.line(format!(
+            "{} {would}settled as ours, {} of theirs {would}left out; ottvc restore PATH brings them back",
+            paint(WARN, settled),
+            paint(WARN, left_out)
+        ))?;
     }
     if conflicts.is_empty() || dry {
         return Ok(());
