@@ -263,7 +263,7 @@ fn a_merge_can_be_given_up() {
     assert_eq!(lab.read("edition.meta.json"), before);
     insta::assert_snapshot!(lab.refused(6, "merge.none", "merge --abort"), @"
     error: no merge is in progress
-    hint: `ottvc merge REV` starts one
+    hint: `ottvc merge REV` starts one; what is committed in conflict is settled by `--take ours` or `theirs`
     ");
 }
 
@@ -522,7 +522,7 @@ fn resolve_refuses_what_makes_no_sense() {
     let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
     insta::assert_snapshot!(lab.refused(3, "merge.no_conflict", "resolve feature.mp4 --take ours"), @"
     error: no conflict at feature.mp4
-    hint: `ottvc conflicts` lists those there are
+    hint: `ottvc conflicts` lists those there are; in a merge, `ottvc restore PATH` brings back those that are settled
     ");
     assert_eq!(lab.run("merge de").status, 4);
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "resolve"), @"
@@ -543,7 +543,7 @@ fn resolve_refuses_what_makes_no_sense() {
     "#);
     insta::assert_snapshot!(lab.refused(3, "merge.no_conflict", "resolve /title --take ours"), @"
     error: no conflict at edition.meta.json#/title
-    hint: `ottvc conflicts` lists those there are
+    hint: `ottvc conflicts` lists those there are; in a merge, `ottvc restore PATH` brings back those that are settled
     ");
     insta::assert_snapshot!(lab.refused(6, "merge.in_progress", "merge de"), @"
     error: a merge of `de` is not finished

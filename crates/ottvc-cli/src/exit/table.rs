@@ -260,7 +260,13 @@ pub(crate) const TABLE: &[Row] = &[
         "A merge is not finished",
         "`ottvc resolve` and `ottvc commit` finish it, `ottvc merge --abort` gives it up",
     ),
-    row("merge.none", Stale, 409, "No merge is in progress", "`ottvc merge REV` starts one"),
+    row(
+        "merge.none",
+        Stale,
+        409,
+        "No merge is in progress",
+        "`ottvc merge REV` starts one; what is committed in conflict is settled by `--take ours` or `theirs`",
+    ),
     row(
         "merge.unrelated",
         Error,
@@ -273,7 +279,7 @@ pub(crate) const TABLE: &[Row] = &[
         NotFound,
         404,
         "No conflict is there",
-        "`ottvc conflicts` lists those there are",
+        "`ottvc conflicts` lists those there are; in a merge, `ottvc restore PATH` brings back those that are settled",
     ),
     row(
         "merge.no_such_term",
