@@ -1,6 +1,7 @@
 //! Pushing a change of one edition to another, whether or not that one inherits from it.
 
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
+use ottvc_object::field_path::Segment;
 use ottvc_object::value::Value;
 
 use super::{Layer, Unit};
@@ -133,9 +134,14 @@ pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
     Applied { document, units }
 }
 
-/// Whether a document has the container that a unit stands in.
+/// Whether a document has the container that a unit stands in. An element is whole by itself, and a set that is
+/// not there as good as an empty one.
 fn has_place(document: Option<&Value>, unit: &Unit) -> bool {
-    let Some(container) = unit.path.parent() else { return true };
+    let around = match unit.path.0.last() {
+        Some(Segment::Element(_)) => unit.path.parent().and_then(|set| set.parent()),
+        _ => unit.path.parent(),
+    };
+    let Some(container) = around else { return true };
     document.is_some_and(|document| document.get(&container).is_some())
 }
 
