@@ -57,8 +57,10 @@ impl<'o> Walk<'o> {
             });
             match stand {
                 Some((head, list)) => {
-                    let one = self.hold(carried, kind, (&members, &head), &list, document)?;
-                    held.entry(list).or_default().push(one);
+                    match self.hold(carried, kind, (&members, &head), &list, document)? {
+                        Some(one) => held.entry(list).or_default().push(one),
+                        None => homeless.extend(members),
+                    }
                 }
                 None => homeless.extend(members),
             }
@@ -88,7 +90,8 @@ impl<'o> Walk<'o> {
         Ok(homeless)
     }
 
-    /// Makes one conflict over the places of `members` in `list`, as the item `head`.
+    /// Makes one conflict over the places of `members` in `list`, as the item `head`; `None` where something was decided
+    /// inside of them, which a conflict cannot tell.
     fn hold(
         &mut self,
         carried: &mut Carried<'_, 'o>,
@@ -96,7 +99,8 @@ impl<'o> Walk<'o> {
         (members, head): (&[Node<'o>], &Node<'o>),
         list: &FieldPath,
         document: &Value,
-    ) -> Result<Held, MergeError> {
+    ) -> Result<Option<Held>, MergeError> {
+        let noted = self.decisions.len();
         let place = list.join(item_step(id_of(head)));
         let mut contents: [BTreeMap<Node<'o>, Value>; 3] = Default::default();
         for node in members {
@@ -110,6 +114,10 @@ impl<'o> Walk<'o> {
                 let merged = merged.as_ref().filter(|_| term != 1);
                 held.insert(node.clone(), merged.unwrap_or(own).clone());
             }
+        }
+        if self.decisions.len() > noted {
+            // Of items inside, that only stand here: nobody would read of that either.
+            return Ok(None);
         }
         let mut terms = Vec::new();
         for (term, held) in contents.iter().enumerate() {
@@ -134,7 +142,7 @@ impl<'o> Walk<'o> {
             _ => None,
         };
         let after = carried.before(carried.own_term(head, list), head, into);
-        Ok(Held { key: head.1.clone(), conflict, after })
+        Ok(Some(Held { key: head.1.clone(), conflict, after }))
     }
 
     /// Merges an item that is held in a conflict at `place`: the same, whichever side is called ours.
