@@ -193,15 +193,17 @@ fn documents_tell_of_the_film_that_is_there() {
     story.ok(&["merge", "cut"]);
     told(&longer);
     // Where two films are in dispute, the one that is chosen counts.
-    let third = film(&work, "feature.mp4", 3, 440).unwrap();
-    story.ok(&["commit", "-a", "-m", "a third"]);
+    film(&work, "feature.mp4", 3, 440).unwrap();
+    story.ok(&["add", "."]);
+    story.ok(&["meta", "probe", "feature.mp4"]);
+    story.ok(&["commit", "-m", "a third"]);
     story.ok(&["switch", "cut"]);
-    film(&work, "feature.mp4", 1, 880).unwrap();
+    let other = film(&work, "feature.mp4", 1, 880).unwrap();
     story.ok(&["commit", "-a", "-m", "another sound"]);
     story.ends(&["merge", "main"], 4);
     story.ends(&["meta", "probe", "feature.mp4"], 3);
-    assert_eq!(story.ok(&["resolve", "feature.mp4", "--take", "theirs"])["made"], row);
+    assert_eq!(story.ok(&["resolve", "feature.mp4", "--take", "ours"])["made"], row);
     story.ok(&["commit"]);
-    told(&third);
+    told(&other);
     assert_eq!(story.ok(&["status"])["clean"], json!(true));
 }

@@ -179,19 +179,19 @@ fn conflicts_stop_all_unless_told_otherwise() {
           "Northern Light"}, is nothing; in conflict: removed or replaced by the
           parent, changed by the edition
       regional/fr     1 flowed
-      regional/de-at  stays: what it inherits from does not change
+      regional/de-at  stays: it inherits from regional/de, which is in conflict
 
     next: --partial changes the others, --allow-conflicts leaves conflicts to be
       settled
     [status 4]
     $ ottvc propagate main --to 'regional/*' --partial
-    main ([short id]): 1 edition changed; ottvc undo takes it back
+    main ([short id]): 1 edition changed, 2 left behind; ottvc undo takes it back
       regional/de     conflicts: 1 orphaned
         edition.meta.json#/title  has {en: "Aurora"} in what is gone; was {en:
           "Northern Light"}, is nothing; in conflict: removed or replaced by the
           parent, changed by the edition
       regional/fr     1 flowed
-      regional/de-at  stays: what it inherits from does not change
+      regional/de-at  stays: it inherits from regional/de, which is in conflict
     [status 4]
     $ ottvc propagate main --to regional/de --allow-conflicts
     main ([short id]): 1 edition changed; ottvc undo takes it back
@@ -445,7 +445,7 @@ fn what_would_break_a_schema_moves_nothing_unless_allowed() {
       be mended
     [status 7]
     $ ottvc propagate main --to de fr --partial
-    main ([short id]): 1 edition changed; ottvc undo takes it back
+    main ([short id]): 1 edition changed, 1 left behind; ottvc undo takes it back
       de  breaks a schema: 2 flowed
         edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
           are 3

@@ -48,13 +48,13 @@ fn no_pieces_come_of_what_a_target_has_not() {
             .filter(|(_, outcome)| *outcome == PushOutcome::Applied)
             .map(|(path, _)| path.as_str())
             .collect();
-        // A new item of a list that is there, and what was nowhere before.
-        assert_eq!(applied, ["/made", "/windows/[id=w-de]"]);
+        // An element, a new item of a list that is there, and what was nowhere before.
+        assert_eq!(applied, ["/genres/{noir}", "/made", "/windows/[id=w-de]"]);
         assert!(told.iter().all(|(path, outcome)| {
             applied.contains(&path.as_str()) || *outcome == PushOutcome::Diverged
         }));
         let whole = r#"{"windows": {"$kl": {"keys": ["id"], "items": [{"id": "w-de"}]}},
-            "deep": {"a": {}}, "made": {"x": {"y": 1}}}"#;
+            "deep": {"a": {}}, "made": {"x": {"y": 1}}, "genres": {"$set": ["noir"]}}"#;
         assert_eq!(after, document(whole));
     }
 }
