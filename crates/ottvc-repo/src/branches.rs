@@ -286,7 +286,8 @@ impl Repo {
         if let Some(edition) = old.as_ref().and_then(|value| value.edition.as_ref())
             && !force
         {
-            let heirs: Vec<_> = self.heirs(edition.id)?.into_iter().map(|(heir, _)| heir).collect();
+            let heirs = self.pins()?.into_iter().filter(|(_, pin)| pin.edition == edition.id);
+            let heirs: Vec<String> = heirs.map(|(heir, _)| heir).collect();
             if !heirs.is_empty() {
                 return Err(RepoError::Inherited { name: name.to_owned(), heirs });
             }

@@ -9,8 +9,9 @@ use ottvc_object::{Commit, EditionId, Entry, RepoPath, TreeId};
 use ottvc_refs::{RefKind, RefName, RefValue};
 use serde::Serialize;
 
-use crate::layers::{changed_documents, document_at, explained, layer_at};
+use crate::layers::{changed_documents, document_at, explained, in_the_way, layer_at};
 use crate::nodes::Batch;
+use crate::stage::Edits;
 use crate::workspace::Head;
 use crate::{Repo, RepoError};
 
@@ -230,7 +231,7 @@ impl Repo {
     }
 
     /// Fields that differ between two trees and that an edition has not been given: those that would come, and
-    /// those where it has another value of its own.
+    /// those where it has another value of its own. Where something else is in the way nothing would come.
     fn not_given(
         &self,
         batch: &Batch<'_>,
@@ -243,6 +244,9 @@ impl Repo {
         let own = edition.own.unwrap_or(EMPTY_TREE);
         let (mut coming, mut overridden) = (Vec::new(), Vec::new());
         for path in changed.values() {
+            if in_the_way(batch, edition.tree, &Edits::new(), path)?.is_some() {
+                continue;
+            }
             let schema = schemas.of(path).map(|schema| &**schema);
             let [from, to, shown] =
                 [old, new, edition.tree].map(|tree| document_at(batch, tree, path, schema));

@@ -1,7 +1,10 @@
 //! Operations: every command that moved a ref, and taking one back.
 
-use ottvc_object::RepoPath;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use ottvc_object::tree::EMPTY_TREE;
+use ottvc_object::{CommitId, RepoPath};
 use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
 
@@ -183,22 +186,32 @@ impl Repo {
 
     /// Finds the editions that inherit from what an operation led branches back from.
     fn left_behind(&self, operation: &Operation) -> Result<Vec<LeftBehind>, RepoError> {
-        let mut left = Vec::new();
+        let mut back = HashMap::new();
         for RefEdit { name, old, new } in &operation.edits {
             let target = |value: &Option<RefValue>| value.as_ref().and_then(|value| value.target);
             let edition = new.as_ref().and_then(|value| value.edition.as_ref());
-            let (Some(edition), Some(from), Some(to)) = (edition, target(old), target(new)) else {
-                continue;
-            };
-            if from == to {
-                continue;
-            }
-            for (branch, pin) in self.heirs(edition.id)? {
-                if self.is_ancestor(pin, from)? && !self.is_ancestor(pin, to)? {
-                    left.push(LeftBehind { branch, of: name.short().to_owned() });
-                }
+            if let (Some(edition), Some(from), Some(to)) = (edition, target(old), target(new))
+                && from != to
+            {
+                back.insert(edition.id, (name, from, to));
             }
         }
+        // Of many heirs most inherit from the same state.
+        let mut gone: HashMap<CommitId, bool> = HashMap::new();
+        let mut left = Vec::new();
+        for (branch, pin) in self.pins()? {
+            let Some((of, from, to)) = back.get(&pin.edition) else { continue };
+            let gone = match gone.entry(pin.commit) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(
+                    self.is_ancestor(pin.commit, *from)? && !self.is_ancestor(pin.commit, *to)?,
+                ),
+            };
+            if gone {
+                left.push(LeftBehind { branch, of: of.short().to_owned() });
+            }
+        }
+        left.sort_by(|one, other| (&one.of, &one.branch).cmp(&(&other.of, &other.branch)));
         Ok(left)
     }
 

@@ -54,22 +54,19 @@ impl Repo {
         Ok(None)
     }
 
-    /// Returns the branches whose editions inherit from `edition`, in name order, and the commits they are
-    /// pinned to.
-    pub(crate) fn heirs(&self, edition: EditionId) -> Result<Vec<(String, CommitId)>, RepoError> {
-        let mut heirs = Vec::new();
+    /// Returns the branches whose editions inherit, in name order, and what they are pinned to.
+    pub(crate) fn pins(&self) -> Result<Vec<(String, Pin)>, RepoError> {
+        let mut pins = Vec::new();
         for (name, value) in self.refs.list()? {
-            let own = value.edition.as_ref().is_some_and(|it| it.id == edition);
             if name.kind() == RefKind::Branch
-                && !own
                 && let Some(head) = value.target
                 && let Some(pin) = self.commit(head)?.pin
-                && pin.edition == edition
+                && value.edition.is_none_or(|own| own.id != pin.edition)
             {
-                heirs.push((name.short().to_owned(), pin.commit));
+                pins.push((name.short().to_owned(), pin));
             }
         }
-        Ok(heirs)
+        Ok(pins)
     }
 
     /// Plans to move the pins of editions to `rev`: of those branches matching a pattern in `to` that inherit

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::{
-    self, Applied, ApplyTo, Diverged, FlowOutcome, PushOutcome, PushedUnit, Unit,
+    self, Applied, ApplyTo, Diverged, FlowOutcome, Layer, PushOutcome, PushedUnit, Unit,
 };
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
@@ -69,7 +69,8 @@ impl Repo {
         let parents = self.parents_of_editions()?;
         parents_first(&mut targets, &parents);
         let change = Change { before, after: commit.tree, paths: changed.into_values().collect() };
-        let mut arrivals = Arrivals { repo: self, batch: &batch, parents, told: HashMap::new() };
+        let (told, says) = Default::default();
+        let mut arrivals = Arrivals { repo: self, batch: &batch, parents, told, says };
         let mut found = false;
         for target in &mut targets {
             found |= self.push_to(&batch, target, &change, request, &mut arrivals)?;
@@ -147,9 +148,10 @@ impl Repo {
             let pinned = target.commit.pin.is_some();
             let layer = if pinned { layer_at(batch, own, path)? } else { None };
             let layer = explained(schema, parent.as_ref(), layer, document.as_ref());
-            let arrives = units.iter().map(|unit| match arrivals.parents.get(&edition) {
-                Some(parent) if pinned => arrivals.in_edition(*parent, path, unit, MAX_LINE),
-                _ => Ok(false),
+            let above = arrivals.parents.get(&edition).copied().filter(|_| pinned);
+            let arrives = units.iter().map(|unit| match above {
+                Some(parent) => arrivals.in_edition(parent, path, unit, MAX_LINE),
+                None => Ok(false),
             });
             let arrives = arrives.collect::<Result<Vec<bool>, RepoError>>()?;
             let to = ApplyTo {
@@ -217,6 +219,8 @@ struct Arrivals<'a, 'r> {
     parents: Parents,
     /// Of the targets so far, what arrives.
     told: HashMap<EditionId, BTreeSet<(PathKey, FieldPath)>>,
+    /// What editions in between say themselves of a document; `None` where they show none.
+    says: HashMap<(EditionId, PathKey), Option<Option<Layer>>>,
 }
 
 impl Arrivals<'_, '_> {
@@ -233,7 +237,7 @@ impl Arrivals<'_, '_> {
     /// Whether a unit arrives in an edition: with the call, or from an edition of the call by inheritance,
     /// through at most so many others.
     fn in_edition(
-        &self,
+        &mut self,
         edition: EditionId,
         path: &RepoPath,
         unit: &Unit,
@@ -248,17 +252,33 @@ impl Arrivals<'_, '_> {
             return Ok(false);
         }
         // No target itself: it passes on what it does not say.
-        let Some(head) = self.repo.edition_head(edition)? else { return Ok(false) };
+        let place = (edition, path.key());
+        if !self.says.contains_key(&place) {
+            let says = self.says_at(edition, path)?;
+            self.says.insert(place.clone(), says);
+        }
+        let says = self.says.get(&place).and_then(Option::as_ref);
+        Ok(says.is_some_and(|own| unit.is_inherited(own.as_ref())))
+    }
+
+    /// What an edition says itself of a document; `None` where it shows none.
+    fn says_at(
+        &self,
+        edition: EditionId,
+        path: &RepoPath,
+    ) -> Result<Option<Option<Layer>>, RepoError> {
+        let Some(head) = self.repo.edition_head(edition)? else { return Ok(None) };
         let commit = self.repo.commit(head)?;
+        if in_the_way(self.batch, commit.tree, &Edits::new(), path)?.is_some() {
+            return Ok(None);
+        }
         let schemas = self.repo.schemas(self.batch, commit.tree)?;
         let schema = schemas.of(path).map(|schema| &**schema);
         let inherited = self.repo.inherited_tree(commit.pin)?;
         let parent = document_at(self.batch, inherited, path, schema)?;
         let shown = document_at(self.batch, commit.tree, path, schema)?;
         let own = layer_at(self.batch, commit.own.unwrap_or(EMPTY_TREE), path)?;
-        let own = explained(schema, parent.as_ref(), own, shown.as_ref()).own;
-        let blocked = in_the_way(self.batch, commit.tree, &Edits::new(), path)?;
-        Ok(blocked.is_none() && unit.is_inherited(own.as_ref()))
+        Ok(Some(explained(schema, parent.as_ref(), own, shown.as_ref()).own))
     }
 }
 
