@@ -264,18 +264,18 @@ impl Repo {
             if schema.as_deref().is_some_and(|schema| !derives(schema)) {
                 continue;
             }
-            // Of most documents that is all: what they are about is the same everywhere.
+            let document = convert(schema.as_deref(), batch.load::<Document>(id)?)?.into_value();
+            let mut fields = made_fields(schema.as_deref(), &document);
+            if fields.is_empty() {
+                continue;
+            }
+            // Of most of these that is all: what they are about is the same everywhere.
             let here = self.films_of(batch, tree, &path)?;
             let mut same = Vec::new();
             for tree in trees {
                 same.push(self.films_of(batch, tree, &path)? == here);
             }
             if same.iter().all(|same| *same) {
-                continue;
-            }
-            let document = convert(schema.as_deref(), batch.load::<Document>(id)?)?.into_value();
-            let mut fields = made_fields(schema.as_deref(), &document);
-            if fields.is_empty() {
                 continue;
             }
             let Some(film) = self.readable_film(batch, tree, &path)? else { continue };
