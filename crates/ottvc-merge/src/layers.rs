@@ -30,7 +30,7 @@ pub use overlay::overlay;
 pub use propagate::{FlowOutcome, Propagated, UnitOutcome, propagate};
 pub use record::record;
 pub use reset::{NotReset, Reset, reset};
-pub use units::{Unit, changed_units};
+pub use units::{Unit, changed_units, units_for};
 
 /// What an edition says itself about one document, or one place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -564,6 +564,13 @@ impl Repo {
             // What was allowed held nobody back.
             row.waits_for = row.waits_for.take().filter(|_| commit.is_none());
         }
+        // Nor does it hold back what comes by a later propagation; conflicts do.
+        let moved = |it: &&TargetRow| it.commit.is_some() && it.state == TargetState::Findings;
+        let free: BTreeSet<String> =
+            report.targets.iter().filter(moved).map(|it| it.branch.clone()).collect();
+        for row in &mut report.targets {
+            row.waits_for = row.waits_for.take().filter(|above| !free.contains(above));
+        }
         report.moved = true;
         report.operation = Some(operation.id);
         Ok(report)

@@ -1,6 +1,6 @@
 //! Pushing a change to editions, whether or not they inherit from the one that has it: `apply`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use ottvc_merge::Pattern;
 use ottvc_merge::layers::{
@@ -69,11 +69,12 @@ impl Repo {
         let parents = self.parents_of_editions()?;
         parents_first(&mut targets, &parents);
         let change = Change { before, after: commit.tree, paths: changed.into_values().collect() };
-        let (told, says) = Default::default();
-        let mut arrivals = Arrivals { repo: self, batch: &batch, parents, told, says };
+        let (told, held, says) = Default::default();
+        let mut arrivals = Arrivals { repo: self, batch: &batch, parents, told, held, says };
         let mut found = false;
         for target in &mut targets {
             found |= self.push_to(&batch, target, &change, request, &mut arrivals)?;
+            arrivals.held.extend(target.holds_back().map(|by| (target.edition(), by)));
         }
         if !found {
             let fields = request.fields.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -134,12 +135,11 @@ impl Repo {
                         [&before, &after].map(|side| layers::inherited(schema, side.as_ref()));
                     layers::changed_units(schema, before.as_deref(), after.as_deref())
                 }
-                fields => {
-                    let mut units = layers::changed_units(schema, before.as_ref(), after.as_ref());
-                    units.retain(|unit| fields.iter().any(|it| it.covers(path, &unit.path)));
-                    units
-                }
+                _ => layers::changed_units(schema, before.as_ref(), after.as_ref()),
             };
+            let mut units = layers::units_for(schema, units, document.as_ref());
+            let named = |unit: &Unit| request.fields.iter().any(|it| it.covers(path, &unit.path));
+            units.retain(|unit| request.fields.is_empty() || named(unit));
             if units.is_empty() {
                 continue;
             }
@@ -167,6 +167,9 @@ impl Repo {
                 keep(&mut applied, document.as_ref());
             }
             arrivals.tell(edition, path, &applied.units);
+            if applied.units.iter().any(|it| it.outcome == PushOutcome::ViaParent) {
+                target.waits_for = above.and_then(|above| arrivals.held_at(above, MAX_LINE));
+            }
             let blocked = blocked.map(|path| path.to_string());
             // Items that came stand where the schema sorts them.
             let sorted = |it: Value| schema.map_or(it.clone(), |schema| schema.convert(&it));
@@ -217,8 +220,10 @@ struct Arrivals<'a, 'r> {
     repo: &'a Repo,
     batch: &'a Batch<'r>,
     parents: Parents,
-    /// Of the targets so far, what arrives.
-    told: HashMap<EditionId, BTreeSet<(PathKey, FieldPath)>>,
+    /// Of the targets so far, whether each unit arrives.
+    told: HashMap<EditionId, BTreeMap<(PathKey, FieldPath), bool>>,
+    /// The targets so far that stay unless more is allowed, and the branch that each waits for.
+    held: HashMap<EditionId, String>,
     /// What editions in between say themselves of a document; `None` where they show none.
     says: HashMap<(EditionId, PathKey), Option<Option<Layer>>>,
 }
@@ -227,11 +232,20 @@ impl Arrivals<'_, '_> {
     /// Notes what became of units in a target. What is in conflict there arrives once that is settled: nobody
     /// has to settle it again for each edition that inherits it.
     fn tell(&mut self, edition: EditionId, path: &RepoPath, units: &[PushedUnit]) {
-        let arrived = units
-            .iter()
-            .filter(|it| it.outcome != PushOutcome::Diverged || it.forced || it.conflict.is_some());
-        let places = arrived.map(|it| (path.key(), it.unit.path.clone()));
-        self.told.entry(edition).or_default().extend(places);
+        let told = units.iter().map(|it| {
+            let arrives = it.outcome != PushOutcome::Diverged || it.forced || it.conflict.is_some();
+            ((path.key(), it.unit.path.clone()), arrives)
+        });
+        self.told.entry(edition).or_default().extend(told);
+    }
+
+    /// The branch that has to move before anything comes from an edition, or from where that has it from.
+    fn held_at(&self, edition: EditionId, most: usize) -> Option<String> {
+        if self.told.contains_key(&edition) {
+            return self.held.get(&edition).cloned();
+        }
+        let above = self.parents.get(&edition).filter(|_| most > 0)?;
+        self.held_at(*above, most - 1)
     }
 
     /// Whether a unit arrives in an edition: with the call, or from an edition of the call by inheritance,
@@ -243,8 +257,8 @@ impl Arrivals<'_, '_> {
         unit: &Unit,
         most: usize,
     ) -> Result<bool, RepoError> {
-        if let Some(places) = self.told.get(&edition) {
-            return Ok(places.contains(&(path.key(), unit.path.clone())));
+        if let Some(told) = self.told.get(&edition) {
+            return Ok(arrived(told, path.key(), &unit.path));
         }
         let above = self.parents.get(&edition).filter(|_| most > 0);
         let Some(above) = above.copied() else { return Ok(false) };
@@ -280,6 +294,21 @@ impl Arrivals<'_, '_> {
         let own = layer_at(self.batch, commit.own.unwrap_or(EMPTY_TREE), path)?;
         Ok(Some(explained(schema, parent.as_ref(), own, shown.as_ref()).own))
     }
+}
+
+/// Whether a unit is among those that arrived, by itself, in what is around it, or in all its parts: which it is
+/// depends on what each edition had there.
+fn arrived(told: &BTreeMap<(PathKey, FieldPath), bool>, path: PathKey, unit: &FieldPath) -> bool {
+    let around = (0..=unit.segments().len()).filter_map(|len| unit.segments().get(..len));
+    for above in around.map(|above| FieldPath(above.to_vec())) {
+        if let Some(arrives) = told.get(&(path.clone(), above)) {
+            return *arrives;
+        }
+    }
+    let behind = told.range((path.clone(), unit.clone())..);
+    let parts = behind.take_while(|((at, field), _)| *at == path && field.starts_with(unit));
+    let mut parts = parts.map(|(_, arrives)| *arrives).peekable();
+    parts.peek().is_some() && parts.all(|arrives| arrives)
 }
 
 /// Leaves a target as it is where something else stands in the document's place: nobody asked for that to be

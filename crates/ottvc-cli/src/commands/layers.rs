@@ -108,17 +108,20 @@ impl How {
     }
     /// How many editions have conflicts, and findings, that nobody asked for.
     fn left(&self, report: &PlanReport) -> [u64; 2] {
-        // What cannot be stored stays, whatever is allowed.
-        let stays = |row: &&TargetRow| row.state == TargetState::Findings && row.tree.is_none();
-        let stuck = report.targets.iter().filter(stays).count() as u64;
         [
             if self.allow_conflicts { 0 } else { report.conflicts },
-            if self.allow_findings { stuck } else { report.findings },
+            if self.allow_findings { stuck(report) } else { report.findings },
         ]
     }
     fn need(&self, command: &'static str) -> Need {
         if self.dry_run { Need::Read } else { Need::Write(command) }
     }
+}
+
+/// How many editions cannot keep what would come, whatever is allowed.
+fn stuck(report: &PlanReport) -> u64 {
+    let stays = |row: &&TargetRow| row.state == TargetState::Findings && row.tree.is_none();
+    report.targets.iter().filter(stays).count() as u64
 }
 
 /// What happens to an edition that has another value.
@@ -272,7 +275,8 @@ fn print(
     }
     let mut next = vec!["--partial changes the others"];
     next.extend((conflicts > 0).then_some("--allow-conflicts leaves conflicts to be settled"));
-    next.extend((findings > 0).then_some("--allow-findings leaves schemas broken, to be mended"));
+    let mended = findings > stuck(report);
+    next.extend(mended.then_some("--allow-findings leaves schemas broken, to be mended"));
     out.line("")?;
     say(out, &[(TITLE, "next:"), (plain, " "), (plain, &next.join(", "))], [0, 2])
 }

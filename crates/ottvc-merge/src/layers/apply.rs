@@ -88,7 +88,7 @@ pub struct Applied {
     pub units: Vec<PushedUnit>,
 }
 
-/// Pushes the units of a change to one document.
+/// Pushes the units of a change to one document: those that [`units_for`](super::units_for) gives for it.
 pub fn apply(change: &[Unit], to: &ApplyTo<'_>) -> Applied {
     let mut document = to.document.cloned();
     let mut units = Vec::new();

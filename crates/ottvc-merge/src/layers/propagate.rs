@@ -1,7 +1,5 @@
 //! Moving a pin: what a parent's change does to one document of one edition that inherits from it.
 
-use std::collections::BTreeSet;
-
 use ottvc_object::conflict::{Conflict, ConflictKind, Term, Terms};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::Value;
@@ -198,23 +196,9 @@ fn divide(
     let Some(parts) = parts else { return units.push(unit) };
     for part in parts {
         // New items stand beside the edition's own; only what both have can be sorted differently.
-        let sorts = !part.is_order() || reorders(&part, before);
-        if sorts {
+        if !part.is_order() || part.reorders(before) {
             divide(schema, part, own, before, units);
         }
-    }
-}
-
-/// Whether the new order has keys that the edition has, too, and in another order.
-fn reorders(order: &Unit, before: Option<&Value>) -> bool {
-    match (order.of(before), &order.new) {
-        (Some(Value::Array(mine)), Some(Value::Array(new))) => {
-            let in_mine: BTreeSet<&Value> = mine.iter().collect();
-            let in_new: BTreeSet<&Value> = new.iter().collect();
-            let shared = mine.iter().filter(|key| in_new.contains(key));
-            !shared.eq(new.iter().filter(|key| in_mine.contains(key)))
-        }
-        (mine, _) => mine.is_some(),
     }
 }
 

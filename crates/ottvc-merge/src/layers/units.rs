@@ -49,6 +49,18 @@ impl Unit {
     pub(super) fn is_order(&self) -> bool {
         self.path.segments().last() == Some(&Segment::Order)
     }
+    /// Of an order: whether it has keys that a document has, too, and in another order.
+    pub(super) fn reorders(&self, document: Option<&Value>) -> bool {
+        match (self.of(document), &self.new) {
+            (Some(Value::Array(mine)), Some(Value::Array(new))) => {
+                let in_mine: BTreeSet<&Value> = mine.iter().collect();
+                let in_new: BTreeSet<&Value> = new.iter().collect();
+                let shared = mine.iter().filter(|key| in_new.contains(key));
+                !shared.eq(new.iter().filter(|key| in_mine.contains(key)))
+            }
+            (mine, _) => mine.is_some(),
+        }
+    }
 }
 
 /// Returns the units that differ between `old` and `new`, in the order of their places.
@@ -87,6 +99,52 @@ pub(super) fn units_within(
     let mut walk = Walk { path: path.clone(), units: Vec::new() };
     walk.place(Some(&empty), Some(new), &at);
     Some(walk.units)
+}
+
+/// Returns the units of a change as they are for one document: a container that the change made, and that the
+/// document has without it, is told by its parts. So what the document has beside them is not concerned.
+pub fn units_for(
+    schema: Option<&Schema>,
+    change: Vec<Unit>,
+    document: Option<&Value>,
+) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for unit in change {
+        part_by_part(schema, unit, document, &mut units);
+    }
+    units
+}
+
+fn part_by_part(
+    schema: Option<&Schema>,
+    unit: Unit,
+    document: Option<&Value>,
+    units: &mut Vec<Unit>,
+) {
+    let made = unit.new.as_ref().filter(|new| !same_kind(unit.old.as_ref(), new));
+    let parts = made.filter(|_| unit.members.is_empty()).and_then(|new| {
+        let there = document?.get(&unit.path)?;
+        let both = there != new && same_kind(Some(there), new);
+        units_within(schema, &unit.path, new).filter(|parts| both && !parts.is_empty())
+    });
+    let Some(parts) = parts else { return units.push(unit) };
+    for part in parts {
+        // New items stand beside the document's own; only what both have can be sorted differently.
+        if !part.is_order() || part.reorders(document) {
+            part_by_part(schema, part, document, units);
+        }
+    }
+}
+
+/// Whether both are containers of one kind.
+fn same_kind(one: Option<&Value>, other: &Value) -> bool {
+    match (one, other) {
+        (Some(Value::Map(_)), Value::Map(_))
+        | (Some(Value::Localized(_)), Value::Localized(_))
+        | (Some(Value::Set(_)), Value::Set(_)) => true,
+        (Some(Value::Keyed(one)), Value::Keyed(other)) => one.fields() == other.fields(),
+        _ => false,
+    }
 }
 
 struct Walk {
