@@ -21,7 +21,8 @@ use census::{Census, KINDS};
 use draw::{Draw, config, drawn, fixed};
 use ottvc_merge::Schema;
 use ottvc_merge::layers::{
-    FlowOutcome, Layer, Propagated, at_create, changed_units, inherited, overlay, propagate, record,
+    ApplyTo, Diverged, FlowOutcome, Layer, Propagated, PushOutcome, apply, at_create,
+    changed_units, inherited, overlay, propagate, record, units_for,
 };
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::value::{Document, KeyedList, ListOrder, Value, value_from_json, value_to_json};
@@ -114,10 +115,12 @@ enum Engine {
     StoresHalf,
     /// What the parent does not have is the edition's own as a whole.
     TakesWhole,
+    /// What a change made is pushed as a whole.
+    PushesWhole,
 }
 
 impl Engine {
-    const FAULTS: [Self; 7] = [
+    const FAULTS: [Self; 8] = [
         Self::Relinks,
         Self::Clobbers,
         Self::ForgetsRemovals,
@@ -125,6 +128,7 @@ impl Engine {
         Self::FlowsAll,
         Self::StoresHalf,
         Self::TakesWhole,
+        Self::PushesWhole,
     ];
 
     fn record(
@@ -529,7 +533,46 @@ fn what_is_given_once_stays(world: &World, engine: Engine) -> TestCaseResult {
     Ok(())
 }
 
-const LAWS: [(&str, Law); 13] = [
+/// A change that is pushed comes where it says so, and nothing beside it is touched, even by force.
+fn pushes_touch_what_they_say(world: &World, engine: Engine) -> TestCaseResult {
+    let schema = world.schema();
+    let target = world.child.as_ref();
+    let change = changed_units(schema, world.old.as_ref(), world.new.as_ref());
+    let units = match engine {
+        Engine::PushesWhole => change,
+        _ => units_for(schema, change, target),
+    };
+    for diverged in [Diverged::Keep, Diverged::Force] {
+        let to = ApplyTo { document: target, own: None, pinned: false, arrives: &[], diverged };
+        let applied = apply(&units, &to);
+        let after = applied.document.clone();
+        let is_order = |path: &FieldPath| path.segments().last() == Some(&Segment::Order);
+        for it in applied.units.iter().filter(|it| !is_order(&it.unit.path)) {
+            let comes = it.forced || it.outcome != PushOutcome::Diverged;
+            let wanted = if comes { it.unit.new.clone() } else { it.unit.of(target) };
+            prop_assert_eq!(it.unit.of(after.as_ref()), wanted, "{}", it.unit.path);
+        }
+        for changed in changed_units(schema, target, after.as_ref()) {
+            let told = applied.units.iter().any(|it| {
+                // A set that is not there comes with its first element.
+                let first = matches!(it.unit.path.segments().last(), Some(Segment::Element(_)))
+                    && it.unit.path.parent().as_ref() == Some(&changed.path);
+                changed.path.starts_with(&it.unit.path) || first
+            });
+            prop_assert!(told || is_order(&changed.path), "{}", changed.path);
+        }
+        // What the target alone has, in what all of them have.
+        for alone in changed_units(schema, world.new.as_ref(), target) {
+            let path = &alone.path;
+            if alone.old.is_none() && alone.members.is_empty() && at(&world.old, path).is_none() {
+                prop_assert_eq!(&at(&after, path), &alone.new, "{}", path);
+            }
+        }
+    }
+    Ok(())
+}
+
+const LAWS: [(&str, Law); 14] = [
     ("round trip", recorded_layers_give_the_document),
     ("storage", layers_are_stored),
     ("P1", overrides_are_safe),
@@ -543,6 +586,7 @@ const LAWS: [(&str, Law); 13] = [
     ("documents", whatever_comes_is_a_document),
     ("reset", resetting_links_again),
     ("at_create", what_is_given_once_stays),
+    ("apply", pushes_touch_what_they_say),
 ];
 
 #[test]

@@ -137,9 +137,13 @@ impl Repo {
                 }
                 _ => layers::changed_units(schema, before.as_ref(), after.as_ref()),
             };
+            let named = |unit: &Unit| {
+                let mut fields = request.fields.iter();
+                request.fields.is_empty() || fields.any(|it| it.covers(path, &unit.path))
+            };
+            found |= units.iter().any(named);
             let mut units = layers::units_for(schema, units, document.as_ref());
-            let named = |unit: &Unit| request.fields.iter().any(|it| it.covers(path, &unit.path));
-            units.retain(|unit| request.fields.is_empty() || named(unit));
+            units.retain(named);
             if units.is_empty() {
                 continue;
             }

@@ -125,7 +125,7 @@ fn part_by_part(
     let parts = made.filter(|_| unit.members.is_empty()).and_then(|new| {
         let there = document?.get(&unit.path)?;
         let both = there != new && same_kind(Some(there), new);
-        units_within(schema, &unit.path, new).filter(|parts| both && !parts.is_empty())
+        units_within(schema, &unit.path, new).filter(|_| both)
     });
     let Some(parts) = parts else { return units.push(unit) };
     for part in parts {
