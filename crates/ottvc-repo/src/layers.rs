@@ -203,6 +203,7 @@ pub(crate) fn explained<'v>(
 ) -> Explained<'v> {
     let inherited = layers::inherited(schema, parent);
     let below = inherited.as_deref();
+    let own = own.map(|own| own.under(schema));
     let made = layers::overlay(schema, below, own.as_ref());
     let own = layers::record(schema, own.as_ref(), made.as_ref(), shown, below);
     Explained { inherited, own }

@@ -339,3 +339,27 @@ fn who_breaks_no_rule_moves_alone() {
     let pushed = lab.push(&fix(&["de"]));
     assert_eq!((pushed.moved, pushed.findings), (false, 1));
 }
+
+/// An edition that took one title of a plain map for its own has only that one, also once a schema says that the
+/// map is localized.
+#[test]
+fn what_becomes_localized_is_still_inherited_locale_by_locale() {
+    let fields = "schema: house.film/1\nfields:\n  /titles: {type: localized, of: text}\n";
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"titles": {"en": "Dune", "fr": "Dune"}}"#).commit("master");
+    lab.edition("de", "main");
+    lab.change("de", &["/titles/en=\"Arrakis\""]);
+    for branch in ["main", "de"] {
+        lab.switch(branch).write("schemas.yaml", BINDING).write("house.yaml", fields);
+        lab.commit("schemas");
+    }
+    lab.change("main", &["/titles/@de=\"Wüste\"", "/titles/@fr=\"La dune\""]);
+    let report = lab.propagate("main", &["de"]);
+    let told = outcomes(row(&report, "de"));
+    assert_eq!(told, [("/titles/@de", "flowed"), ("/titles/@fr", "flowed")]);
+    for (locale, title) in [("de", "Wüste"), ("en", "Arrakis"), ("fr", "La dune")] {
+        let titled = field(&lab, "de", &format!("/titles/@{locale}")).unwrap();
+        assert!(titled.contains(title), "{locale}: {titled}");
+    }
+    lab.check_layers_under(Some(&Schema::parse(fields).unwrap()));
+}

@@ -1,13 +1,59 @@
-//! What a schema has come to call one unit, in layers that were made before.
+//! What a schema has come to call one unit, or a localized map, in layers that were made before.
 
 use std::collections::BTreeMap;
 
 use ottvc_object::field_path::Segment;
-use ottvc_object::value::{Value, ValueMap};
+use ottvc_object::value::{Value, ValueMap, canonical_tag};
 
-use super::Node;
-use crate::schema::Cursor;
+use super::{KeyedNode, Layer, Node};
+use crate::Schema;
+use crate::schema::{Cursor, Type};
 use crate::values::group_key;
+
+impl Layer {
+    /// Returns the layer with the entries of a map by their locales, where the schema has come to call that map
+    /// localized: as [`Schema::convert`] does with the documents that it lies between.
+    pub fn under(self, schema: Option<&Schema>) -> Self {
+        match schema {
+            Some(schema) => Self(by_locales(self.0, &Cursor::root(Some(schema)))),
+            None => self,
+        }
+    }
+}
+
+fn by_locales(own: Node, at: &Cursor<'_>) -> Node {
+    match own {
+        Node::Map(entries) if at.kind() == Some(Type::Localized) => {
+            let leaf = |(key, node): (&String, &Node)| match node {
+                Node::Override(_) | Node::Suppress => Some((canonical_tag(key)?, node.clone())),
+                _ => None,
+            };
+            let count = entries.len();
+            let locales: Option<BTreeMap<String, Node>> = entries.iter().map(leaf).collect();
+            // Two spellings of one locale stay a map, in documents too.
+            match locales.filter(|locales| locales.len() == count) {
+                Some(locales) => Node::Localized(locales),
+                None => Node::Map(entries),
+            }
+        }
+        Node::Map(entries) => {
+            let below = |(key, node)| {
+                let node = by_locales(node, &at.step(&Segment::Key(String::clone(&key))));
+                (key, node)
+            };
+            Node::Map(entries.into_iter().map(below).collect())
+        }
+        Node::Keyed(list) => {
+            let KeyedNode { fields, items, order } = list.clone();
+            let below = |(key, node)| {
+                let node = by_locales(node, &at.step(&list.segment(&key)));
+                (key, node)
+            };
+            Node::Keyed(KeyedNode { fields, items: items.into_iter().map(below).collect(), order })
+        }
+        other => other,
+    }
+}
 
 /// The layer `own`, which makes `shown`, with what is one unit said as one: else it would be mixed with what
 /// the parent comes to have there. The `fixed` entries of a map are the name of an item, and never layered.
