@@ -11,6 +11,8 @@ mod field;
 mod fits;
 mod format;
 mod json_schema;
+mod known;
+mod once;
 mod plain;
 mod predicate;
 pub(crate) mod read;
@@ -30,11 +32,14 @@ pub use field::{
     Delete, Fallback, Field, Inherit, Limits, OnShadow, Order, Policy, Reach, Type, Unit,
 };
 pub use format::Format;
+pub use known::{Broken, Known, validate_change_since};
+pub(crate) use once::changes_once;
+pub use once::{validate_change, validate_merge};
 pub(crate) use plain::{place, plain};
 pub use predicate::Predicate;
 pub use unknown::Unknown;
-pub use validate::{Finding, MAX_FINDINGS, validate, validate_change, validate_merge};
-pub(crate) use validate::{changes_once, findings_at};
+pub(crate) use validate::findings_at;
+pub use validate::{Finding, MAX_FINDINGS, validate, validate_since};
 
 /// The text of the built-in schema.
 const EDITION: &str = include_str!("../schemas/ott.edition-1.yaml");

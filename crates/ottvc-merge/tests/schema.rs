@@ -395,12 +395,11 @@ fn a_conflict_put_into_a_merge_forgets_nothing() {
     assert_eq!(changed(&["A"], &conflict("rename", nothing.clone())), 1, "no entry was renamed");
     assert_eq!(changed(&["A"], &conflict("atomic", base("B"))), 1);
     assert_eq!(changed(&[], &conflict("atomic", nothing.clone())), 0, "nobody gave it before");
-    // Where bases disagree there is nothing that they gave.
-    assert_eq!(changed(&["A", "B"], &conflict("atomic", nothing)), 0);
+    assert_eq!(changed(&["A", "B"], &conflict("atomic", nothing)), 1, "one of them gave it");
     // Entries that sides renamed apart.
     let renamed = |key: &str| json!({ key: { "id": "A", "$from": { "$set": ["e"] } } });
     let apart = json!({ "kind": "rename_rename", "path": "/l/e", "policy": "rename", "terms": [
-        { "side": "ours", "value": renamed("f") }, { "side": "base", "absent": true },
+        { "side": "ours", "value": renamed("f") }, { "side": "base", "value": { "e": { "id": "A" } } },
         { "side": "theirs", "value": renamed("g") }] });
     let before = value(&json!({ "l": { "e": { "id": "A" } } }));
     let after = value(&json!({ "l": { "e": { "$conflict": apart } } }));

@@ -5,12 +5,12 @@
 //! nothing; carrying it out writes one commit for each target, then moves all their refs in one transaction,
 //! which is one operation for `undo`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bincode::Encode;
 use ottvc_merge::Schema;
 use ottvc_merge::layers::Unit;
-use ottvc_merge::schema::{validate, validate_change};
+use ottvc_merge::schema::{Broken, Known, validate, validate_change, validate_since};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{ConflictPlace, Pin};
 use ottvc_object::value::{Value, value_to_json};
@@ -250,12 +250,14 @@ impl Target {
         after: Option<&Value>,
     ) {
         let (Some(schema), Some(after)) = (schema, after) else { return };
-        let known = before.map(|before| validate(before, schema)).unwrap_or_default();
-        let known: BTreeSet<_> = known.iter().map(|it| (&it.path, it.rule)).collect();
-        let new = validate(after, schema);
-        let new = new.into_iter().filter(|it| !known.contains(&(&it.path, it.rule)));
+        let mut new = validate(after, schema);
+        if let Some(before) = before.filter(|_| !new.is_empty()) {
+            let mut known = Known::by_pushing(Broken::of(before, schema));
+            new = validate_since(after, schema, &mut known);
+        }
         let once = before.map(|before| validate_change(before, after, schema)).unwrap_or_default();
-        self.findings.extend(new.chain(once).map(|finding| Found::of(path, schema, finding)));
+        let new = new.into_iter().chain(once);
+        self.findings.extend(new.map(|finding| Found::of(path, schema, finding)));
     }
 
     /// Has it stay as it is, whatever is allowed.

@@ -6,7 +6,7 @@ mod steps;
 
 use std::sync::Arc;
 
-use ottvc_merge::schema::validate;
+use ottvc_merge::schema::{Broken, Known, validate, validate_since};
 use ottvc_merge::{Choice, Rule, resolve_document};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
@@ -340,11 +340,13 @@ impl Repo {
             };
             let document = convert(Some(schema), batch.load(id)?)?;
             let mut found = validate(document.value(), schema);
-            if let Some(Entry::Document { id, .. }) =
-                lookup_path(batch, staged, &edit.path)?.map(|named| named.entry)
+            if !found.is_empty()
+                && let Some(Entry::Document { id, .. }) =
+                    lookup_path(batch, staged, &edit.path)?.map(|named| named.entry)
             {
-                let known = validate(convert(Some(schema), batch.load(id)?)?.value(), schema);
-                found.retain(|finding| !known.contains(finding));
+                let before = convert(Some(schema), batch.load(id)?)?;
+                let mut known = Known::by_writing(Broken::of(before.value(), schema));
+                found = validate_since(document.value(), schema, &mut known);
             }
             findings.extend(found.into_iter().map(|it| Found::of(&edit.path, schema, it)));
             let object = document.to_object()?;

@@ -89,6 +89,14 @@ impl Predicate {
         [&self.left, &self.right].into_iter().any(|operand| matches!(operand, Operand::Far(_)))
     }
 
+    /// What it compares of its own map, left and right.
+    pub(crate) fn near<'v>(&self, map: &'v Value) -> [Option<&'v Value>; 2] {
+        [&self.left, &self.right].map(|operand| match operand {
+            Operand::Near(path) => map.get(path),
+            Operand::Far(_) | Operand::Literal(_) => None,
+        })
+    }
+
     /// Whether it holds for `map` in `document`.
     pub(crate) fn holds(&self, map: &Value, document: &Value) -> bool {
         let value = |operand: &'_ Operand| match operand {

@@ -4,15 +4,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
-use ottvc_object::value::{FieldChange, Key, ListOrder, MOVE, RENAME, Value, diff, value_to_json};
+use ottvc_object::value::{Key, ListOrder, Value, value_to_json};
 
+use super::known::{Broken, Known, Mark, Place};
 use super::{Cursor, Limits, Schema, Type};
+use crate::MergeError;
 use crate::number::compare;
 use crate::rename::MAX_FORMER_KEYS;
-use crate::values::{FROM, group_names, is_former};
-use crate::{MergeError, group_conflict};
+use crate::values::{FROM, is_former};
 
 /// The most findings reported of one document; whoever has as many mends some first.
 pub const MAX_FINDINGS: usize = 100;
@@ -45,183 +45,20 @@ pub fn validate(document: &Value, schema: &Schema) -> Vec<Finding> {
     check.findings
 }
 
-/// Returns the fields that `new` changes though they were given once and for all.
-///
-/// A field that was absent or null may still be given; removing one is a change. One that was in conflict
-/// was given by the bases of the conflict, and stays what one of them has; a conflict that is put in
-/// its place has it for its bases.
-pub fn validate_change(old: &Value, new: &Value, schema: &Schema) -> Vec<Finding> {
-    changes_of(old, new, schema, Author::Person)
+/// Returns what `document` breaks of `schema` that is not known from before, in the order of its fields, at most
+/// [`MAX_FINDINGS`].
+pub fn validate_since(document: &Value, schema: &Schema, known: &mut Known) -> Vec<Finding> {
+    let mut check = Check::new(document, true);
+    check.known = Some(known);
+    check.value(document, &Cursor::root(Some(schema)));
+    check.findings
 }
 
-/// Who put a conflict where something was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Author {
-    /// Whoever wrote the document.
-    Person,
-    /// Perhaps a merge, which joins entries that moved apart in a conflict without a base.
-    Merge,
-    /// The engine, which judges when nothing is in conflict any more.
-    Engine,
-}
-
-impl Author {
-    /// Whether a conflict may stand in the place of `was` whatever it has for its bases.
-    fn may_put(self, conflict: &Conflict<Value>, was: &Value) -> bool {
-        match self {
-            Self::Person => false,
-            Self::Merge => {
-                [MOVE, RENAME].contains(&conflict.policy.as_str()) && matches!(was, Value::Map(_))
-            }
-            Self::Engine => true,
-        }
-    }
-}
-
-fn changes_of(old: &Value, new: &Value, schema: &Schema, author: Author) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if schema.fields().iter().any(|field| field.immutable) {
-        changed_once(old, new, &Cursor::root(Some(schema)), author, &mut findings);
-    }
-    findings
-}
-
-/// Returns the fields that a merge changes in `ours` though they were given once and for all.
-///
-/// Who merges may choose between values that both sides gave where the base had none: each was the first.
-/// So only what one of the `bases` had is judged. What is in conflict now has what they had for its bases, unless
-/// they disagree themselves; a conflict without was put there by somebody to get rid of what was given.
-pub fn validate_merge(
-    ours: &Value,
-    bases: &[Value],
-    merged: &Value,
-    schema: &Schema,
-) -> Vec<Finding> {
-    let mut findings = changes_of(ours, merged, schema, Author::Merge);
-    if findings.is_empty() {
-        return findings;
-    }
-    let contested = |path: &FieldPath| {
-        let in_conflict = matches!(merged.get(path), Some(Value::Conflict(_)))
-            || group_conflict(merged, path).is_some();
-        let mut pairs = bases.iter().zip(bases.iter().skip(1));
-        in_conflict && pairs.any(|(one, other)| one.get(path) != other.get(path))
-    };
-    let given = bases.iter().flat_map(|base| changes_of(base, merged, schema, Author::Merge));
-    let given: Vec<FieldPath> = given.map(|it| it.path).filter(|it| !contested(it)).collect();
-    findings.retain(|it| {
-        given.iter().any(|path| path.starts_with(&it.path) || it.path.starts_with(path))
-    });
-    findings
-}
-
-/// Whether several sides put something together here that changes what `base` gave once.
-pub(crate) fn changes_once(base: &Value, merged: &Value, at: &Cursor<'_>) -> bool {
-    let mut findings = Vec::new();
-    changed_once(base, merged, at, Author::Engine, &mut findings);
-    !findings.is_empty()
-}
-
-/// Notes what changes between two values at one place though it was given once; conflicts that forget what was
-/// given count as changes, if their `author` may not put them there.
-fn changed_once(
-    old: &Value,
-    new: &Value,
-    at: &Cursor<'_>,
-    author: Author,
-    findings: &mut Vec<Finding>,
-) {
-    for FieldChange { field, old: was, new: mut now } in diff(Some(old), Some(new)) {
-        let Some(was) = was else { continue };
-        let in_conflict = matches!(was, Value::Conflict(_));
-        let mut steps = field.segments();
-        if in_conflict
-            && let Some((Segment::Key(key), parent)) = steps.split_last()
-            && let Some(names) = group_names(key)
-            && !matches!(now, Some(Value::Conflict(_)))
-        {
-            // Fields that moved together lie in the map around, once it is settled.
-            let found = |name: &&str| {
-                let at = FieldPath(parent.to_vec()).key(*name);
-                Some(((*name).to_owned(), new.get(&at)?.clone()))
-            };
-            now = Some(Value::Map(names.iter().filter_map(found).collect()));
-            steps = parent;
-        }
-        // The field may lie at the change, further up, or inside a part that went as a whole.
-        let place = steps.iter().fold(at.clone(), |at, step| at.step(step));
-        let mut given = given(&was);
-        given.retain(|was| holds_fixed(was, &place));
-        let Some(first) = given.first() else { continue };
-        let stays = |now: &Value| given.iter().any(|was| !changes_once(was, now, &place));
-        let kept = match (&now, group_conflict(new, &field)) {
-            (Some(Value::Conflict(conflict)), _) if author.may_put(conflict, &was) => true,
-            (_, Some((_, conflict))) if author.may_put(conflict, &was) => true,
-            (Some(Value::Conflict(conflict)), _) => {
-                let bases = bases_of(conflict);
-                !bases.is_empty() && bases.into_iter().all(stays)
-            }
-            (_, Some((group, conflict))) => {
-                let inside = field.segments().get(group.segments().len() - 1..).unwrap_or_default();
-                let inside = FieldPath(inside.to_vec());
-                let bases = bases_of(conflict);
-                !bases.is_empty()
-                    && bases.into_iter().all(|base| base.get(&inside).is_some_and(stays))
-            }
-            (now, None) => in_conflict && now.as_ref().is_some_and(stays),
-        };
-        if !kept {
-            findings.push(Finding {
-                rule: "immutable",
-                value: now.as_ref().map_or("nothing".to_owned(), shown),
-                why: format!("it stays {}", shown(first)),
-                path: field,
-            });
-        }
-        if findings.len() >= MAX_FINDINGS {
-            break;
-        }
-    }
-}
-
-/// What was given where this stands: the value, or what the bases of a conflict have.
-fn given(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::Conflict(conflict) => bases_of(conflict),
-        value => vec![value],
-    }
-}
-
-/// What the bases of a conflict give, those of its contested bases too.
-fn bases_of(conflict: &Conflict<Value>) -> Vec<&Value> {
-    // Of a rename they say where an entry was, which is nothing that is given.
-    if conflict.policy == RENAME {
-        return Vec::new();
-    }
-    let bases = conflict.terms.removes();
-    bases
-        .flat_map(|base| match base {
-            Term::Absent => Vec::new(),
-            Term::Value(value) => given(value),
-            Term::Contested(inner) => bases_of(inner),
-        })
-        .collect()
-}
-
-fn holds_fixed(value: &Value, at: &Cursor<'_>) -> bool {
-    if at.fixed() {
-        return true;
-    }
-    match value {
-        Value::Map(map) => {
-            map.iter().any(|(key, child)| holds_fixed(child, &at.step(&Segment::Key(key.clone()))))
-        }
-        Value::Keyed(list) => {
-            list.items().iter().any(|(key, item)| holds_fixed(item, &at.step(&list.segment(key))))
-        }
-        _ => false,
-    }
+/// Notes all that `document` breaks.
+pub(super) fn note_broken(document: &Value, schema: &Schema, broken: &mut Broken) {
+    let mut check = Check::new(document, true);
+    check.noting = Some(broken);
+    check.value(document, &Cursor::root(Some(schema)));
 }
 
 /// Returns what the value at one place breaks by itself, its parts not looked at.
@@ -231,30 +68,53 @@ pub(crate) fn findings_at<'d>(value: &Value, document: &'d Value, at: &Cursor<'d
     check.findings
 }
 
-struct Check<'d> {
+struct Check<'d, 'k> {
     document: &'d Value,
     path: FieldPath,
     findings: Vec<Finding>,
+    /// What is no finding, as it was broken before.
+    known: Option<&'k mut Known>,
+    /// Where all is noted instead, however much it is.
+    noting: Option<&'k mut Broken>,
     /// Whether the parts are looked at, too.
     deep: bool,
     /// Where the items of lists that exchange items were met.
     met: BTreeMap<(&'d str, Key), FieldPath>,
 }
 
-impl<'d> Check<'d> {
+impl<'d> Check<'d, '_> {
     fn new(document: &'d Value, deep: bool) -> Self {
         let (path, findings, met) = (FieldPath::root(), Vec::new(), BTreeMap::new());
-        Self { document, path, findings, deep, met }
+        Self { document, path, findings, known: None, noting: None, deep, met }
     }
 
     fn found(&mut self, rule: &'static str, value: &Value, why: impl Into<String>) {
-        self.told(rule, shown(value), why);
+        self.told((rule, ""), Some(value), || Mark::of(&[Some(value)]), why);
     }
 
-    fn told(&mut self, rule: &'static str, value: String, why: impl Into<String>) {
-        if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding { path: self.path.clone(), rule, value, why: why.into() });
+    /// Tells that the field breaks a rule with `value`: of those of one name with what names it.
+    fn told(
+        &mut self,
+        (rule, which): (&'static str, &str),
+        value: Option<&Value>,
+        mark: impl FnOnce() -> Mark,
+        why: impl Into<String>,
+    ) {
+        if self.findings.len() >= MAX_FINDINGS {
+            return;
         }
+        if self.noting.is_some() || self.known.is_some() {
+            let mark = mark();
+            let place = Place::new(&self.path, rule, which, mark);
+            if let Some(broken) = &mut self.noting {
+                return broken.note(place, mark);
+            }
+            if self.known.as_mut().is_some_and(|known| known.takes(place, mark)) {
+                return;
+            }
+        }
+        let value = value.map_or("nothing".to_owned(), shown);
+        self.findings.push(Finding { path: self.path.clone(), rule, value, why: why.into() });
     }
 
     fn below(&mut self, segment: Segment, value: &Value, at: &Cursor<'d>) {
@@ -287,14 +147,16 @@ impl<'d> Check<'d> {
                     if map.get(key).is_none_or(|value| *value == Value::Null) {
                         self.path.0.push(Segment::Key(key.to_owned()));
                         let kind = below.kind().map_or("value", Type::word);
-                        let had = map.get(key).map_or("nothing".to_owned(), shown);
-                        self.told("required", had, format!("a {kind} is needed"));
+                        let (had, why) = (map.get(key), format!("a {kind} is needed"));
+                        self.told(("required", ""), had, || Mark::of(&[]), why);
                         self.path.0.pop();
                     }
                 }
                 for invariant in at.invariants() {
                     if !invariant.holds(value, self.document) {
-                        self.found("invariants", value, format!("`{invariant}` must hold"));
+                        let (text, near) = (invariant.to_string(), invariant.near(value));
+                        let why = format!("`{text}` must hold");
+                        self.told(("invariants", &text), Some(value), || Mark::of(&near), why);
                     }
                 }
                 for (key, child) in map {
@@ -325,13 +187,20 @@ impl<'d> Check<'d> {
                     && !keys.is_empty()
                     && keys != list.fields()
                 {
-                    self.found("keys", value, format!("the key fields are {}", keys.join(", ")));
+                    let why = format!("the key fields are {}", keys.join(", "));
+                    self.told(
+                        ("keys", &list.fields().join(",")),
+                        Some(value),
+                        || Mark::of(&[]),
+                        why,
+                    );
                 }
                 if let (Some(field), ListOrder::Known(order)) = (at.field(), list.order())
                     && let Some(sorted) = super::convert::computed_order(field, list)
                     && sorted != *order
                 {
-                    self.found("order", value, "the items stand as `order` says");
+                    let why = "the items stand as `order` says";
+                    self.told(("order", ""), Some(value), || Mark::of(&[]), why);
                 }
                 for (key, item) in list.items() {
                     if let Some(domain) = at.domain().filter(|_| self.deep) {
@@ -371,7 +240,7 @@ impl<'d> Check<'d> {
                 let why =
                     format!("it stands at `{first}` too, and once among the lists of {domain}");
                 let list = std::mem::replace(&mut self.path, place);
-                self.found("move_domain", item, why);
+                self.told(("move_domain", ""), Some(item), || Mark::of(&[]), why);
                 self.path = list;
             }
         }
@@ -388,19 +257,14 @@ impl<'d> Check<'d> {
             let count = count as u64;
             if limits.min_items.is_some_and(|min| count < min) {
                 let min = limits.min_items.unwrap_or_default();
-                self.found(
-                    "min_items",
-                    value,
-                    format!("at least {min} are needed, these are {count}"),
-                );
+                let why = format!("at least {min} are needed, these are {count}");
+                let lacking = min.saturating_sub(count);
+                self.told(("min_items", ""), Some(value), || Mark::Over(lacking), why);
             }
             if limits.max_items.is_some_and(|max| count > max) {
                 let max = limits.max_items.unwrap_or_default();
-                self.found(
-                    "max_items",
-                    value,
-                    format!("at most {max} are allowed, these are {count}"),
-                );
+                let why = format!("at most {max} are allowed, these are {count}");
+                self.told(("max_items", ""), Some(value), || Mark::Over(count), why);
             }
             return;
         }
@@ -451,7 +315,6 @@ impl<'d> Check<'d> {
 /// The most characters of a value in a message.
 const MAX_SHOWN: usize = 60;
 
-/// A value in a message: what it says, cut short.
 /// Why an array is no list with these key fields.
 fn why_no_list(items: &[Value], keys: &[String]) -> String {
     let mut seen = HashSet::new();
@@ -468,8 +331,8 @@ fn why_no_list(items: &[Value], keys: &[String]) -> String {
     format!("the type is {}", Type::Keyed.word())
 }
 
-/// A value, shortened.
-fn shown(value: &Value) -> String {
+/// A value in a message: what it says, cut short.
+pub(super) fn shown(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::String(own) | Value::Text(own) => {

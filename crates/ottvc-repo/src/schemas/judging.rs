@@ -1,12 +1,15 @@
 //! What may be written: documents against their schemas, and against what was given once (`immutable`).
 //!
 //! A commit judges the documents it changes, a command that writes one document what it breaks anew. Of a
-//! merge only what no parent broke is told: nobody did the rest just now.
+//! merge only what the parents did not break is told ([`Known`]): nobody did the rest just now.
 
 use std::sync::Arc;
 
 use ottvc_merge::Schema;
-use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate, validate_change, validate_merge};
+use ottvc_merge::schema::{
+    Broken, Finding, Known, MAX_FINDINGS, validate, validate_change, validate_change_since,
+    validate_merge, validate_since,
+};
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{DocumentId, Entry, Name, NamedEntry, RepoPath, Storable, TreeId};
@@ -35,7 +38,7 @@ pub struct Judge {
     /// What the bases of an unfinished merge have there.
     bases: Option<Vec<Value>>,
     /// What the document that lies there breaks already.
-    known: Vec<Finding>,
+    known: Broken,
 }
 
 impl Judge {
@@ -46,15 +49,19 @@ impl Judge {
 
     /// The document as it may be written: converted to its schema, and with nothing in it that breaks a
     /// rule or changes what was given once. What the document that lies there broke already is passed over:
-    /// one thing can be mended before another.
+    /// one thing can be mended before another. A field that breaks a rule with another value now is told.
     ///
     /// # Errors
     /// [`RepoError::Invalid`] with every rule that is newly broken.
     pub fn conform(&self, document: Document) -> Result<Document, RepoError> {
         let Some(schema) = &self.schema else { return Ok(document) };
         let document = convert(Some(schema), document)?;
-        let mut found = self.broken(document.value(), schema);
-        found.retain(|finding| !self.known.contains(finding));
+        let mut known = Known::by_writing(self.known.clone());
+        let mut found = validate_since(document.value(), schema, &mut known);
+        if let Some(head) = &self.head {
+            let (bases, value) = (self.bases.as_deref(), document.value());
+            found.extend(validate_change_since(head, bases, value, schema, &mut known));
+        }
         let told = found.into_iter().map(|finding| Found::of(&self.path, schema, finding));
         refuse(told.collect())?;
         Ok(document)
@@ -127,7 +134,7 @@ impl Repo {
         let state = self.state()?;
         let schema = self.schemas(&batch, state.staged)?.of(path).cloned();
         let mut judge =
-            Judge { path: path.clone(), schema, head: None, bases: None, known: Vec::new() };
+            Judge { path: path.clone(), schema, head: None, bases: None, known: Broken::default() };
         let Some(schema) = judge.schema.clone() else { return Ok(judge) };
         let named = lookup_path(&batch, state.staged, path)?;
         let load = |tree| self.value_before(&batch, tree, path, named.as_ref(), &judge.schema);
@@ -141,7 +148,13 @@ impl Repo {
             Ok(document) => Some(document.into_value()),
             Err(_) => load(state.staged)?,
         };
-        judge.known = here.map(|value| judge.broken(&value, &schema)).unwrap_or_default();
+        if let Some(here) = here {
+            judge.known = Broken::of(&here, &schema);
+            if let Some(head) = &judge.head {
+                let bases = judge.bases.as_deref();
+                judge.known = judge.known.and_changes(head, bases, &here, &schema);
+            }
+        }
         Ok(judge)
     }
 
@@ -253,7 +266,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::Invalid`] if a document that the commit changes breaks a rule, or changes what was given
-    /// once in the first parent. Of a merge are rules no parent breaks there; [`RepoError::BadSchemas`].
+    /// once in the first parent; of a merge if it breaks one anew ([`Known::by_merging`]). [`RepoError::BadSchemas`].
     pub(crate) fn conform_tree(
         &self,
         batch: &Batch<'_>,
@@ -268,18 +281,21 @@ impl Repo {
             let Changed { path, named, id, schema } = &changed;
             let mut before = Vec::new();
             for parent in parents {
-                before.extend(self.document_before(batch, *parent, path, Some(named))?);
+                before.push(self.document_before(batch, *parent, path, Some(named))?);
             }
             let mut found = self.given_once(batch, first, bases, &changed)?;
-            if !before.contains(id) {
+            if !before.contains(&Some(*id)) {
                 let converted = |id: DocumentId| convert(Some(schema), batch.load::<Document>(id)?);
                 let document = converted(*id)?;
                 let mut broken = validate(document.value(), schema);
-                if let [_, _, ..] = parents {
-                    for id in before {
-                        let known = validate(converted(id)?.value(), schema);
-                        broken.retain(|finding| !known.contains(finding));
-                    }
+                if !broken.is_empty() && before.len() > 1 {
+                    let of = |id: Option<DocumentId>| match id {
+                        Some(id) => Ok(Broken::of(converted(id)?.value(), schema)),
+                        None => Ok(Broken::default()),
+                    };
+                    let parents = before.into_iter().map(of).collect::<Result<_, RepoError>>()?;
+                    let mut known = Known::by_merging(parents);
+                    broken = validate_since(document.value(), schema, &mut known);
                 }
                 found.splice(0..0, broken);
                 let object = document.to_object()?;
