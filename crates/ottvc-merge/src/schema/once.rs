@@ -252,7 +252,9 @@ impl Change<'_> {
         id: &Value,
     ) -> Vec<FieldPath> {
         let mut lists = vec![holder.clone()];
-        for placed in conflict.terms.as_slice().iter().filter_map(|term| placed(term.value()?)) {
+        for placed in
+            conflict.terms.as_slice().iter().filter_map(|term| Placed::read(term.value()?))
+        {
             for one in std::iter::once(&placed).chain(&placed.with).filter(|one| one.id == *id) {
                 // They name it from the document on.
                 let steps = one.list.as_ref().and_then(|list| {
@@ -346,14 +348,9 @@ fn held<'v>(conflict: &Conflict<Value>, term: &'v Value, last: Option<&Segment>)
     }
 }
 
-/// An item with its place, if that is what a term of a conflict over places is.
-fn placed(term: &Value) -> Option<Placed> {
-    Placed::read(term)
-}
-
 /// The items that a term of a conflict over places holds, each with its `$id`.
 fn items_of(term: &Value) -> Option<Vec<(&Value, &Value)>> {
-    placed(term)?;
+    Placed::read(term)?;
     let Value::Map(map) = term else { return None };
     let mut items: Vec<(&Value, &Value)> = map.get(ID).zip(map.get("item")).into_iter().collect();
     if let Some(Value::Array(others)) = map.get("with") {
