@@ -5,7 +5,7 @@
 //! nothing; carrying it out writes one commit for each target, then moves all their refs in one transaction,
 //! which is one operation for `undo`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::Encode;
 use ottvc_merge::Schema;
