@@ -70,7 +70,7 @@ pub use marked::{Marked, SideNames};
 pub use memory::{Memory, MemoryKey};
 pub use rename::{MAX_FORMER_KEYS, rename_entry};
 pub use renames::{Change, Move, Rename, find_renames, pair_moves};
-pub use resolve::{Choice, resolve_document, resolve_value, without_conflicts};
+pub use resolve::{Choice, resolve_document, resolve_in, resolve_value, without_conflicts};
 pub use rules::{Editions, MergeOptions, Pattern, Rule, Side};
 pub use schema::Schema;
 pub use settled::what_settled;

@@ -59,55 +59,84 @@ pub fn resolve_document(
     at: &FieldPath,
     choice: &Choice,
 ) -> Result<Option<Value>, MergeError> {
-    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
-    let none = || MergeError::NoConflict { at: at.clone() };
+    let mut document = document.clone();
+    Ok(resolve_in(&mut document, at, choice)?.then_some(document))
+}
+
+/// Settles the conflict at `at` in `document` itself, so that many of one document cost no copy each; `false`
+/// where nothing is left of it, see [`resolve_document`]. After an error the document is of no use.
+///
+/// # Errors
+/// As [`resolve_document`].
+pub fn resolve_in(
+    document: &mut Value,
+    at: &FieldPath,
+    choice: &Choice,
+) -> Result<bool, MergeError> {
     if let Some((Segment::Order, list)) = at.0.split_last() {
         let list = FieldPath(list.to_vec());
-        let Some(Value::Keyed(keyed)) = document.get(&list) else { return Err(none()) };
-        let ListOrder::Conflict(conflict) = keyed.order() else { return Err(none()) };
-        if let Choice::Order(names) = choice {
-            let keys = names.iter().map(|name| key_called(keyed, name)).collect::<Option<Vec<_>>>();
-            let keys = keys.ok_or_else(|| bad("the list has no item of such a key"))?;
-            let distinct: BTreeSet<&Key> = keys.iter().copied().collect();
-            if distinct.len() != keys.len() {
-                return Err(bad("a key comes twice"));
-            }
-            let order = complete_order(keyed, Some(&KeyedList::sequence_value(keys)));
-            return with_order(document, &list, keyed, order).map(Some);
-        }
-        let order = match chosen(conflict, at, choice)? {
-            _ if *choice == Choice::Absent => return Err(bad("a list has some order")),
-            side if !matches!(choice, Choice::Value(_)) => complete_order(keyed, side.as_ref()),
-            given => {
-                let keys = given.and_then(|given| keyed.read_sequence(&given));
-                ListOrder::Known(keys.ok_or_else(|| bad("an order is an array of keys"))?)
-            }
-        };
-        return with_order(document, &list, keyed, order).map(Some);
+        let order = settled_order(document, at, &list, choice)?;
+        set_order(document, &list, order)?;
+        return Ok(true);
     }
-    let Some(Value::Conflict(conflict)) = document.get(at) else { return Err(none()) };
+    let Some(Value::Conflict(conflict)) = document.get(at) else {
+        return Err(MergeError::NoConflict { at: at.clone() });
+    };
     let value = chosen(conflict, at, choice)?;
     if at.is_root() {
-        return Ok(value);
+        let left = value.is_some();
+        *document = value.unwrap_or(Value::Null);
+        return Ok(left);
     }
     if conflict.policy == RENAME {
-        return move_to(document, at, value.as_ref()).map(Some);
+        *document = move_to(document, at, value.as_ref())?;
+        return Ok(true);
     }
     if conflict.policy == MOVE {
-        return placed::settle(document, at, value.as_ref()).map(Some);
+        *document = placed::settle(document, at, value.as_ref())?;
+        return Ok(true);
     }
-    let group = (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten();
-    let mut document = document.clone();
-    match group {
+    match (conflict.policy == GROUP).then(|| put_back(at, value.as_ref())).flatten() {
         Some(fields) => {
+            let fields = fields?;
             document.set(at, None)?;
-            for (field, value) in fields? {
+            for (field, value) in fields {
                 document.set(&field, Some(value))?;
             }
         }
         None => document.set(at, value)?,
     }
-    Ok(Some(document))
+    Ok(true)
+}
+
+/// The order that `choice` gives the list at `list`, which is in conflict at `at`.
+fn settled_order(
+    document: &Value,
+    at: &FieldPath,
+    list: &FieldPath,
+    choice: &Choice,
+) -> Result<ListOrder, MergeError> {
+    let bad = |why| MergeError::BadChoice { at: at.clone(), why };
+    let none = || MergeError::NoConflict { at: at.clone() };
+    let Some(Value::Keyed(keyed)) = document.get(list) else { return Err(none()) };
+    let ListOrder::Conflict(conflict) = keyed.order() else { return Err(none()) };
+    if let Choice::Order(names) = choice {
+        let keys = names.iter().map(|name| key_called(keyed, name)).collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or_else(|| bad("the list has no item of such a key"))?;
+        let distinct: BTreeSet<&Key> = keys.iter().copied().collect();
+        if distinct.len() != keys.len() {
+            return Err(bad("a key comes twice"));
+        }
+        return Ok(complete_order(keyed, Some(&KeyedList::sequence_value(keys))));
+    }
+    match chosen(conflict, at, choice)? {
+        _ if *choice == Choice::Absent => Err(bad("a list has some order")),
+        side if !matches!(choice, Choice::Value(_)) => Ok(complete_order(keyed, side.as_ref())),
+        given => {
+            let keys = given.and_then(|given| keyed.read_sequence(&given));
+            Ok(ListOrder::Known(keys.ok_or_else(|| bad("an order is an array of keys"))?))
+        }
+    }
 }
 
 /// Returns `document` without what is in conflict, or `None` if that is all of it: fields, groups and items
@@ -123,7 +152,8 @@ pub fn without_conflicts(document: &Value) -> Result<Option<Value>, MergeError> 
             Some((Segment::Order, list)) => {
                 let list = FieldPath(list.to_vec());
                 if let Some(Value::Keyed(keyed)) = left.get(&list) {
-                    left = with_order(&left, &list, keyed, complete_order(keyed, None))?;
+                    let order = complete_order(keyed, None);
+                    set_order(&mut left, &list, order)?;
                 }
             }
             Some(_) => left.set(&at, None)?,
@@ -132,19 +162,14 @@ pub fn without_conflicts(document: &Value) -> Result<Option<Value>, MergeError> 
     Ok(Some(left))
 }
 
-/// The document with this order of the list at `at`.
-fn with_order(
-    document: &Value,
-    at: &FieldPath,
-    list: &KeyedList,
-    order: ListOrder,
-) -> Result<Value, MergeError> {
+/// Gives the list at `at` this order.
+fn set_order(document: &mut Value, at: &FieldPath, order: ListOrder) -> Result<(), MergeError> {
+    let Some(Value::Keyed(list)) = document.get(at) else { return Ok(()) };
     let why = "an order has each key of the list once";
     let mut settled = list.clone();
     settled.set_order(order).map_err(|_| MergeError::BadChoice { at: at.clone(), why })?;
-    let mut document = document.clone();
     document.set(at, Some(Value::Keyed(settled)))?;
-    Ok(document)
+    Ok(())
 }
 
 /// The key of a list that is written so: as the step of a path, or bare where one field is the key.

@@ -1,11 +1,13 @@
 //! Reading what is in conflict. No side may pose as the truth, so whoever reads says what to be shown.
 
-use ottvc_merge::{Choice, Side, resolve_document, without_conflicts};
+use ottvc_merge::{Choice, Side, resolve_in, without_conflicts};
 use ottvc_object::Entry;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
-use ottvc_object::value::Document;
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::value::{Document, Value};
 
 use crate::RepoError;
+use crate::resolving::conflict_at;
 
 /// What to show where there is a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +38,20 @@ impl Disputed {
             Self::Side(side) => {
                 let mut value = document.value().clone();
                 // What is taken may hold conflicts further down: those that side had.
-                while let Some((field, _)) = value.conflicts().into_iter().next() {
-                    match resolve_document(&value, &field, &choice_of(side))? {
-                        Some(settled) => value = settled,
-                        None => return Ok(None),
+                let fields = |value: &Value| -> Vec<FieldPath> {
+                    value.conflicts().into_iter().map(|(field, _)| field).collect()
+                };
+                let mut open = fields(&value);
+                while !open.is_empty() {
+                    for field in open {
+                        // What was settled before may have taken it elsewhere.
+                        if conflict_at(&value, &field).is_some()
+                            && !resolve_in(&mut value, &field, &choice_of(side))?
+                        {
+                            return Ok(None);
+                        }
                     }
+                    open = fields(&value);
                 }
                 Some(value)
             }

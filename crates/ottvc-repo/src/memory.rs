@@ -12,16 +12,14 @@ use ottvc_merge::{Choice, Memory, MemoryKey};
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::Conflict;
-use ottvc_object::tree::lookup_path;
-use ottvc_object::value::{Document, RENAME, Value, value_to_json};
-use ottvc_object::{CommitId, Entry, TreeId};
+use ottvc_object::value::{RENAME, Value, value_to_json};
+use ottvc_object::{CommitId, Entry};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::cache::Rows;
 use crate::merging::DecisionRow;
-use crate::nodes::Batch;
-use crate::resolving::{conflict_at, entry_json};
+use crate::resolving::{Disputed, Places, entry_json};
 use crate::{Repo, RepoError};
 
 /// How the key of a row begins; a [`MemoryKey`] follows. No row of a file does: no folder has an empty name.
@@ -267,13 +265,10 @@ impl Repo {
     /// settled last.
     fn recalled(
         &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
     ) -> Result<Option<Hit>, RepoError> {
-        let Some((key, disagreement)) = self.memory_key(batch, tree, place)? else {
-            return Ok(None);
-        };
+        let Some((key, disagreement)) = memory_key(places, place)? else { return Ok(None) };
         let mut best: Option<Hit> = None;
         let start = [&PREFIX[..], key.sides()].concat();
         self.each_row(&start, &mut |at, row| {
@@ -290,11 +285,10 @@ impl Repo {
     /// How the conflict at a place was settled before, to be shown.
     pub(crate) fn suggestion(
         &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
     ) -> Result<Option<Recalled>, RepoError> {
-        let hit = self.recalled(batch, tree, place)?;
+        let hit = self.recalled(places, place)?;
         Ok(hit.map(|Hit { key, row, other_base, .. }| Recalled {
             settled: Remembered::of(&key, &row),
             other_base,
@@ -305,39 +299,13 @@ impl Repo {
     /// is then said.
     pub(crate) fn suggested_choice(
         &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
         any_base: bool,
     ) -> Result<Option<(Choice, bool)>, RepoError> {
-        let hit = self.recalled(batch, tree, place)?;
+        let hit = self.recalled(places, place)?;
         let hit = hit.filter(|hit| any_base || !hit.other_base);
         Ok(hit.map(|hit| (hit.choice, hit.other_base)))
-    }
-
-    /// What is remembered of the conflict at a place is found by this.
-    fn memory_key(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
-        place: &ConflictPlace,
-    ) -> Result<Option<(MemoryKey, Disagreement)>, RepoError> {
-        let found = lookup_path(batch, tree, &place.path)?.map(|named| named.entry);
-        match (found, &place.field) {
-            (Some(Entry::Conflict(id)), None) => {
-                let conflict: Conflict<Entry> = batch.load(id)?;
-                let key = MemoryKey::of_entry(&conflict, &place.path);
-                Ok(key.map(|key| (key, Disagreement::Entry(conflict))))
-            }
-            (Some(Entry::Document { id, .. }), Some(field)) => {
-                let document: Document = batch.load(id)?;
-                let Some(conflict) = conflict_at(document.value(), field) else { return Ok(None) };
-                let schemas = self.schemas_for_reading(batch, tree)?;
-                let key = MemoryKey::of(conflict, schemas.of(&place.path).map(|it| &**it));
-                Ok(key.map(|key| (key, Disagreement::Field(conflict.clone()))))
-            }
-            _ => Ok(None),
-        }
     }
 
     /// Adds to `rows` that resolutions were used now, by the decisions of a merge.
@@ -359,4 +327,23 @@ impl Repo {
         }
         Ok(())
     }
+}
+
+/// What is remembered of the conflict at a place is found by this.
+fn memory_key(
+    places: &mut Places<'_>,
+    place: &ConflictPlace,
+) -> Result<Option<(MemoryKey, Disagreement)>, RepoError> {
+    let Some(there) = places.at(&place.path)? else { return Ok(None) };
+    Ok(match there.conflict(place.field.as_ref()) {
+        Some(Disputed::Entry(conflict)) => {
+            let key = MemoryKey::of_entry(conflict, &place.path);
+            key.map(|key| (key, Disagreement::Entry(conflict.clone())))
+        }
+        Some(Disputed::Field(_, conflict)) => {
+            let key = MemoryKey::of(conflict, places.schemas.of(&place.path).map(|it| &**it));
+            key.map(|key| (key, Disagreement::Field(conflict.clone())))
+        }
+        None => None,
+    })
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::changes::Change;
 use crate::nodes::Batch;
 use crate::record::Draft;
-use crate::resolving::{ConflictRow, Heads};
+use crate::resolving::{ConflictRow, Heads, Merge, Places};
 use crate::workspace::{Merging, State};
 use crate::{Progress, Repo, RepoError};
 pub(crate) use trees::Outcome;
@@ -505,22 +505,26 @@ impl Repo {
         heads: Option<&Heads>,
     ) -> Result<Vec<ConflictRow>, RepoError> {
         let remembers = self.remembers_any()?;
-        let schemas = self.schemas_for_reading(batch, tree)?;
-        let row = |place: &ConflictPlace| {
-            let mut row = ConflictRow::read(batch, tree, place)?;
-            row.memory = if remembers { self.suggestion(batch, tree, place)? } else { None };
-            row.strangers = self.strangers(batch, tree, place, heads)?;
-            if row.kind == ConflictKind::DeleteEdit.word() {
-                let from = self.moved_from(batch, tree, place, heads)?;
-                row.moved_from = from.map(|list| list.to_string());
+        let mut at = Places::of(self, batch, tree)?;
+        let mut merge = heads.map(|heads| Merge::of(batch, heads)).transpose()?;
+        let mut rows = Vec::new();
+        for place in places {
+            let mut row = ConflictRow::read(&mut at, place)?;
+            row.memory = if remembers { self.suggestion(&mut at, place)? } else { None };
+            if let Some(merge) = &mut merge {
+                row.strangers = merge.strangers(&mut at, place)?;
+                if row.kind == ConflictKind::DeleteEdit.word() {
+                    let from = merge.moved_from(&mut at, place)?;
+                    row.moved_from = from.map(|list| list.to_string());
+                }
             }
             if row.kind == ConflictKind::Invariant.word()
-                && let (Some(schema), Some(field)) = (schemas.of(&place.path), &place.field)
+                && let (Some(schema), Some(field)) = (at.schemas.of(&place.path), &place.field)
             {
                 row.invariants = schema.invariants_at(field);
             }
-            Ok(row)
-        };
-        places.iter().map(row).collect()
+            rows.push(row);
+        }
+        Ok(rows)
     }
 }

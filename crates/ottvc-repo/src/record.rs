@@ -160,9 +160,9 @@ impl Repo {
         let parents: Vec<CommitId> = parent.into_iter().chain(theirs).collect();
         let conflicts = self.conflicts_made(&batch, tree, &parents)?;
         // Those of the last commit were allowed there; others must be allowed here.
-        let known = match (&merging, parent) {
-            (None, Some(parent)) => self.commit(parent)?.conflicts,
-            _ => Vec::new(),
+        let known: BTreeSet<ConflictPlace> = match (&merging, parent) {
+            (None, Some(parent)) => self.commit(parent)?.conflicts.into_iter().collect(),
+            _ => BTreeSet::new(),
         };
         let are_new = conflicts.iter().any(|place| !known.contains(place));
         if are_new && !options.allow_conflicts {

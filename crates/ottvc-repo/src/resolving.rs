@@ -1,20 +1,20 @@
 //! Conflicts: listing them, and settling them place by place.
 
 mod editions;
+mod places;
 mod rows;
+mod settling;
 mod steps;
 
 use std::sync::Arc;
 
 use ottvc_merge::schema::{Broken, Known, validate, validate_since};
-use ottvc_merge::{Choice, Rule, resolve_document};
+use ottvc_merge::{Choice, Rule};
 use ottvc_object::commit::ConflictPlace;
-use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::path::PathKey;
-use ottvc_object::tree::{PathEdit, lookup_path};
-use ottvc_object::value::Document;
-use ottvc_object::{CommitId, Entry, NamedEntry, RepoPath, Storable, TreeId};
+use ottvc_object::tree::lookup_path;
+use ottvc_object::{CommitId, Entry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
@@ -27,10 +27,12 @@ use crate::workspace::State;
 use crate::worktree::Sink;
 use crate::{Repo, RepoError};
 
-pub(crate) use editions::Heads;
+pub(crate) use editions::{Heads, Merge};
 use editions::{Merged, heads_of};
+pub(crate) use places::{Disputed, Holds, Places, conflict_at};
 pub use rows::ConflictRow;
-pub(crate) use rows::{conflict_at, entry_json, leaves};
+pub(crate) use rows::{entry_json, leaves};
+use settling::Settling;
 pub use steps::Step;
 
 /// Which conflicts to settle, and how.
@@ -208,25 +210,28 @@ impl Repo {
     ) -> Result<Resolved, RepoError> {
         let batch = Batch::new(&self.nodes);
         let (state, head, places) = self.open_places(&batch)?;
-        let side = match by {
-            By::Edition(edition) => Some((edition, self.side_of_edition(&state, edition)?)),
+        let mut side = match by {
+            By::Edition(edition) => {
+                let (heads, side) = self.side_of_edition(&state, edition)?;
+                Some((Merge::of(&batch, &heads)?, (edition, side)))
+            }
             By::Choice | By::Memory(_) => None,
         };
+        let mut at = Places::of(self, &batch, state.staged)?;
         let mut all = Vec::new();
         let mut met = false;
         for place in places.into_iter().filter(|place| resolution.covers(place)) {
             met = true;
             let ruled = resolution.ruled(&place);
-            let chosen = match (by, &side) {
+            let chosen = match (by, &mut side) {
                 (By::Memory(before), _) => self
-                    .suggested_choice(&batch, state.staged, &place, before == Before::AnyBase)?
+                    .suggested_choice(&mut at, &place, before == Before::AnyBase)?
                     .map(|(choice, other_base)| match other_base {
                         false => (choice, "memory"),
                         true => (choice, "memory_other_base"),
                     }),
-                (_, Some((edition, (heads, side)))) if ruled.is_none() => {
-                    let side = (*edition, heads, *side);
-                    Some(self.choice_of_side(&batch, state.staged, &place, side)?)
+                (_, Some((merge, side))) if ruled.is_none() => {
+                    Some(merge.choice_of_side(&mut at, &place, *side)?)
                 }
                 _ => resolution.choice_for(&place),
             };
@@ -267,31 +272,18 @@ impl Repo {
         all: Vec<Chosen>,
         dry: bool,
     ) -> Result<Resolved, RepoError> {
-        let mut edits = Edits::new();
+        let mut settling = Settling::new(Places::of(self, batch, state.staged)?);
         let mut resolved = Vec::new();
         let mut reasons = Vec::new();
         for Chosen { place, choice, taken, reason } in all {
-            let row = ConflictRow::read(batch, state.staged, &place)?;
-            let key = place.path.key();
-            let named = match edits.get(&key) {
-                Some(PathEdit { new: Some(named), .. }) => named.clone(),
-                Some(PathEdit { new: None, .. }) => continue,
-                None => lookup_path(batch, state.staged, &place.path)?
-                    .ok_or_else(|| RepoError::NoConflict { place: place.path.to_string() })?,
-            };
-            match &place.field {
-                Some(field) => {
-                    let new = self.settle_field(batch, &place, &named, field, &choice)?;
-                    edits.insert(key, PathEdit { path: place.path.clone(), new });
-                }
-                None => self.settle_entry(batch, &place, &named, &choice, &mut edits)?,
-            }
+            let Some(row) = settling.settle(&place, &choice)? else { continue };
             if let Some(reason) = &reason {
                 reasons.push(format!("{}: {reason}", crate::record::place_text(&place)));
             }
             let (id, path, field) = (row.id, row.path, row.field);
             resolved.push(ResolvedRow { id, path, field, taken, reason });
         }
+        let mut edits = settling.into_edits()?;
         if let Some(merging) = &mut state.merging {
             merging.add_reasons(&reasons);
         }
@@ -355,82 +347,6 @@ impl Repo {
             batch.put(object);
         }
         refuse(findings)
-    }
-
-    /// Settles a field and returns the entry that its document becomes.
-    fn settle_field(
-        &self,
-        batch: &Batch<'_>,
-        place: &ConflictPlace,
-        named: &NamedEntry,
-        field: &FieldPath,
-        choice: &Choice,
-    ) -> Result<Option<NamedEntry>, RepoError> {
-        let Entry::Document { id, .. } = named.entry else {
-            return Err(RepoError::NoConflict { place: crate::record::place_text(place) });
-        };
-        let document: Document = batch.load(id)?;
-        let Some(value) = resolve_document(document.value(), field, choice)? else {
-            return Ok(None);
-        };
-        let object = Document::new(value)?.to_object()?;
-        let len = object.bytes().len() as u64;
-        let id = object.id().into();
-        batch.put(object);
-        Ok(Some(NamedEntry { entry: Entry::Document { id, len }, ..named.clone() }))
-    }
-
-    /// Settles a conflict between entries.
-    fn settle_entry(
-        &self,
-        batch: &Batch<'_>,
-        place: &ConflictPlace,
-        named: &NamedEntry,
-        choice: &Choice,
-        edits: &mut Edits,
-    ) -> Result<(), RepoError> {
-        let Entry::Conflict(id) = named.entry else {
-            return Err(RepoError::NoConflict { place: place.path.to_string() });
-        };
-        let conflict: Conflict<Entry> = batch.load(id)?;
-        let count = conflict.terms.as_slice().len();
-        let at = match choice {
-            Choice::Ours => Some(0),
-            Choice::Theirs => count.checked_sub(1),
-            Choice::Base => Some(1),
-            Choice::Term(at) => Some(*at),
-            Choice::Absent => None,
-            Choice::Value(_) | Choice::Both | Choice::Order(_) => {
-                return Err(RepoError::WrongKind {
-                    path: place.path.to_string(),
-                    wanted: "metadata field: add the file you want instead",
-                });
-            }
-        };
-        let term = at.and_then(|at| conflict.terms.as_slice().get(at));
-        if term.is_some_and(|term| matches!(term, Term::Contested(_))) {
-            return Err(RepoError::NoConflict { place: place.path.to_string() });
-        }
-        let entry = term.and_then(Term::value).copied();
-        let mut put = |path: &RepoPath, new| {
-            edits.insert(path.key(), PathEdit { path: path.clone(), new });
-        };
-        match entry {
-            // A side of a rename conflict holds the entry where that side put it.
-            Some(folder) if conflict.kind == ConflictKind::RenameRename => {
-                put(&place.path, None);
-                for (path, named) in leaves(batch, &folder)? {
-                    put(&path, Some(named));
-                }
-            }
-            Some(entry) => {
-                let former = named.former.clone();
-                let named = crate::worktree::named(&place.path, entry)?;
-                put(&place.path, Some(NamedEntry { former, ..named }));
-            }
-            None => put(&place.path, None),
-        }
-        Ok(())
     }
 
     /// Fields that are made again in `tree` while a merge is settled, as far as what lies at the `changed` paths is

@@ -1,5 +1,5 @@
 //! What a change costs must not grow with what surrounds it: counted in objects, not in time.
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod common;
 
@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::Lab;
+use ottvc_merge::Choice;
+use ottvc_object::RepoPath;
 use ottvc_refs::Clock;
 use ottvc_refs::memory::MemoryRefs;
 use ottvc_repo::merging::MergeRequest;
 use ottvc_repo::record::CommitOptions;
+use ottvc_repo::resolving::{Resolution, Step};
 use ottvc_repo::{Parts, Repo, Silent, StoreNodes};
 use ottvc_store::memory::{MemoryStore, MemoryWorkspace};
 use ottvc_store::{StoreError, WorkspaceStore};
@@ -217,4 +220,86 @@ fn a_scan_reads_rows_in_a_few_passes_and_writes_those_that_changed() {
     assert_eq!((single, written), (0, 1));
     // Each worker goes over the rows of folders by itself, and begins again with work it was given.
     assert!(passes < 40, "{passes} passes over rows");
+}
+
+/// A document of `count` fields that `main`, `cut` and `dub` each changed, `cut` and `dub` in conflict in a commit of
+/// their own if `deep`; `main` has merged `cut`.
+fn disputed(count: usize, deep: bool) -> Lab {
+    let lab = Lab::new().remembering(90);
+    let write = |value: &str| {
+        let fields = (0..count).map(|index| format!(r#""{index:05}": "{value}""#));
+        let fields = fields.collect::<Vec<_>>().join(",");
+        lab.write("edition.meta.json", format!(r#"{{"f": {{{fields}}}}}"#));
+    };
+    write("base");
+    lab.commit("base");
+    lab.branch("cut").branch("dub");
+    for branch in ["main", "cut", "dub"] {
+        lab.switch(branch);
+        write(branch);
+        lab.commit(branch);
+    }
+    if deep {
+        lab.switch("cut");
+        let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+        lab.repo.merge("dub", &request, &Silent).unwrap();
+    }
+    lab.switch("main");
+    assert_eq!(lab.merge("cut").conflicts.len(), count);
+    lab.reopened()
+}
+
+/// How many objects are read, and how many written, by listing the conflicts of a document, settling them all and
+/// committing that.
+fn costs_of_conflicts(count: usize, deep: bool, by: &dyn Fn(&Lab)) -> Vec<(u64, u64)> {
+    let lab = disputed(count, deep);
+    let mut before = lab.store.counts();
+    let mut costs = Vec::new();
+    let mut done = |lab: &Lab| {
+        let now = lab.store.counts();
+        let read = now.objects_read - before.objects_read;
+        costs.push((read, now.objects_written - before.objects_written));
+        before = now;
+    };
+    let rows = lab.repo.conflicts(None).unwrap();
+    assert_eq!(rows.len(), count);
+    assert!(rows.iter().all(|row| row.strangers == [false, deep]), "{:?}", rows[0]);
+    done(&lab);
+    lab.repo.status(&Silent).unwrap();
+    done(&lab);
+    by(&lab);
+    assert_eq!(lab.repo.conflicts(None).unwrap().len(), 0);
+    done(&lab);
+    lab.finish();
+    done(&lab);
+    costs
+}
+
+#[test]
+fn conflicts_cost_what_their_documents_do_however_many_there_are() {
+    let all = |lab: &Lab| lab.settle(None, Choice::Ours);
+    let steps = |lab: &Lab| {
+        let mut steps = Vec::new();
+        for row in lab.repo.conflicts(None).unwrap() {
+            steps.push(Step {
+                path: RepoPath::new(&row.path).unwrap(),
+                field: Some(row.field.unwrap().parse().unwrap()),
+                id: Some(row.id),
+                sides: Some(row.sides),
+                choice: Choice::Theirs,
+                reason: None,
+            });
+        }
+        lab.repo.settle_steps(&steps, false).unwrap();
+    };
+    let edition = |lab: &Lab| {
+        let resolution = Resolution { path: None, field: None, choice: None, rules: Vec::new() };
+        lab.repo.settle_by_edition(&resolution, "main", false).unwrap();
+    };
+    let ways: [(bool, &dyn Fn(&Lab)); 4] =
+        [(false, &all), (true, &all), (true, &edition), (false, &steps)];
+    for (deep, by) in ways {
+        let few = costs_of_conflicts(20, deep, by);
+        assert_eq!(few, costs_of_conflicts(200, deep, by), "{deep}");
+    }
 }

@@ -1,21 +1,22 @@
 //! Learning: how conflicts were settled, by whoever and with whatever command. A merge is made again and
 //! compared with what is committed; what a commit holds in conflict is compared with the commit after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
+use ottvc_merge::layers::Layer;
 use ottvc_merge::{MergeOptions, what_settled};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{Commit, ConflictPlace};
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::tree::{EMPTY_TREE, diff_paths, lookup_path};
-use ottvc_object::value::Document;
+use ottvc_object::value::{Document, Value};
 use ottvc_object::{CommitId, Entry, RepoPath, TreeId};
 
-use super::{Disagreement, OLD_PREFIX, PREFIX, Row, Settled, row_key};
+use super::{Disagreement, OLD_PREFIX, PREFIX, Row, Settled, memory_key, row_key};
 use crate::cache::Rows;
 use crate::layers::layer_at;
 use crate::nodes::Batch;
-use crate::resolving::leaves;
+use crate::resolving::{Holds, Places, leaves};
 use crate::workspace::{Merging, State};
 use crate::{Repo, RepoError};
 
@@ -27,7 +28,7 @@ struct Disputed {
     /// What neither of these has is put elsewhere by whoever settles them.
     sides: [TreeId; 2],
     /// Where an edition took what it inherits instead: nobody chose that.
-    given_up: Vec<ConflictPlace>,
+    given_up: BTreeSet<ConflictPlace>,
 }
 
 impl Repo {
@@ -50,7 +51,7 @@ impl Repo {
         let known = self.commit(merging.ours)?.conflicts.into_iter().map(|place| place.path);
         let suspects = merged.suspects.into_iter().chain(known).collect();
         let sides = [self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree];
-        let given_up = Vec::new();
+        let given_up = BTreeSet::new();
         let disputed = Disputed { tree: merged.tree, suspects, sides, given_up };
         self.remember(&batch, &disputed, (id, tree), rows)
     }
@@ -68,13 +69,19 @@ impl Repo {
         }
         let batch = Batch::new(&self.nodes);
         let after = self.commit(id)?;
-        let mut given_up = Vec::new();
-        for place in &before.conflicts {
-            if let (Some(field), Some(_)) = (&place.field, after.pin) {
-                let own = layer_at(&batch, after.own.unwrap_or(EMPTY_TREE), &place.path)?;
-                if own.is_none_or(|own| !own.speaks_about(field)) {
-                    given_up.push(place.clone());
+        let mut given_up = BTreeSet::new();
+        let mut layers: BTreeMap<&RepoPath, Option<Layer>> = BTreeMap::new();
+        for place in before.conflicts.iter().filter(|_| after.pin.is_some()) {
+            let Some(field) = &place.field else { continue };
+            let own = match layers.entry(&place.path) {
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(free) => {
+                    let own = after.own.unwrap_or(EMPTY_TREE);
+                    free.insert(layer_at(&batch, own, &place.path)?)
                 }
+            };
+            if own.as_ref().is_none_or(|own| !own.speaks_about(field)) {
+                given_up.insert(place.clone());
             }
         }
         let suspects = before.conflicts.iter().map(|place| place.path.clone()).collect();
@@ -92,16 +99,15 @@ impl Repo {
     ) -> Result<(), RepoError> {
         let now = self.now();
         let mut learnt: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
+        let mut before = Places::of(self, batch, disputed.tree)?;
+        let mut after = Places::of(self, batch, tree)?;
         for place in self.conflicts_at(batch, disputed.tree, disputed.suspects.clone())? {
             if disputed.given_up.contains(&place) {
                 continue;
             }
-            let Some((key, disagreement)) = self.memory_key(batch, disputed.tree, &place)? else {
-                continue;
-            };
+            let Some((key, disagreement)) = memory_key(&mut before, &place)? else { continue };
             let told = match &disagreement {
-                Disagreement::Field(conflict) => self
-                    .settled_field(batch, tree, &place, conflict)?
+                Disagreement::Field(conflict) => settled_field(&mut after, &place, conflict)?
                     .map(|result| (conflict.kind, result, Vec::new())),
                 Disagreement::Entry(conflict) => self
                     .settled_entry(batch, tree, &place.path, conflict)?
@@ -109,7 +115,7 @@ impl Repo {
             };
             let told = match told {
                 Some((_, Settled::Nothing, _))
-                    if lookup_path(batch, tree, &place.path)?.is_none()
+                    if after.at(&place.path)?.is_none()
                         && self.went_elsewhere(
                             batch,
                             tree,
@@ -157,26 +163,6 @@ impl Repo {
             rows.push((key, row.map(|row| encode_body(&row)).transpose()?));
         }
         Ok(())
-    }
-
-    /// How a conflict in a document was settled in `tree`, if that can be told.
-    fn settled_field(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
-        place: &ConflictPlace,
-        conflict: &Conflict<ottvc_object::value::Value>,
-    ) -> Result<Option<Settled>, RepoError> {
-        let Some(field) = &place.field else { return Ok(None) };
-        let document: Option<Document> = match lookup_path(batch, tree, &place.path)? {
-            None => None,
-            Some(named) => match named.entry {
-                Entry::Document { id, .. } => Some(batch.load(id)?),
-                _ => return Ok(None),
-            },
-        };
-        let told = what_settled(conflict, field, document.as_ref().map(Document::value));
-        Ok(told.map(|value| value.map_or(Settled::Nothing, Settled::Value)))
     }
 
     /// Whether what was in conflict is not gone but at another path of `tree`: renamed, or put where neither
@@ -242,6 +228,23 @@ impl Repo {
         }
         Ok(taken)
     }
+}
+
+/// How a conflict in a document was settled, if that can be told.
+fn settled_field(
+    places: &mut Places<'_>,
+    place: &ConflictPlace,
+    conflict: &Conflict<Value>,
+) -> Result<Option<Settled>, RepoError> {
+    let Some(field) = &place.field else { return Ok(None) };
+    let there = places.at(&place.path)?;
+    let document = match there.as_ref().map(|there| &there.holds) {
+        None => None,
+        Some(Holds::Document(document)) => Some(document.value()),
+        Some(_) => return Ok(None),
+    };
+    let told = what_settled(conflict, field, document);
+    Ok(told.map(|value| value.map_or(Settled::Nothing, Settled::Value)))
 }
 
 impl Disagreement {

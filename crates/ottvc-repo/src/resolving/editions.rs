@@ -4,15 +4,19 @@
 //! already: then the terms of both are put in one row and equal ones cancel, and the first may be a value that
 //! our edition never had.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
 use ottvc_merge::{Choice, Schema};
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::{FieldPath, Segment};
+use ottvc_object::path::PathKey;
 use ottvc_object::tree::lookup_path;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{Commit, CommitId, Entry, NamedEntry, RepoPath, TreeId};
 
-use super::conflict_at;
+use super::places::{Disputed, KEPT, Places};
 use crate::layers::document_at;
 use crate::nodes::Batch;
 use crate::record::place_text;
@@ -61,18 +65,73 @@ impl Repo {
             (None, None) => None,
         })
     }
+}
+
+/// The merged commits, as the conflicts that their merge left are looked up in them: each document once.
+pub(crate) struct Merge {
+    sides: [Side; 2],
+    bases: Vec<TreeId>,
+    /// What the sides have at a path.
+    held: HashMap<PathKey, Rc<[Held; 2]>>,
+    /// In which list each base has an item that lists exchange, by path.
+    lists: HashMap<PathKey, Rc<Vec<Lists>>>,
+}
+
+/// The lists that have an item, by what names it.
+type Lists = BTreeMap<Segment, FieldPath>;
+
+/// A merged commit.
+struct Side {
+    tree: TreeId,
+    /// Where it was in conflict itself.
+    disputed: HashMap<PathKey, DisputedAt>,
+}
+
+/// Where an entry was in conflict.
+#[derive(Default)]
+struct DisputedAt {
+    whole: bool,
+    fields: BTreeSet<FieldPath>,
+}
+
+/// What a side has at a path: a document as its value under the schema of the merged tree.
+struct Held {
+    entry: Option<Entry>,
+    value: Option<Value>,
+}
+
+impl Merge {
+    /// That of these commits.
+    pub(crate) fn of(batch: &Batch<'_>, heads: &Heads) -> Result<Self, RepoError> {
+        let side = |id: CommitId| -> Result<Side, RepoError> {
+            let commit: Commit = batch.load(id)?;
+            let mut disputed: HashMap<PathKey, DisputedAt> = HashMap::new();
+            for ConflictPlace { path, field } in commit.conflicts {
+                let here = disputed.entry(path.key()).or_default();
+                match field {
+                    Some(field) => drop(here.fields.insert(field)),
+                    None => here.whole = true,
+                }
+            }
+            Ok(Side { tree: commit.tree, disputed })
+        };
+        let bases = heads.bases.iter().map(|id| Ok(batch.load::<Commit>(*id)?.tree));
+        Ok(Self {
+            sides: [side(heads.ours)?, side(heads.theirs)?],
+            bases: bases.collect::<Result<_, RepoError>>()?,
+            held: HashMap::new(),
+            lists: HashMap::new(),
+        })
+    }
 
     /// Whether ours and theirs of a conflict are another value than the merged commits have.
     pub(crate) fn strangers(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        &mut self,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
-        heads: Option<&Heads>,
     ) -> Result<[bool; 2], RepoError> {
-        let Some(heads) = heads else { return Ok([false; 2]) };
-        let stranger = |side| -> Result<bool, RepoError> {
-            let (count, has) = self.term_of(batch, tree, place, heads, side)?;
+        let mut stranger = |side| -> Result<bool, RepoError> {
+            let (count, has) = self.term_of(places, place, side)?;
             Ok(match (side, has) {
                 (_, Has::Its) => false,
                 (_, Has::None) => true,
@@ -85,30 +144,18 @@ impl Repo {
 
     /// The list that the base has an item in, if that is in conflict in another one.
     pub(crate) fn moved_from(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        &mut self,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
-        heads: Option<&Heads>,
     ) -> Result<Option<FieldPath>, RepoError> {
-        let (Some(heads), Some(field)) = (heads, &place.field) else { return Ok(None) };
+        let Some(field) = &place.field else { return Ok(None) };
         let item = match field.segments().last() {
-            Some(item @ Segment::Item(keys)) if keys.iter().any(|(name, _)| name == ITEM_ID) => {
-                item
-            }
+            Some(item) if is_exchanged(item) => item,
             _ => return Ok(None),
         };
-        let schemas = self.schemas_for_reading(batch, tree)?;
-        let schema = schemas.of(&place.path).map(|schema| &**schema);
-        for base in &heads.bases {
-            let base = batch.load::<Commit>(*base)?.tree;
-            if let Some(value) = document_at(batch, base, &place.path, schema)?
-                && let Some(list) = list_of(&value, item, &FieldPath::root())
-            {
-                return Ok(Some(list).filter(|list| Some(list) != field.parent().as_ref()));
-            }
-        }
-        Ok(None)
+        let lists = self.lists_at(places, &place.path)?;
+        let list = lists.iter().find_map(|lists| lists.get(item));
+        Ok(list.filter(|list| Some(*list) != field.parent().as_ref()).cloned())
     }
 
     /// The choice of the term that a merged side has at a place.
@@ -116,13 +163,12 @@ impl Repo {
     /// # Errors
     /// [`RepoError::BadArgument`] if it has none: it is in conflict there itself.
     pub(super) fn choice_of_side(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        &mut self,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
-        (edition, heads, side): (&str, &Heads, Merged),
+        (edition, side): (&str, Merged),
     ) -> Result<(Choice, &'static str), RepoError> {
-        let (count, has) = self.term_of(batch, tree, place, heads, side)?;
+        let (count, has) = self.term_of(places, place, side)?;
         match (has, side) {
             (Has::Its, Merged::Ours) => Ok((Choice::Ours, "ours")),
             (Has::Its, Merged::Theirs) => Ok((Choice::Theirs, "theirs")),
@@ -139,53 +185,123 @@ impl Repo {
 
     /// How many terms the conflict at a place has, and which of them a merged side has.
     fn term_of(
-        &self,
-        batch: &Batch<'_>,
-        tree: TreeId,
+        &mut self,
+        places: &mut Places<'_>,
         place: &ConflictPlace,
-        heads: &Heads,
         side: Merged,
     ) -> Result<(usize, Has), RepoError> {
-        let Some(named) = lookup_path(batch, tree, &place.path)? else { return Ok((0, Has::Its)) };
-        let (ours, theirs): (Commit, Commit) = (batch.load(heads.ours)?, batch.load(heads.theirs)?);
+        let Some(there) = places.at(&place.path)? else { return Ok((0, Has::Its)) };
         // Where neither was in conflict, the terms are theirs.
-        if !touches(&ours, &named, place) && !touches(&theirs, &named, place) {
+        if !self.sides.iter().any(|side| side.touches(&there.named, place)) {
             return Ok((0, Has::Its));
         }
-        let commit = if side == Merged::Ours { ours } else { theirs };
-        let mut there = None;
-        for path in std::iter::once(&place.path).chain(&named.former) {
-            there = there.or(lookup_path(batch, commit.tree, path)?);
-        }
-        let there = there.map(|named| named.entry);
-        match (&named.entry, &place.field) {
-            (Entry::Conflict(id), None) => {
-                let conflict: Conflict<Entry> = batch.load(*id)?;
-                let last = side == Merged::Theirs;
-                Ok(standing(&conflict, there.as_ref(), last))
-            }
-            (Entry::Document { id, .. }, Some(field)) => {
-                let schemas = self.schemas_for_reading(batch, tree)?;
-                let schema = schemas.of(&place.path).map(|schema| &**schema);
-                let document: Document = batch.load(*id)?;
-                let Some(conflict) = conflict_at(document.value(), field) else {
-                    return Ok((0, Has::Its));
-                };
-                let count = conflict.terms.as_slice().len();
-                let value = match there {
-                    Some(Entry::Document { id, .. }) => Some(batch.load::<Document>(id)?),
-                    _ => None,
-                };
-                let value = value.map(|document| plain(schema, document));
-                let own = value.as_ref().and_then(|value| value.get(field));
+        let held = self.held_at(places, &there.named, &place.path)?;
+        let [ours, theirs] = &*held;
+        let (own, last) = match side {
+            Merged::Ours => (ours, false),
+            Merged::Theirs => (theirs, true),
+        };
+        match there.conflict(place.field.as_ref()) {
+            Some(Disputed::Entry(conflict)) => Ok(standing(conflict, own.entry.as_ref(), last)),
+            Some(Disputed::Field(field, conflict)) => {
+                let value = own.value.as_ref().and_then(|value| value.get(field));
                 // What fields hold together, and orders, are no values of one field: nobody can tell.
-                if is_of_several(field) || own.is_some_and(Value::has_conflict) {
-                    return Ok((count, Has::None));
+                if is_of_several(field) || value.is_some_and(Value::has_conflict) {
+                    return Ok((conflict.terms.as_slice().len(), Has::None));
                 }
-                Ok(standing(conflict, own, side == Merged::Theirs))
+                Ok(standing(conflict, value, last))
             }
-            _ => Ok((0, Has::Its)),
+            None => Ok((0, Has::Its)),
         }
+    }
+
+    /// What the sides have at a path, or where that was before it was renamed.
+    fn held_at(
+        &mut self,
+        places: &Places<'_>,
+        named: &NamedEntry,
+        path: &RepoPath,
+    ) -> Result<Rc<[Held; 2]>, RepoError> {
+        let key = path.key();
+        if let Some(known) = self.held.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let schema = places.schemas.of(path).map(|schema| &**schema);
+        let held = |side: &Side| -> Result<Held, RepoError> {
+            let mut there = None;
+            for path in std::iter::once(path).chain(&named.former) {
+                there = there.or(lookup_path(places.batch, side.tree, path)?);
+            }
+            let entry = there.map(|named| named.entry);
+            let value = match entry {
+                Some(Entry::Document { id, .. }) => {
+                    let document: Document = places.batch.load(id)?;
+                    Some(plain(schema, document))
+                }
+                _ => None,
+            };
+            Ok(Held { entry, value })
+        };
+        let [ours, theirs] = &self.sides;
+        let held = Rc::new([held(ours)?, held(theirs)?]);
+        if self.held.len() >= KEPT {
+            self.held.clear();
+        }
+        self.held.insert(key, Rc::clone(&held));
+        Ok(held)
+    }
+
+    /// The lists of each base that has the document at a path.
+    fn lists_at(
+        &mut self,
+        places: &Places<'_>,
+        path: &RepoPath,
+    ) -> Result<Rc<Vec<Lists>>, RepoError> {
+        let key = path.key();
+        if let Some(known) = self.lists.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let schema = places.schemas.of(path).map(|schema| &**schema);
+        let mut found = Vec::new();
+        for base in &self.bases {
+            if let Some(value) = document_at(places.batch, *base, path, schema)? {
+                let mut lists = Lists::new();
+                list_items(&value, &mut FieldPath::root(), &mut lists);
+                found.push(lists);
+            }
+        }
+        let found = Rc::new(found);
+        if self.lists.len() >= KEPT {
+            self.lists.clear();
+        }
+        self.lists.insert(key, Rc::clone(&found));
+        Ok(found)
+    }
+}
+
+impl Side {
+    /// Whether it holds a conflict at, above or below a place.
+    fn touches(&self, named: &NamedEntry, place: &ConflictPlace) -> bool {
+        std::iter::once(&place.path).chain(&named.former).any(|path| {
+            let here = self.disputed.get(&path.key());
+            here.is_some_and(|here| here.touches(place.field.as_ref()))
+        })
+    }
+}
+
+impl DisputedAt {
+    /// Whether one of them is at, above or below a field.
+    fn touches(&self, field: Option<&FieldPath>) -> bool {
+        let Some(field) = field.filter(|_| !self.whole) else { return true };
+        if is_of_several(field) {
+            return !self.fields.is_empty();
+        }
+        // What lies below a path comes right after it.
+        let mut from_here = self.fields.range(field..);
+        let steps = field.segments();
+        let mut above = (0..steps.len()).filter_map(|count| steps.get(..count));
+        from_here.next().is_some_and(|next| next.starts_with(field))
+            || above.any(|steps| self.fields.contains(&FieldPath(steps.to_vec())))
     }
 }
 
@@ -197,20 +313,34 @@ impl Heads {
     }
 }
 
-/// The list of a document that has the item which a field names, if that is one that lists exchange.
-fn list_of(value: &Value, item: &Segment, at: &FieldPath) -> Option<FieldPath> {
-    let below = |segment: Segment| FieldPath([at.segments(), &[segment]].concat());
+/// Whether a step names an item that lists exchange.
+fn is_exchanged(step: &Segment) -> bool {
+    matches!(step, Segment::Item(keys) if keys.iter().any(|(name, _)| name == ITEM_ID))
+}
+
+/// Notes which list of a document has each item that lists exchange: the first that has it.
+fn list_items(value: &Value, at: &mut FieldPath, lists: &mut Lists) {
     match value {
-        Value::Map(map) => map
-            .iter()
-            .find_map(|(key, value)| list_of(value, item, &below(Segment::Key(key.clone())))),
-        Value::Keyed(list) => match list.iter().any(|(key, _)| list.segment(key) == *item) {
-            true => Some(at.clone()),
-            false => {
-                list.iter().find_map(|(key, value)| list_of(value, item, &below(list.segment(key))))
+        Value::Map(map) => {
+            for (key, value) in map {
+                at.0.push(Segment::Key(key.clone()));
+                list_items(value, at, lists);
+                at.0.pop();
             }
-        },
-        _ => None,
+        }
+        Value::Keyed(list) => {
+            for step in list.items().keys().map(|key| list.segment(key)) {
+                if is_exchanged(&step) {
+                    lists.entry(step).or_insert_with(|| at.clone());
+                }
+            }
+            for (key, item) in list.items() {
+                at.0.push(list.segment(key));
+                list_items(item, at, lists);
+                at.0.pop();
+            }
+        }
+        _ => {}
     }
 }
 
@@ -229,18 +359,6 @@ fn plain(schema: Option<&Schema>, document: Document) -> Value {
         Some(schema) => schema.convert(document.value()),
         None => document.into_value(),
     }
-}
-
-/// Whether a commit holds a conflict at, above or below a place.
-fn touches(commit: &Commit, named: &NamedEntry, place: &ConflictPlace) -> bool {
-    let is_here = |path: &RepoPath| {
-        std::iter::once(&place.path).chain(&named.former).any(|here| here.key() == path.key())
-    };
-    let related = |other: &ConflictPlace| match (&other.field, &place.field) {
-        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a) || is_of_several(b),
-        _ => true,
-    };
-    commit.conflicts.iter().any(|other| is_here(&other.path) && related(other))
 }
 
 /// Whether a field stands for several: fields that move together, or the order of a list.

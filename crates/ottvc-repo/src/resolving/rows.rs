@@ -4,12 +4,12 @@ use ottvc_object::codec::encode_body;
 use ottvc_object::commit::ConflictPlace;
 use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::tree::lookup_path;
-use ottvc_object::value::{Document, Value, value_to_json};
-use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath, TreeId};
+use ottvc_object::value::value_to_json;
+use ottvc_object::{Entry, FileEntry, FileMode, NamedEntry, RepoPath};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::places::{Disputed, Places};
 use crate::RepoError;
 use crate::memory::Recalled;
 use crate::nodes::Batch;
@@ -60,32 +60,24 @@ pub struct ConflictRow {
 }
 
 impl ConflictRow {
-    /// Reads the conflict at a place of a tree.
-    pub(crate) fn read(
-        batch: &Batch<'_>,
-        tree: TreeId,
-        place: &ConflictPlace,
-    ) -> Result<Self, RepoError> {
-        let none = || RepoError::NoConflict { place: crate::record::place_text(place) };
-        let named = lookup_path(batch, tree, &place.path)?.ok_or_else(none)?;
-        match (&named.entry, &place.field) {
-            (Entry::Conflict(id), None) => {
-                let conflict: Conflict<Entry> = batch.load(*id)?;
-                let mut row = Self::of(&place.path, None, &conflict, &entry_json);
+    /// Reads the conflict at a place.
+    pub(crate) fn read(places: &mut Places<'_>, place: &ConflictPlace) -> Result<Self, RepoError> {
+        let there = places.of_conflict(place)?;
+        match there.conflict(place.field.as_ref()) {
+            Some(Disputed::Entry(conflict)) => {
+                let mut row = Self::of(&place.path, None, conflict, &entry_json);
                 if conflict.kind == ConflictKind::RenameRename {
                     for term in conflict.terms.adds().filter_map(Term::value) {
-                        let moved = leaves(batch, term)?;
+                        let moved = leaves(places.batch, term)?;
                         row.places.extend(moved.iter().map(|(path, _)| path.to_string()));
                     }
                 }
                 Ok(row)
             }
-            (Entry::Document { id, .. }, Some(field)) => {
-                let document: Document = batch.load(*id)?;
-                let conflict = conflict_at(document.value(), field).ok_or_else(none)?;
+            Some(Disputed::Field(field, conflict)) => {
                 Ok(Self::of(&place.path, Some(field), conflict, &value_to_json))
             }
-            _ => Err(none()),
+            None => Err(RepoError::NoConflict { place: crate::record::place_text(place) }),
         }
     }
 
@@ -144,14 +136,6 @@ impl ConflictRow {
             strangers: [false; 2],
         }
     }
-}
-
-/// Finds the conflict at a field, that of a list's order among them.
-pub(crate) fn conflict_at<'v>(
-    document: &'v Value,
-    field: &FieldPath,
-) -> Option<&'v Conflict<Value>> {
-    document.conflicts().into_iter().find(|(at, _)| at == field).map(|(_, conflict)| conflict)
 }
 
 /// Describes an entry as a side of a conflict.

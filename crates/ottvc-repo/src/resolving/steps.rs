@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-use super::{Chosen, ConflictRow, Resolved};
+use super::{Chosen, ConflictRow, Places, Resolved};
 use crate::nodes::Batch;
 use crate::record::place_text;
 use crate::{Repo, RepoError};
@@ -154,6 +154,7 @@ impl Repo {
         for place in places {
             open.insert((place.path.key(), place.field.clone()), (place, false));
         }
+        let mut at = Places::of(self, &batch, state.staged)?;
         let mut all = Vec::new();
         for step in steps {
             let text = match &step.field {
@@ -168,7 +169,7 @@ impl Repo {
                 });
             };
             if step.id.is_some() || step.sides.is_some() {
-                let row = ConflictRow::read(&batch, state.staged, place)?;
+                let row = ConflictRow::read(&mut at, place)?;
                 for (given, is) in [(&step.id, row.id), (&step.sides, row.sides)] {
                     if let Some(id) = given.clone().filter(|given| *given != is) {
                         return Err(RepoError::OtherConflict { place: place_text(place), id });
