@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use ottvc_merge::MergeError;
 use ottvc_merge::layers::NotReset;
 use ottvc_repo::RepoError;
+use ottvc_repo::derived::NoFilm;
 use ottvc_repo::schemas::Found;
 use ottvc_store::StoreError;
 use serde_json::{Map, Value as Json, json};
@@ -205,10 +206,17 @@ fn hint(error: &CliError) -> Option<String> {
                 "`ottvc meta set` and `ottvc meta unset` change it; `ottvc meta schema` prints schemas"
                     .into(),
             ),
-            RepoError::NoFilm { disputed: Some(film), .. } => {
+            RepoError::NoFilm { why: NoFilm::Disputed(film), .. } => {
                 let film = shell_words::quote(film);
                 Some(format!("settle which film it is: `ottvc resolve {film} --take ours` (or theirs)"))
             }
+            RepoError::NoFilm { why: NoFilm::Several(films), .. } => films.first().map(|film| {
+                let film = shell_words::quote(film);
+                format!("name the film, and its own document tells of it: `ottvc meta probe {film}`")
+            }),
+            RepoError::NoFilm { why: NoFilm::TooManyFiles, .. } => Some(
+                "name the film, and its own document tells of it: `ottvc meta probe FILM`".into(),
+            ),
             RepoError::Exists { kind: "branch", name } => {
                 Some(format!("`ottvc switch {name}` goes there; or take another name"))
             }
@@ -289,6 +297,9 @@ fn repo_members(error: &RepoError) -> Map<String, Json> {
         RepoError::Unborn { branch } => json!({ "branch": branch }),
         RepoError::NoPath { path, near, .. } => json!({ "path": path, "near": near }),
         RepoError::NoField { field, place } => json!({ "field": field, "path": place }),
+        RepoError::NoFilm { path, why: NoFilm::Several(films) } => {
+            json!({ "path": path, "films": films })
+        }
         RepoError::PathOutside { path }
         | RepoError::NoFilm { path, .. }
         | RepoError::WrongKind { path, .. }

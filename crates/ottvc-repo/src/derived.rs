@@ -1,8 +1,11 @@
 //! Fields that are made of films, where the film is another than the one they were made of.
 //!
-//! Nothing notes which film that was. It is the one that lay with the field's value where that value first
-//! was: in the base of a merge, if the base has it, else on the side that has it. So a value that somebody put
-//! right by hand stays as long as its film does, and what is looked at is what changed and no more.
+//! No document says which film that was. It is the one that lay with the field's value where that value first
+//! was: in the base of a merge, if the base has it, else on the side that has it; of a value that no commit has,
+//! what was staged with it ([`noted`]). So a value that somebody put right by hand stays as long as its film does,
+//! and what is looked at is what changed and no more.
+
+mod noted;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,17 +16,18 @@ use ottvc_object::conflict::{Conflict, Term};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::value::{Document, Value, value_to_json};
-use ottvc_object::{CommitId, Entry, Name, NamedEntry, RepoPath, Storable, TreeId};
+use ottvc_object::{CommitId, ContentId, Entry, Name, NamedEntry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::merging::{DecisionRow, NoticeRow};
 use crate::meta::{EDITION_DOCUMENT, document_path};
 use crate::nodes::Batch;
-use crate::probe::{Film, PROBE, may_be_made, part, usual_field};
+use crate::probe::{Film, MAX_FILES, PROBE, may_be_made, part, usual_field};
 use crate::schemas::convert;
 use crate::stage::Edits;
 use crate::workspace::State;
 use crate::{Repo, RepoError};
+pub(crate) use noted::Noted;
 
 /// A field that tells of a film, and not of the one that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +38,37 @@ pub struct FilmRow {
     pub field: String,
     /// The film that is there.
     pub film: String,
+}
+
+/// What there is instead of the one film that a document could tell of. As text it goes on after the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoFilm {
+    /// No staged file that has tracks.
+    Nothing,
+    /// This file, which is in conflict.
+    Disputed(String),
+    /// These, which all have tracks.
+    Several(Vec<String>),
+    /// More files than are looked through.
+    TooManyFiles,
+}
+
+impl std::fmt::Display for NoFilm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing | Self::Disputed(_) => f.write_str("has no film to tell of"),
+            Self::Several(films) => {
+                let count = films.len();
+                write!(f, "tells of one film, and there are {count} in its folder: ")?;
+                let mut names = films.iter();
+                names.next().map_or(Ok(()), |name| write!(f, "`{name}`"))?;
+                names.try_for_each(|name| write!(f, ", `{name}`"))
+            }
+            Self::TooManyFiles => {
+                write!(f, "tells of one film, and its folder has over {MAX_FILES} files")
+            }
+        }
+    }
 }
 
 /// What was made again.
@@ -180,10 +215,10 @@ impl Repo {
         batch: &Batch<'_>,
         sides: [TreeId; 3],
         tree: TreeId,
-        changed: &[RepoPath],
+        (changed, noted): (&[RepoPath], &Noted),
     ) -> Result<Again, RepoError> {
         let mut again = Again::default();
-        for outdated in self.outdated(batch, sides, tree, changed)? {
+        for outdated in self.outdated(batch, sides, tree, (changed, noted))? {
             let Some(schema) = &outdated.schema else { continue };
             let mut value = outdated.document.clone();
             let mut decisions = Vec::new();
@@ -234,11 +269,12 @@ impl Repo {
         batch: &Batch<'_>,
         sides: [TreeId; 3],
         tree: TreeId,
+        noted: &Noted,
     ) -> Result<Vec<FilmRow>, RepoError> {
         let [before, ..] = sides;
         let changed = self.changed_paths(batch, before, tree)?;
         let mut rows = Vec::new();
-        for outdated in self.outdated(batch, sides, tree, &changed)? {
+        for outdated in self.outdated(batch, sides, tree, (&changed, noted))? {
             let disputed = |field: &FieldPath| {
                 matches!(outdated.document.get(field), Some(Value::Conflict(_)))
             };
@@ -253,7 +289,7 @@ impl Repo {
         batch: &Batch<'_>,
         trees: [TreeId; 3],
         tree: TreeId,
-        changed: &[RepoPath],
+        (changed, noted): (&[RepoPath], &Noted),
     ) -> Result<Vec<Outdated>, RepoError> {
         let schemas = self.schemas_for_reading(batch, tree)?;
         let mut found = Vec::new();
@@ -265,7 +301,7 @@ impl Repo {
                 continue;
             }
             let document = convert(schema.as_deref(), batch.load::<Document>(id)?)?.into_value();
-            let mut fields = made_fields(schema.as_deref(), &document);
+            let fields = made_fields(schema.as_deref(), &document);
             if fields.is_empty() {
                 continue;
             }
@@ -275,7 +311,8 @@ impl Repo {
             for tree in trees {
                 same.push(self.films_of(batch, tree, &path)? == here);
             }
-            if same.iter().all(|same| *same) {
+            let paths = || std::iter::once(&path).chain(&named.former);
+            if same.iter().all(|same| *same) && !noted.knows(paths()) {
                 continue;
             }
             let Some(film) = self.readable_film(batch, tree, &path)? else { continue };
@@ -298,21 +335,23 @@ impl Repo {
             }
             let [ours, base, theirs] = [0, 1, 2].map(|at| sides.get(at).cloned().flatten());
             let sides = [ours, base, theirs];
-            fields.retain(|field| {
-                let value = document.get(field);
+            let mut old = Vec::new();
+            for field in fields {
+                let value = document.get(&field);
                 // What the film says already needs no making.
-                if value == part(&film.says, field).as_ref() {
-                    return false;
+                if value == part(&film.says, &field).as_ref() {
+                    continue;
                 }
                 if let Some(Value::Conflict(conflict)) = value {
-                    return is_between_films(conflict, field);
+                    old.extend(is_between_films(conflict, &field).then_some(field));
+                    continue;
                 }
                 let has = |side: &Option<(RepoPath, Value)>| {
-                    side.as_ref().is_some_and(|(_, document)| document.get(field) == value)
+                    side.as_ref().is_some_and(|(_, document)| document.get(&field) == value)
                 };
                 let [ours, base, theirs] = sides.each_ref().map(has);
                 let of = |at: usize| films.get(at).copied().flatten();
-                let was = match base {
+                let mut was: Vec<Option<ContentId>> = match base {
                     true => vec![of(1)],
                     false => [(ours, 0), (theirs, 2)]
                         .into_iter()
@@ -320,10 +359,15 @@ impl Repo {
                         .map(|(_, at)| of(at))
                         .collect(),
                 };
-                !was.is_empty() && was.iter().all(|it| it.is_some_and(|it| it != film.content))
-            });
-            if !fields.is_empty() {
-                found.push(Outdated { path, named, schema, document, film, fields, sides });
+                if let (true, Some(value)) = (was.is_empty(), value) {
+                    was.extend(noted.film(paths(), &field, value)?.map(Some));
+                }
+                if !was.is_empty() && was.iter().all(|it| it.is_some_and(|it| it != film.content)) {
+                    old.push(field);
+                }
+            }
+            if !old.is_empty() {
+                found.push(Outdated { path, named, schema, document, film, fields: old, sides });
             }
         }
         Ok(found)

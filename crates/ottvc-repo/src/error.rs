@@ -10,6 +10,7 @@ use ottvc_refs::RefError;
 use ottvc_store::StoreError;
 
 use crate::content::ContentError;
+use crate::derived::NoFilm;
 use crate::schemas::Found;
 
 /// Why a command could not do what was asked; nothing acknowledged before is lost by any of these.
@@ -90,12 +91,12 @@ pub enum RepoError {
         place: String,
     },
     /// No file whose tracks a document could tell of, or more than one, or one in conflict.
-    #[error("`{path}` has no film to tell of")]
+    #[error("`{path}` {why}")]
     NoFilm {
         /// The document.
         path: String,
-        /// The film, if it is in conflict.
-        disputed: Option<String>,
+        /// What there is instead.
+        why: NoFilm,
     },
     /// A path that leaves the working copy.
     #[error("`{path}` is outside the working copy")]

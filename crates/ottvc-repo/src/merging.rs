@@ -13,6 +13,7 @@ use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
 use crate::changes::Change;
+use crate::derived::{FilmRow, Noted};
 use crate::nodes::Batch;
 use crate::record::Draft;
 use crate::resolving::{ConflictRow, Heads, Merge, Places};
@@ -71,6 +72,9 @@ pub struct MergeReport {
     /// What theirs changes of ours though it was given once: no commit of the merge may. Each gets its value
     /// back first.
     pub findings: Vec<NoticeRow>,
+    /// Fields that tell of other films than those the merge has in their place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<FilmRow>,
 }
 
 /// One rule of a schema that the merge broke: path, field, rule, value and why.
@@ -234,6 +238,7 @@ impl Repo {
             decisions: Vec::new(),
             notices: Vec::new(),
             findings: Vec::new(),
+            stale: Vec::new(),
         };
         let our_tree = self.commit(ours)?.tree;
         if report.up_to_date {
@@ -275,6 +280,7 @@ impl Repo {
         report.conflicts = self.conflict_rows(batch, merged.tree, &places, Some(&heads))?;
         report.decisions = merged.decisions;
         report.notices = merged.notices;
+        report.stale = self.stale_films(batch, trees, merged.tree, &Noted::default())?;
         // What the merge makes of the schemas themselves must make sense, too.
         self.schemas(batch, merged.tree)?;
         let mut first = Vec::new();

@@ -12,6 +12,7 @@ use ottvc_object::{ContentId, Entry, FileEntry, NamedEntry, RepoPath, TreeId};
 use ottvc_store::ObjectStore;
 
 use crate::content;
+use crate::derived::NoFilm;
 use crate::meta::{EDITION_DOCUMENT, FieldEdit, document_path};
 use crate::nodes::Batch;
 use crate::{Repo, RepoError};
@@ -23,7 +24,7 @@ const MEMBERS: [&str; 3] = ["bytes", "container", "tracks"];
 /// The field that a document has it in, unless somebody says another.
 const FIELD: &str = "technical";
 /// Among more files than that nobody looks for the one film of an edition.
-const MAX_FILES: usize = 64;
+pub(crate) const MAX_FILES: usize = 64;
 
 /// The part of what a film says of itself that belongs into a field: the member it is named after, else all.
 pub(crate) fn part(technical: &Value, field: &FieldPath) -> Option<Value> {
@@ -73,6 +74,8 @@ pub(crate) struct Films {
     files: Vec<(RepoPath, FileEntry)>,
     /// One that is in conflict, so that nobody knows yet what it is.
     disputed: Option<RepoPath>,
+    /// Whether there are so many that none is looked at.
+    too_many: bool,
 }
 
 /// What a stored file says of itself; `None` if it is of no kind that has tracks.
@@ -155,12 +158,32 @@ impl Repo {
         })?;
         if films.files.len() > MAX_FILES {
             films.files.clear();
+            films.too_many = true;
         }
         Ok(films)
     }
 
+    /// What there is where [`Repo::film_of`] finds no film.
+    fn instead_of_film(&self, films: Films) -> Result<NoFilm, RepoError> {
+        if let Some(path) = films.disputed {
+            return Ok(NoFilm::Disputed(path.to_string()));
+        }
+        let mut found = Vec::new();
+        for (path, FileEntry { content, .. }) in films.files {
+            if technical(&*self.objects, content)?.is_some() {
+                found.push(path.to_string());
+            }
+        }
+        Ok(match found.is_empty() {
+            _ if films.too_many => NoFilm::TooManyFiles,
+            true => NoFilm::Nothing,
+            false => NoFilm::Several(found),
+        })
+    }
+
     /// Puts what a staged film says of itself into its document, at `/technical` unless `field` is another, and
-    /// stages it. `given` is the document, or the film.
+    /// stages it. `given` is the document, or the film. Beside what others have put into that field only the
+    /// members that films say are replaced: each is an edit then.
     ///
     /// # Errors
     /// [`RepoError::NoFilm`] if there is no file with tracks that the document is about, or more than one, or one
@@ -170,19 +193,29 @@ impl Repo {
         from: &std::path::Path,
         given: &str,
         field: Option<FieldPath>,
-    ) -> Result<(RepoPath, Document, FieldEdit), RepoError> {
+    ) -> Result<(RepoPath, Document, Vec<FieldEdit>), RepoError> {
         let document = document_path(&self.repo_path(from, given)?)?;
         let batch = Batch::new(&self.nodes);
         let staged = self.state()?.staged;
         let film = self.film_of(&batch, staged, &document)?;
         let field = field.unwrap_or_else(usual_field);
         let Some(value) = film.and_then(|it| part(&it.says, &field)) else {
-            let disputed = self.films_of(&batch, staged, &document)?.disputed;
-            let disputed = disputed.map(|path| path.to_string());
-            return Err(RepoError::NoFilm { path: document.to_string(), disputed });
+            let why = self.instead_of_film(self.films_of(&batch, staged, &document)?)?;
+            return Err(RepoError::NoFilm { path: document.to_string(), why });
         };
-        let edit = FieldEdit { field, value: Some(value) };
-        let (path, document) = self.edit_fields(from, given, std::slice::from_ref(&edit))?;
-        Ok((path, document, edit))
+        // One that cannot be read is told of where it is edited.
+        let had = self.read_document(&document).ok();
+        let had = had.as_ref().and_then(|document| document.value().get(&field));
+        let edits = match (value, had) {
+            (Value::Map(made), Some(had @ Value::Map(_))) if !may_be_made(had, &field) => {
+                let members = made.into_iter();
+                members
+                    .map(|(name, value)| FieldEdit { field: field.key(name), value: Some(value) })
+                    .collect()
+            }
+            (value, _) => vec![FieldEdit { field, value: Some(value) }],
+        };
+        let (path, document) = self.edit_fields(from, given, &edits)?;
+        Ok((path, document, edits))
     }
 }

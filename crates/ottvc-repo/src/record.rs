@@ -92,6 +92,7 @@ impl Repo {
         let head_tree = self.head_tree(&state)?;
         let batch = Batch::new(&self.nodes);
         let mut rows = Rows::new();
+        let mut noted = self.noted_films(parent)?;
         let mut tree = state.staged;
         let (mut taken_in, mut raw_bytes, mut new_objects) = (0, 0, 0);
         if options.all || !options.only.is_empty() {
@@ -102,7 +103,11 @@ impl Repo {
             if !options.only.is_empty() && state.merging.is_some() {
                 return Err(RepoError::MergeInProgress { theirs: merging_name(&state) });
             }
+            let before = state.staged;
             let taken = self.take_in(&mut state, &paths, options.all, &batch, progress)?;
+            if before != head_tree {
+                self.note_films(&batch, &mut noted, before, state.staged)?;
+            }
             self.note_suspects(&mut state, &taken.suspects);
             (rows, raw_bytes, new_objects) = (taken.rows, taken.written.raw_bytes, taken.nodes);
             taken_in = taken.added.new_bytes;
@@ -126,7 +131,7 @@ impl Repo {
         let again = match &merging {
             Some(_) => {
                 let changed = self.changed_paths(&batch, head_tree, tree)?;
-                self.made_by_end(&batch, &state, parent, tree, &changed)?
+                self.made_by_end(&batch, &state, parent, tree, (&changed, &noted))?
             }
             None => Again::default(),
         };
@@ -185,7 +190,7 @@ impl Repo {
             Some(_) => self.sides_merged(&state, parent)?,
             None => None,
         };
-        let stale = self.stale_films(&batch, sides.unwrap_or([head_tree; 3]), tree)?;
+        let stale = self.stale_films(&batch, sides.unwrap_or([head_tree; 3]), tree, &noted)?;
         let draft = Draft {
             layers,
             parents,
@@ -224,6 +229,7 @@ impl Repo {
         // What stays staged may still hold some.
         let is_done = |path: &RepoPath| only.iter().flatten().any(|done| is_below(path, done));
         state.suspects.retain(|path| only.is_some() && !is_done(path));
+        rows.extend(noted.rows_after(id, options.only.is_empty())?);
         let summary = format!("{command}: {}", first_line(&commit.message));
         self.move_head(&mut state, &rows, id, command, &summary)?;
         let sums = crate::nodes::totals(&self.nodes, tree)?;

@@ -18,7 +18,7 @@ use ottvc_object::{CommitId, Entry, RepoPath, Storable, TreeId};
 use serde::Serialize;
 
 use crate::cache::{self, Rows};
-use crate::derived::{Again, FilmRow};
+use crate::derived::{Again, FilmRow, Noted};
 use crate::disputed::choice_of;
 use crate::nodes::Batch;
 use crate::schemas::{Found, Schemas, convert, differ, refuse};
@@ -291,7 +291,8 @@ impl Repo {
         self.refuse_changed(batch, state.staged, &before, &edits)?;
         let mut settled = self.apply(state.staged, &edits, batch)?;
         let changed: Vec<RepoPath> = edits.values().map(|edit| edit.path.clone()).collect();
-        let again = self.made_by_end(batch, &state, head, settled, &changed)?;
+        let noted = self.noted_films(head)?;
+        let again = self.made_by_end(batch, &state, head, settled, (&changed, &noted))?;
         if !again.edits.is_empty() {
             edits.extend(again.edits);
             settled = self.apply(state.staged, &edits, batch)?;
@@ -357,10 +358,10 @@ impl Repo {
         state: &State,
         head: Option<CommitId>,
         tree: TreeId,
-        changed: &[RepoPath],
+        (changed, noted): (&[RepoPath], &Noted),
     ) -> Result<Again, RepoError> {
         let Some(sides) = self.sides_merged(state, head)? else { return Ok(Again::default()) };
-        let mut again = self.make_again(batch, sides, tree, changed)?;
+        let mut again = self.make_again(batch, sides, tree, (changed, noted))?;
         let schemas = self.schemas_for_reading(batch, state.staged)?;
         match self.refuse_changed(batch, state.staged, &schemas, &again.edits) {
             Err(RepoError::LocalChanges { paths }) => {

@@ -136,7 +136,8 @@ impl Repo {
             Some(_) => self.sides_merged(&state, head)?,
             None => None,
         };
-        let stale = self.stale_films(&batch, sides.unwrap_or([head_tree; 3]), state.staged)?;
+        let sides = sides.unwrap_or([head_tree; 3]);
+        let stale = self.stale_films(&batch, sides, state.staged, &self.noted_films(head)?)?;
         Ok(Status {
             branch: branch_name(&state),
             commit: head.map(|id| id.to_string()),

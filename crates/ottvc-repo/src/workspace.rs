@@ -186,9 +186,11 @@ impl Repo {
             Head::Branch(name) => self.refs.get(name)?,
             Head::Detached(_) => None,
         };
+        let films = self.rows_of_films(state)?;
+        let all = if films.is_empty() { rows } else { &[rows.as_slice(), &films].concat() };
         let reforms = self.reforms(state.staged)?;
         self.loosen(&reforms)?;
-        self.workspace.save(&encoded(state, branch)?, rows)?;
+        self.workspace.save(&encoded(state, branch)?, all)?;
         self.tighten(&reforms)
     }
 

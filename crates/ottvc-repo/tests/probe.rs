@@ -6,7 +6,11 @@ mod common;
 
 use common::Lab;
 use common::film::Film;
-use ottvc_repo::merging::MergeReport;
+use ottvc_merge::Choice;
+use ottvc_repo::derived::{FilmRow, NoFilm};
+use ottvc_repo::merging::{MergeReport, MergeRequest};
+use ottvc_repo::record::CommitOptions;
+use ottvc_repo::restoring::RestoreOptions;
 use ottvc_repo::{RepoError, Silent};
 use serde_json::{Value as Json, json};
 
@@ -66,12 +70,15 @@ fn a_document_is_told_of_the_film_beside_it() {
     assert!(matches!(refused("notes.txt"), RepoError::NoFilm { .. }));
     // Which of two is not guessed.
     lab.write("trailer.mp4", film(&["fra"])).commit("a trailer");
-    assert!(matches!(refused("edition.meta.json"), RepoError::NoFilm { .. }));
+    assert_eq!(
+        refused("edition.meta.json").to_string(),
+        "`edition.meta.json` tells of one film, and there are 2 in its folder: `feature.mp4`, `trailer.mp4`"
+    );
     probed(&lab, "trailer.mp4");
     // One member alone, where it is wanted.
     let field = Some("/facts/container".parse().unwrap());
-    let (_, _, edit) = lab.repo.probe(lab.repo.root(), "trailer.mp4", field).unwrap();
-    assert_eq!(edit.value, Some("mp4".into()));
+    let (_, _, edits) = lab.repo.probe(lab.repo.root(), "trailer.mp4", field).unwrap();
+    assert_eq!(edits[0].value, Some("mp4".into()));
 }
 
 #[test]
@@ -121,7 +128,7 @@ fn nothing_is_made_of_films_in_conflict() {
         report.conflicts.iter().map(|it| (it.path.as_str(), it.field.as_deref())).collect();
     assert_eq!(places, [("feature.mp4", None), (BESIDE, Some("/technical"))]);
     // Once it is settled which film it is, it can be asked.
-    lab.settle(Some("feature.mp4"), ottvc_merge::Choice::Theirs);
+    lab.settle(Some("feature.mp4"), Choice::Theirs);
     lab.repo.probe(lab.repo.root(), "feature.mp4", None).unwrap();
     lab.finish();
     assert_eq!(technical(&lab, "main", BESIDE), says(&film(&["eng", "fra"]), &["eng", "fra"]));
@@ -216,10 +223,10 @@ fn choosing_a_film_makes_what_it_says() {
         assert!(!lab.merge("cut").clean);
         let refused = lab.repo.probe(lab.repo.root(), "feature.mp4", None).unwrap_err();
         assert!(
-            matches!(&refused, RepoError::NoFilm { disputed: Some(film), .. } if film == "feature.mp4"),
+            matches!(&refused, RepoError::NoFilm { why: NoFilm::Disputed(film), .. } if film == "feature.mp4"),
             "{refused:?}"
         );
-        lab.settle(Some("feature.mp4"), ottvc_merge::Choice::Theirs);
+        lab.settle(Some("feature.mp4"), Choice::Theirs);
         assert_eq!(lab.repo.conflicts(None).unwrap().len(), 0);
         lab.finish();
         assert_eq!(technical(&lab, "main", BESIDE), says(&french, &["eng", "fra"]), "{probes}");
@@ -266,4 +273,189 @@ fn a_film_replaced_in_silence_is_told() {
         assert!(lab.repo.status(&Silent).unwrap().stale.is_empty());
         assert!(lab.commit("probed").stale.is_empty());
     }
+}
+
+fn add(lab: &Lab) {
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+}
+
+fn stale(lab: &Lab) -> Vec<FilmRow> {
+    lab.repo.status(&Silent).unwrap().stale
+}
+
+/// A merge of two dubs of which nothing is said, and theirs chosen: what it says is made.
+fn chosen() -> Lab {
+    let lab = lab();
+    let german = dubbed_in_silence(&lab);
+    lab.switch("main");
+    lab.write("feature.mp4", film(&["eng", "fra"])).commit("another");
+    assert!(!lab.merge("cut").clean);
+    lab.settle(Some("feature.mp4"), Choice::Theirs);
+    let here: Json = serde_json::from_str(&lab.read(BESIDE).unwrap()).unwrap();
+    assert_eq!(here["technical"], says(&german, &["eng", "deu"]));
+    lab
+}
+
+#[test]
+fn a_film_replaced_after_the_choice_is_told_of_anew() {
+    let (lab, third) = (chosen(), film(&["eng", "deu", "fra"]));
+    lab.write("feature.mp4", &third);
+    add(&lab);
+    // By whatever process.
+    let lab = lab.reopened();
+    assert_eq!(stale(&lab).len(), 1);
+    let committed = lab.finish();
+    assert_eq!((committed.made.len(), committed.stale.len()), (1, 0), "{committed:?}");
+    assert_eq!(technical(&lab, "main", BESIDE), says(&third, &["eng", "deu", "fra"]));
+    assert!(lab.repo.status(&Silent).unwrap().clean);
+}
+
+#[test]
+fn what_was_put_right_of_the_film_that_came_after_stays() {
+    let (lab, third) = (chosen(), film(&["eng", "deu", "fra"]));
+    lab.write("feature.mp4", &third);
+    add(&lab);
+    let mut right = says(&third, &["eng", "deu", "fra"]);
+    right["tracks"][1]["language"] = json!("en-AU");
+    lab.write(BESIDE, json!({ "technical": right }).to_string());
+    add(&lab);
+    assert!(stale(&lab).is_empty());
+    assert!(lab.finish().made.is_empty());
+    assert_eq!(technical(&lab, "main", BESIDE), right);
+}
+
+#[test]
+fn choosing_another_film_after_all_makes_what_that_one_says() {
+    let lab = chosen();
+    let again = RestoreOptions { paths: vec!["feature.mp4".into()], ..RestoreOptions::default() };
+    lab.repo.restore(lab.repo.root(), &again, &Silent).unwrap();
+    lab.settle(Some("feature.mp4"), Choice::Ours);
+    lab.finish();
+    assert_eq!(technical(&lab, "main", BESIDE), says(&film(&["eng", "fra"]), &["eng", "fra"]));
+}
+
+#[test]
+fn a_film_replaced_before_it_was_committed_is_told() {
+    for (committed, schema) in [(true, true), (true, false), (false, true), (false, false)] {
+        let lab = Lab::new();
+        if schema {
+            lab.write("schemas.yaml", SCHEMA);
+        }
+        if committed {
+            lab.write("feature.mp4", film(&["eng"]));
+            probed(&lab, "feature.mp4");
+            lab.commit("a master");
+        }
+        let second = film(&["eng", "deu"]);
+        lab.write("feature.mp4", &second);
+        probed(&lab, "feature.mp4");
+        lab.write("feature.mp4", film(&["fra"]));
+        add(&lab);
+        let told = stale(&lab);
+        let [row] = told.as_slice() else { panic!("{committed} {schema}: {told:?}") };
+        assert_eq!((row.path.as_str(), row.film.as_str()), (BESIDE, "feature.mp4"));
+        // The film that it tells of again, and the other.
+        lab.write("feature.mp4", &second);
+        add(&lab);
+        assert!(stale(&lab).is_empty());
+        lab.write("feature.mp4", film(&["fra"]));
+        add(&lab);
+        assert_eq!(lab.commit("a dub").stale, told);
+        assert!(stale(&lab).is_empty(), "committed, it is history");
+    }
+}
+
+#[test]
+fn so_is_one_that_the_commit_itself_stages() {
+    for only in [vec![], vec!["feature.mp4".to_owned()]] {
+        let lab = lab();
+        lab.write("feature.mp4", film(&["eng", "deu"]));
+        probed(&lab, "feature.mp4");
+        lab.write("feature.mp4", film(&["fra"]));
+        let alone = !only.is_empty();
+        let all = CommitOptions {
+            message: Some("a dub".into()),
+            all: !alone,
+            only,
+            ..Default::default()
+        };
+        let committed = lab.repo.record(lab.repo.root(), &all, &Silent).unwrap();
+        // Of the film alone the document in the commit is the one before.
+        assert_eq!(committed.stale.len(), 1);
+        // And the one that is still staged tells of a film that nobody committed.
+        assert_eq!(stale(&lab).len(), usize::from(alone));
+    }
+}
+
+#[test]
+fn what_was_put_right_of_a_staged_film_stays_with_it() {
+    let lab = lab();
+    lab.write("feature.mp4", film(&["eng", "deu"]));
+    probed(&lab, "feature.mp4");
+    let mut right = says(&film(&["eng", "deu"]), &["eng", "deu"]);
+    right["tracks"][1]["language"] = json!("en-AU");
+    lab.write(BESIDE, json!({ "technical": right }).to_string());
+    add(&lab);
+    assert!(stale(&lab).is_empty());
+    lab.write("notes.txt", "no film");
+    add(&lab);
+    assert!(stale(&lab).is_empty());
+    lab.write("feature.mp4", film(&["fra"]));
+    add(&lab);
+    assert_eq!(stale(&lab).len(), 1);
+}
+
+#[test]
+fn a_merge_tells_what_it_could_not_make() {
+    let lab = lab();
+    lab.delete("schemas.yaml").commit("no schema");
+    lab.branch("dub").switch("dub");
+    lab.write("feature.mp4", film(&["eng", "deu"])).commit("a dub");
+    lab.switch("main");
+    for dry_run in [true, false] {
+        let request = MergeRequest { dry_run, ..MergeRequest::default() };
+        let report = lab.repo.merge("dub", &request, &Silent).unwrap();
+        let [row] = report.stale.as_slice() else { panic!("{report:?}") };
+        assert_eq!(
+            (row.path.as_str(), row.field.as_str(), row.film.as_str()),
+            (BESIDE, "/technical", "feature.mp4")
+        );
+    }
+}
+
+#[test]
+fn probing_replaces_what_films_say_and_nothing_else() {
+    let lab = lab();
+    let mut measured = says(&film(&["eng"]), &["eng"]);
+    measured["loudness"] = json!(-23);
+    lab.write(BESIDE, json!({ "technical": measured }).to_string());
+    let dubbed = film(&["eng", "deu"]);
+    lab.write("feature.mp4", &dubbed);
+    add(&lab);
+    let (_, _, edits) = lab.repo.probe(lab.repo.root(), "feature.mp4", None).unwrap();
+    let fields: Vec<String> = edits.iter().map(|edit| edit.field.to_string()).collect();
+    assert_eq!(fields, ["/technical/bytes", "/technical/container", "/technical/tracks"]);
+    lab.commit("probed");
+    let mut expected = says(&dubbed, &["eng", "deu"]);
+    expected["loudness"] = json!(-23);
+    assert_eq!(technical(&lab, "main", BESIDE), expected);
+}
+
+#[test]
+fn an_edition_of_two_films_names_both() {
+    let lab = lab();
+    lab.write("trailer.mp4", film(&["fra"])).write("notes.txt", "no film");
+    lab.write("edition.meta.json", "{}").commit("two films");
+    let refused = |given: &str| match lab.repo.probe(lab.repo.root(), given, None).unwrap_err() {
+        RepoError::NoFilm { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    let both = ["feature.mp4", "trailer.mp4"].map(str::to_owned);
+    assert_eq!(refused("edition.meta.json"), NoFilm::Several(both.to_vec()));
+    for number in 0..64 {
+        lab.write(&format!("notes{number}.txt"), "no film");
+    }
+    lab.commit("many files");
+    assert_eq!(refused("edition.meta.json"), NoFilm::TooManyFiles);
+    assert_eq!(refused("notes.txt"), NoFilm::Nothing);
 }

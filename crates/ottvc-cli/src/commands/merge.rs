@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::commands::conflicts::{relative, settling};
 use crate::commands::diff;
-use crate::commands::status::quoted;
+use crate::commands::status::{print_stale, print_would_be_stale, quoted};
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -188,6 +188,13 @@ fn print(
     for notice in notices {
         let place = format!("{}#{}", notice.path, notice.field);
         out.line(format!("{place}  {}", paint(WARN, &notice.why)))?;
+    }
+    if !report.stale.is_empty() && report.notices.is_empty() {
+        out.line("")?;
+    }
+    match dry {
+        false => print_stale(out, &report.stale)?,
+        true => print_would_be_stale(out, &report.stale)?,
     }
     if !report.conflicts.is_empty() {
         out.line("")?;

@@ -66,8 +66,9 @@ enum Action {
     /// Put into a document what its film says of itself: container, length, tracks
     ///
     /// The film is the staged file beside the document, feature.mp4 for feature.mp4.meta.json; for edition.meta.json
-    /// the one file of its folder that has tracks. In a merge, a field whose schema says `derived(probe)` is made
-    /// again of the merged film, where sides disagree about it or the film is another, and nothing else is in it.
+    /// the one file of its folder that has tracks. What others have put into the field beside `bytes`, `container`
+    /// and `tracks` stays. In a merge, a field whose schema says `derived(probe)` is made again of the merged film,
+    /// where sides disagree about it or the film is another, and nothing else is in it.
     Probe {
         /// The document, or the film
         #[arg(value_name = "PATH")]
@@ -179,8 +180,8 @@ fn probe(
     field: Option<FieldPath>,
 ) -> Result<(), CliError> {
     let opened = context.open(Need::Write("meta"))?;
-    let (path, document, edit) = opened.repo.probe(&opened.from, path, field)?;
-    report_set(context, out, &opened, (&path, &document), &[edit], &[])
+    let (path, document, edits) = opened.repo.probe(&opened.from, path, field)?;
+    report_set(context, out, &opened, (&path, &document), &edits, &[])
 }
 
 fn get(

@@ -118,6 +118,16 @@ pub(crate) fn print_stale(out: &mut Out, rows: &[FilmRow]) -> Result<(), CliErro
     rest(out, rows.len())
 }
 
+/// Writes which fields would tell of other films than those that would be there.
+pub(crate) fn print_would_be_stale(out: &mut Out, rows: &[FilmRow]) -> Result<(), CliError> {
+    for FilmRow { path, field, film } in rows.iter().take(SHOWN) {
+        let place = show::plain(&format!("{path}#{field}"));
+        let film = paint(WARN, show::plain(film));
+        out.line(format!("{film} would be another film than {place} tells of"))?;
+    }
+    rest(out, rows.len())
+}
+
 /// Writes which fields were made again.
 pub(crate) fn print_made(out: &mut Out, rows: &[FilmRow]) -> Result<(), CliError> {
     for FilmRow { path, field, film } in rows.iter().take(SHOWN) {

@@ -15,6 +15,7 @@ use ottvc_object::tree::{EMPTY_TREE, PathEdit, diff_paths, lookup_path};
 use ottvc_object::{Entry, NamedEntry, RepoPath, TreeId};
 
 use super::{DecisionRow, NoticeRow};
+use crate::derived::Noted;
 use crate::nodes::Batch;
 use crate::schemas::Schemas;
 use crate::stage::Edits;
@@ -101,8 +102,8 @@ impl<'r> TreeMerge<'r> {
         tree = merge.apply_to(tree)?;
         let TreeMerge { suspects, mut decisions, mut notices, .. } = merge;
         if options.decisions {
-            let again =
-                repo.make_again(batch, trees, tree, &repo.changed_paths(batch, ours, tree)?)?;
+            let changed = repo.changed_paths(batch, ours, tree)?;
+            let again = repo.make_again(batch, trees, tree, (&changed, &Noted::default()))?;
             tree =
                 if again.edits.is_empty() { tree } else { repo.apply(tree, &again.edits, batch)? };
             // Made again, it is not as ours had it.
