@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use ottvc_object::ConflictKind;
 use ottvc_object::conflict::Conflict;
 use ottvc_object::field_path::FieldPath;
-use ottvc_object::value::{Document, Value, parse_json, value_from_json};
-use serde_json::{Value as Json, json};
+use ottvc_object::value::{Document, Value, escape_key, parse_json, value_from_json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::placed::{self, ID};
 use crate::resolve::{Choice, resolve_document};
@@ -214,14 +214,32 @@ fn hold_choices(json: &mut Json) {
                 *json = json!({ "$key": key, "$conflict": body });
                 return;
             }
-            if let Some(Json::Object(list)) = object.get_mut("$kl")
-                && let Some(order @ Json::Array(_)) = list.get_mut("order")
-            {
-                let body = held("order", CHOSEN, order.take());
-                *order = json!({ "$conflict": body });
+            if let Some(Json::Object(list)) = object.get_mut("$kl") {
+                let others = keys_of_items(list);
+                if let Some(Json::Array(order)) = list.get_mut("order") {
+                    order.extend(others);
+                    let body = held("order", CHOSEN, Json::Array(std::mem::take(order)));
+                    list.insert("order".into(), json!({ "$conflict": body }));
+                }
             }
             object.values_mut().for_each(hold_choices);
         }
         _ => {}
     }
+}
+
+/// The keys of the items of a list in JSON, as they stand there; what has none is not named.
+fn keys_of_items(list: &Map<String, Json>) -> Vec<Json> {
+    let fields = list.get("keys").and_then(Json::as_array);
+    let Some(fields) = fields.and_then(|fields| fields.iter().map(Json::as_str).collect()) else {
+        return Vec::new();
+    };
+    let fields: Vec<&str> = fields;
+    let key = |item: &Json| {
+        let item = item.get("$key").unwrap_or(item);
+        let part = |field: &&str| item.get(escape_key(field)).cloned();
+        fields.iter().map(part).collect::<Option<Vec<Json>>>().map(Json::from)
+    };
+    let items = list.get("items").and_then(Json::as_array).into_iter().flatten();
+    items.filter_map(key).collect()
 }

@@ -8,7 +8,7 @@ use ottvc_object::value::{Key, KeyedList, ListOrder, MOVE, RENAME, Value, value_
 
 use crate::MergeError;
 use crate::placed;
-use crate::values::{GROUP, complete_order, group_names};
+use crate::values::{GROUP, group_names, order_beginning, sorted_order, taken_order};
 
 /// What to put in place of a conflict.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +28,13 @@ pub enum Choice {
     /// What all sides added: sets, lists or maps that have no key in common.
     Both,
     /// For the order of a list: these keys first, each as its step in a path is written, or bare where
-    /// one field is the key.
+    /// one field is the key; then the others as ours orders them, then those that ours lacks.
     Order(Vec<String>),
 }
 
 /// Returns `document` with the conflict at `at` settled by `choice`; a term that has nothing there
-/// removes the field. A side's order that lacks keys of the list gets them at its end, sorted.
+/// removes the field. A side's order that lacks keys of the list gets them at its end, as the other sides
+/// order them; a base's gets them sorted.
 ///
 /// The value taken may hold conflicts further down: those its side had.
 ///
@@ -127,11 +128,13 @@ fn settled_order(
         if distinct.len() != keys.len() {
             return Err(bad("a key comes twice"));
         }
-        return Ok(complete_order(keyed, Some(&KeyedList::sequence_value(keys))));
+        return Ok(order_beginning(keyed, keys));
     }
     match chosen(conflict, at, choice)? {
         _ if *choice == Choice::Absent => Err(bad("a list has some order")),
-        side if !matches!(choice, Choice::Value(_)) => Ok(complete_order(keyed, side.as_ref())),
+        term if !matches!(choice, Choice::Value(_)) => {
+            Ok(taken_order(keyed, conflict, term.as_ref()))
+        }
         given => {
             let keys = given.and_then(|given| keyed.read_sequence(&given));
             Ok(ListOrder::Known(keys.ok_or_else(|| bad("an order is an array of keys"))?))
@@ -152,7 +155,7 @@ pub fn without_conflicts(document: &Value) -> Result<Option<Value>, MergeError> 
             Some((Segment::Order, list)) => {
                 let list = FieldPath(list.to_vec());
                 if let Some(Value::Keyed(keyed)) = left.get(&list) {
-                    let order = complete_order(keyed, None);
+                    let order = sorted_order(keyed);
                     set_order(&mut left, &list, order)?;
                 }
             }

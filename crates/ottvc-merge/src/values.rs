@@ -30,7 +30,7 @@ use after::Pending;
 pub use decide::{Chosen, Decision};
 pub use groups::group_conflict;
 pub(crate) use groups::{GROUP, group_key, group_names};
-pub(crate) use keyed::complete_order;
+pub(crate) use keyed::{order_beginning, sorted_order, taken_order};
 use parts::Parts;
 pub(crate) use parts::{FROM, former, is_former, moved};
 pub use versions::{Versioned, merge_documents};

@@ -1,7 +1,9 @@
 //! Documents as texts that conflicts are settled in: what they look like, and what may be typed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
-use ottvc_merge::{Marked, MergeError, MergeOptions, Schema, SideNames, merge_values};
+use ottvc_merge::{
+    Choice, Marked, MergeError, MergeOptions, Schema, SideNames, merge_values, resolve_value,
+};
 use ottvc_object::conflict::{ConflictKind, Terms};
 use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{ObjectError, RepoPath};
@@ -115,7 +117,7 @@ fn an_order_is_a_member_of_its_list() {
         read(&marked, &json.to_string())
     };
     assert_eq!(typed(json!(["c", "a", "b"])), list(["c", "a", "b"]));
-    assert_eq!(typed(json!([["c"]])), list(["c", "a", "b"]), "the rest is sorted");
+    assert_eq!(typed(json!([["c"]])), list(["c", "a", "b"]), "the rest as it stands");
     let wrong = r#"{"l": {"$kl": {"keys": ["id"], "items": [{"id": "a"}], "order": [{}]}}}"#;
     assert!(matches!(marked.read(wrong), Err(MergeError::Object(ObjectError::BadValue { .. }))));
 }
@@ -195,4 +197,29 @@ fn an_edition_and_its_parent_are_called_so() {
         names.labels(Some(ConflictKind::Shadow)),
         ["ours (the edition)", "base (its parent before)", "theirs (its parent)"]
     );
+}
+
+/// The lines of a side hold all keys, in the order that taking the side gives; and what is left out of an order that
+/// is typed stands as the items do, which stand as ours has them.
+#[test]
+fn the_rest_of_an_order_stands_as_resolve_has_it() {
+    let list = |keys: &str| {
+        let items: Vec<Json> = keys.chars().map(|key| json!({ "id": key.to_string() })).collect();
+        json!({ "l": { "$kl": { "keys": ["id"], "items": items } } })
+    };
+    let document = merged(list("bacyx"), list("abc"), list("acbwv"));
+    let marked = marked(&document);
+    let lines: Vec<&str> = marked.text().lines().filter(|line| !line.starts_with('#')).collect();
+    let is_mark = |line: &&str| {
+        ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].contains(&&line[..7.min(line.len())])
+    };
+    let marks: Vec<usize> = (0..lines.len()).filter(|at| is_mark(&lines[*at])).collect();
+    let with =
+        |order: &[&str]| [&lines[..marks[0]], order, &lines[marks[3] + 1..]].concat().join("\n");
+    let side = |at: usize| with(&lines[marks[at] + 1..marks[at + 1]]);
+    for (at, choice) in [Choice::Ours, Choice::Base, Choice::Theirs].into_iter().enumerate() {
+        let taken = resolve_value(&document, &"/l/$order".parse().unwrap(), &choice).unwrap();
+        assert_eq!(read(&marked, &side(at)), value_to_json(&taken), "{choice:?}");
+    }
+    assert_eq!(read(&marked, &with(&["\"order\": [\"c\"]"])), list("cbayxwv"));
 }

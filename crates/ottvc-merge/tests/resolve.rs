@@ -289,9 +289,46 @@ fn an_order_is_settled_by_keys() {
         resolve_value(&document, &at("/l/$order"), &Choice::Order(keys))
     };
     assert_eq!(order(&["c", "[k=b]", "a"]).unwrap(), read(&["c", "b", "a"]));
-    assert_eq!(order(&["c"]).unwrap(), read(&["c", "a", "b"]));
+    assert_eq!(order(&["c"]).unwrap(), read(&["c", "b", "a"]), "the others as ours has them");
     assert_eq!(order(&["x"]).unwrap_err().code(), "merge.bad_choice");
     assert_eq!(order(&["a", "a"]).unwrap_err().code(), "merge.bad_choice");
     let not_here = resolve_value(&document, &at("/l/$order"), &Choice::Both).unwrap_err();
     assert_eq!(not_here.code(), "merge.bad_choice");
+}
+
+/// What is not named, or what a side lacks, stands as ours has it, then as theirs; a base prefers neither. A rule
+/// of the merge decides the same.
+#[test]
+fn the_rest_of_an_order_stands_as_the_sides_have_it() {
+    let list = |keys: &str| {
+        let items: Vec<Json> = keys.chars().map(|key| json!({ "id": key.to_string() })).collect();
+        json!({ "l": { "$kl": { "keys": ["id"], "items": items } } })
+    };
+    let read = |keys: &str| ottvc_object::value::value_from_json(&list(keys)).unwrap();
+    let terms = |ours: &str, theirs: &str| {
+        Terms::three(Some(read(ours)), Some(read("abc")), Some(read(theirs)))
+    };
+    let merge = |ours: &str, theirs: &str, rules: &[&str]| {
+        let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        let options = MergeOptions { rules, ..MergeOptions::default() };
+        let merged = merge_values(&terms(ours, theirs), &options, &RepoPath::root()).unwrap();
+        merged.value.unwrap()
+    };
+    let (ours, theirs) = ("bacyx", "acbwv");
+    let document = merge(ours, theirs, &[]);
+    let take = |document: &Value, choice: Choice| {
+        resolve_value(document, &at("/l/$order"), &choice).unwrap()
+    };
+    assert_eq!(take(&document, Choice::Order(vec!["c".into()])), read("cbayxwv"));
+    assert_eq!(take(&document, Choice::Order(Vec::new())), read("bacyxwv"));
+    for (choice, rule, order, swapped) in [
+        (Choice::Ours, "/**=ours", "bacyxwv", Choice::Theirs),
+        (Choice::Theirs, "/**=theirs", "acbwvyx", Choice::Ours),
+        (Choice::Base, "/**=base", "abcvwxy", Choice::Base),
+    ] {
+        assert_eq!(take(&document, choice), read(order));
+        assert_eq!(merge(ours, theirs, &[rule]), read(order), "{rule}");
+        let other_way = merge(theirs, ours, &[]);
+        assert_eq!(take(&other_way, swapped), read(order), "{rule}");
+    }
 }

@@ -72,7 +72,7 @@ fn each_conflict_is_settled_as_its_step_says() {
     assert_eq!(lab.field("main", FILM, "/rating").unwrap(), r#""18""#);
     assert_eq!(lab.field("main", FILM, "/note"), None);
     let cast = lab.field("main", FILM, "/cast").unwrap();
-    assert!(cast.contains(r#""items":[{"id":"c"},{"id":"a"},{"id":"b"}]"#), "{cast}");
+    assert!(cast.contains(r#""items":[{"id":"c"},{"id":"b"},{"id":"a"}]"#), "{cast}");
     assert_eq!(lab.cat("main", "film.mp4"), b"three");
     assert_eq!(
         lab.repo.commit(commit).unwrap().message,

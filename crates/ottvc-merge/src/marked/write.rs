@@ -13,7 +13,7 @@ use super::{Block, PLACED, SideNames};
 use crate::Schema;
 use crate::placed::Placed;
 use crate::schema::Cursor;
-use crate::values::{GROUP, group_names};
+use crate::values::{GROUP, group_names, order_beginning, taken_order};
 
 /// What begins a line between JSON: the first side, a base, a side, the end.
 pub(super) const MARKS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
@@ -53,8 +53,8 @@ enum Place<'v> {
     Member(&'v str),
     /// Nothing, and an item of this key.
     Item(&'v KeyedList, &'v Key),
-    /// The word for the order of a list.
-    Order,
+    /// The word for the order of this list.
+    Order(&'v KeyedList),
 }
 
 impl Place<'_> {
@@ -62,7 +62,7 @@ impl Place<'_> {
         match self {
             Self::Whole | Self::Item(..) => String::new(),
             Self::Member(key) => format!("{}: ", Json::from(escape_key(key))),
-            Self::Order => "\"order\": ".into(),
+            Self::Order(_) => "\"order\": ".into(),
         }
     }
 }
@@ -205,15 +205,18 @@ impl Writer<'_> {
         };
         // While its order is in conflict, what is read of a list is not converted.
         let schema = if order.is_some() { self.schema.take() } else { self.schema };
+        // As they stand, so do those come that whoever settles the order does not name.
+        let standing = order_beginning(list, []);
+        let keys = known(&standing).iter().filter_map(|key| list.items().get_key_value(key));
         let item = |(key, item)| (list.segment(key), Place::Item(list, key), item);
-        self.below(depth + 3, list.iter().map(item));
+        self.below(depth + 3, keys.map(item));
         self.schema = schema;
         self.push(depth + 2, "],");
         let more = if order.is_some() { "," } else { "" };
         self.lines.extend(plain(depth + 2, "\"keys\": ", &Json::from(list.fields()), more));
         if let Some(conflict) = order {
             self.path.0.push(Segment::Order);
-            self.conflict(depth + 2, &Place::Order, conflict, "");
+            self.conflict(depth + 2, &Place::Order(list), conflict, "");
             self.path.0.pop();
         }
         self.push(depth + 1, "}");
@@ -275,14 +278,13 @@ impl Writer<'_> {
         comma: &str,
     ) -> Vec<String> {
         match (place, term) {
-            (Place::Order, order) => {
-                let keys = match order {
-                    Some(Value::Array(keys)) => keys.as_slice(),
-                    _ => &[],
-                };
-                let line = |(at, key): (usize, &Value)| {
+            (Place::Order(list), term) => {
+                let order = taken_order(list, conflict, term);
+                let keys = known(&order);
+                let line = |(at, key): (usize, &Key)| {
                     let comma = if at + 1 < keys.len() { "," } else { "" };
-                    indented(depth + 1, format!("{}{comma}", value_to_json(key)))
+                    let key = Json::Array(key.parts().iter().map(value_to_json).collect());
+                    indented(depth + 1, format!("{key}{comma}"))
                 };
                 let prefix = place.prefix();
                 let mut lines = vec![indented(depth, format!("{prefix}["))];
@@ -311,6 +313,14 @@ impl Writer<'_> {
                 plain(depth, &place.prefix(), &self.json(&self.path, value), comma)
             }
         }
+    }
+}
+
+/// The keys of an order that is settled.
+fn known(order: &ListOrder) -> &[Key] {
+    match order {
+        ListOrder::Known(keys) => keys,
+        ListOrder::Conflict(_) => &[],
     }
 }
 

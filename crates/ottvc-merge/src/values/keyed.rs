@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottvc_object::conflict::{Conflict, ConflictKind};
+use ottvc_object::conflict::{Conflict, ConflictKind, Term};
 use ottvc_object::field_path::Segment;
 use ottvc_object::value::{Key, KeyedList, ListOrder, Value};
 
@@ -65,7 +65,7 @@ impl<'o> Walk<'o> {
         let mut terms: Vec<Sequence> =
             lists.iter().map(|list| list.map_or(Sequence::default(), sequence)).collect();
         if ranks.keys.len() < 2 {
-            return Ok(ranks.known(&ranks.complete(Vec::new())));
+            return Ok(ranks.known(&ranks.complete(Vec::new(), &[])));
         }
         // As for any value: as wholes first, then with the sides' own conflicts taken apart.
         for take_apart in [false, true] {
@@ -107,15 +107,46 @@ impl<'o> Walk<'o> {
         let slots: Vec<Slot> = values.iter().map(|value| Some(value).into()).collect();
         match self.conflict(kind, "order", &slots, labels, at)? {
             Some(Value::Conflict(conflict)) => Ok(ListOrder::Conflict(conflict)),
-            chosen => Ok(ranks.known(&ranks.complete(ranks.of_value(chosen.as_ref())))),
+            chosen => {
+                let sides: Vec<_> = values.iter().step_by(2).map(Some).collect();
+                Ok(ranks.known(&ranks.taken(chosen.as_ref(), &sides)))
+            }
         }
     }
 }
 
-/// An order in conflict, settled by choosing `chosen`: its keys first, those it lacks behind, sorted.
-pub(crate) fn complete_order(list: &KeyedList, chosen: Option<&Value>) -> ListOrder {
+/// The order of `list`, in conflict, settled by taking the term `chosen` of it. The keys that lacks come behind:
+/// those of a side in the order the list stands in, those of a base sorted, as it prefers no side.
+pub(crate) fn taken_order(
+    list: &KeyedList,
+    conflict: &Conflict<Value>,
+    chosen: Option<&Value>,
+) -> ListOrder {
     let ranks = Ranks::new(list, list.items());
-    ranks.known(&ranks.complete(ranks.of_value(chosen)))
+    let sides: Vec<_> = conflict.terms.adds().map(Term::value).collect();
+    ranks.known(&ranks.taken(chosen, &sides))
+}
+
+/// The order of `list` with the keys `first` in front, the others behind in the order the list stands in: in
+/// a conflict that of its first side, then of the next what that lacks, then what all lack, sorted.
+pub(crate) fn order_beginning<'a>(
+    list: &KeyedList,
+    first: impl IntoIterator<Item = &'a Key>,
+) -> ListOrder {
+    let ranks = Ranks::new(list, list.items());
+    let standing = match list.order() {
+        ListOrder::Known(keys) => ranks.of_keys(keys),
+        ListOrder::Conflict(conflict) => {
+            ranks.standing(&conflict.terms.adds().map(Term::value).collect::<Vec<_>>())
+        }
+    };
+    ranks.known(&ranks.complete(ranks.of_keys(first), &standing))
+}
+
+/// The keys of `list` sorted, as people would sort them.
+pub(crate) fn sorted_order(list: &KeyedList) -> ListOrder {
+    let ranks = Ranks::new(list, list.items());
+    ranks.known(&ranks.complete(Vec::new(), &[]))
 }
 
 /// One term's order, as ranks among the merged keys; keys that are gone are left out.
@@ -204,9 +235,26 @@ impl<'k> Ranks<'k> {
         flat
     }
 
-    /// Adds what `order` lacks at its end, as people would sort it.
-    fn complete(&self, mut order: Vec<usize>) -> Vec<usize> {
-        let held: BTreeSet<usize> = order.iter().copied().collect();
+    /// The order a list in conflict stands in: that of the first of `sides`, then what each other has besides.
+    fn standing(&self, sides: &[Option<&Value>]) -> Vec<usize> {
+        let keys = sides.iter().flatten().filter_map(|side| self.list.read_sequence(side));
+        self.of_keys(&keys.flatten().collect::<Vec<_>>())
+    }
+
+    /// The order of one term of a conflict with these sides, all keys in it.
+    fn taken(&self, chosen: Option<&Value>, sides: &[Option<&Value>]) -> Vec<usize> {
+        let order = self.of_value(chosen);
+        // Whoever merges in the other direction gets the same: only a side makes one of the others the next.
+        let a_side = sides.iter().any(|side| self.of_value(*side) == order);
+        let standing = if a_side { self.standing(sides) } else { Vec::new() };
+        self.complete(order, &standing)
+    }
+
+    /// Adds what `order` lacks at its end: in the order of `standing`, and what that lacks, too, as people
+    /// would sort it.
+    fn complete(&self, mut order: Vec<usize>, standing: &[usize]) -> Vec<usize> {
+        let mut held: BTreeSet<usize> = order.iter().copied().collect();
+        order.extend(standing.iter().copied().filter(|rank| held.insert(*rank)));
         let lacking = self.keys.iter().zip(0..).filter(|(_, rank)| !held.contains(rank));
         let mut lacking: Vec<(&&Key, usize)> = lacking.collect();
         lacking.sort_by(|(a, _), (b, _)| reading_order_of_keys(a, b));
