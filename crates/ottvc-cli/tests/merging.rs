@@ -668,3 +668,60 @@ fn documents_merge_by_a_schema() {
     [status 3]
     ");
 }
+
+/// The editions that a merge was of are known after it was committed, too.
+#[test]
+fn a_committed_conflict_is_settled_as_an_edition_has_it() {
+    let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
+    lab.ok("merge de --allow-conflicts");
+    lab.ok("meta set edition.meta.json /year=2026");
+    lab.ok("commit -m Later");
+    insta::assert_snapshot!(lab.tell([
+        "resolve --all --edition fr",
+        "resolve --all --edition de --dry-run",
+        "resolve --all --edition main",
+    ]), @"
+    $ ottvc resolve --all --edition fr
+    error: `fr` is no edition of this merge: it merges `main` and `de`
+    hint: `ottvc help resolve` says what it takes
+    [status 2]
+    $ ottvc resolve --all --edition de --dry-run
+    would resolve edition.meta.json#/rating  theirs
+    $ ottvc resolve --all --edition main
+    resolved edition.meta.json#/rating  ours
+    no conflicts left; next: ottvc commit
+    ");
+    assert_eq!(lab.json("meta get edition.meta.json /rating").1["value"], "18");
+}
+
+/// A rename stays one where another file gave up its name for it.
+#[test]
+fn a_file_takes_the_name_of_one_that_is_removed() {
+    for back in [false, true] {
+        let lab = Lab::repo();
+        lab.write("a.meta.json", r#"{"rating": "12", "of": "a"}"#);
+        lab.ok("add .");
+        lab.ok("commit -m First");
+        if back {
+            // It was called so before, and another file is now.
+            lab.ok("mv a.meta.json b.meta.json");
+            lab.ok("commit -m Renamed");
+            lab.ok("mv b.meta.json a.meta.json");
+            lab.ok("commit -m Back");
+        }
+        lab.write("b.meta.json", r#"{"of": "b"}"#);
+        lab.ok("add .");
+        lab.ok("commit -m Second");
+        lab.ok("switch -c de");
+        lab.ok(r#"meta set a.meta.json '/rating="16"'"#);
+        lab.ok("commit -m German");
+        lab.ok("switch main");
+        lab.ok("rm b.meta.json");
+        lab.ok("mv a.meta.json b.meta.json");
+        lab.ok("commit -m 'In its place'");
+        let merged = lab.run("merge de");
+        assert_eq!(merged.status, 0, "{merged}");
+        assert_eq!(lab.json("meta get b.meta.json").1["value"], json!({"of": "a", "rating": "16"}));
+        assert!(!lab.work.join("a.meta.json").exists());
+    }
+}

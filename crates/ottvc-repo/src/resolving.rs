@@ -139,12 +139,13 @@ impl Repo {
         self.settle_or_try(resolution, By::Choice, false)
     }
 
-    /// Settles conflicts as the side of the merge in progress has them that is an edition: a branch's name, an
-    /// edition's id or class. With `dry`, says so and does nothing.
+    /// Settles conflicts as the side of their merge has them that is an edition: a branch's name, an edition's id
+    /// or class. That is the merge in progress, or the one whose conflicts the last commit has. With `dry`, says
+    /// so and does nothing.
     ///
     /// # Errors
-    /// As [`Repo::settle`]; [`RepoError::NoMerge`]; [`RepoError::BadArgument`] if neither side is that edition,
-    /// or both are, or where it has no value of its own, as it is in conflict there.
+    /// As [`Repo::settle`]; [`RepoError::NoMerge`] where there is neither; [`RepoError::BadArgument`] if neither
+    /// side is that edition, or both are, or where it has no value of its own, as it is in conflict there.
     pub fn settle_by_edition(
         &self,
         resolution: &Resolution,
@@ -177,14 +178,18 @@ impl Repo {
         self.settle_or_try(resolution, By::Choice, true)
     }
 
-    /// The side of the merge in progress that is an edition: a branch's name, an edition's id or class.
+    /// The side that is an edition, a branch's name, an edition's id or class, of the merge in progress or of the
+    /// one whose conflicts the last commit has.
     fn side_of_edition(&self, state: &State, edition: &str) -> Result<(Heads, Merged), RepoError> {
-        let Some(merging) = &state.merging else { return Err(RepoError::NoMerge) };
-        let heads = Heads::of(merging);
-        let branch = crate::record::branch_name(state);
+        let head = self.head_commit_id(state)?;
+        let heads = self.staged_heads(state, head)?.ok_or(RepoError::NoMerge)?;
         let batch = Batch::new(&self.nodes);
-        let ours = self.edition_names(&batch, branch.as_deref(), merging.ours)?;
-        let theirs = self.edition_names(&batch, Some(&merging.theirs_name), merging.theirs)?;
+        // What was committed may lie on any branch by now, so its editions are known by their ids.
+        let names = state.merging.as_ref().map(|merging| merging.theirs_name.clone());
+        let names = names.map(|theirs| (crate::record::branch_name(state), theirs));
+        let (ours, theirs) = names.unzip();
+        let ours = self.edition_names(&batch, ours.flatten().as_deref(), heads.ours)?;
+        let theirs = self.edition_names(&batch, theirs.as_deref(), heads.theirs)?;
         let is_it = |names: &[String]| names.iter().any(|name| name == edition);
         let bad = |why: String| RepoError::BadArgument {
             given: edition.to_owned(),

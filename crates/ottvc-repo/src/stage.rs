@@ -310,11 +310,11 @@ impl Repo {
             cache::forget(&mut rows, &path);
             edits.entry(path.key()).or_insert(PathEdit { path: path.clone(), new: None });
             let mut former = named.former.clone();
-            // Back where the last commit has it, it never moved: nobody knows the names between.
-            let committed = match former.iter().any(|before| before.key() == target.key()) {
-                true => self.staged_at(head_tree, &target)?,
-                false => None,
-            };
+            // Back where the last commit has it, it never moved: nobody knows the names between. Unless that has
+            // it here, and another file there.
+            let returns = former.iter().any(|before| before.key() == target.key())
+                && self.staged_at(head_tree, &path)?.is_none();
+            let committed = if returns { self.staged_at(head_tree, &target)? } else { None };
             if let Some(committed) = committed {
                 former = committed.former;
             } else {

@@ -53,7 +53,8 @@ enum Has {
 }
 
 impl Repo {
-    /// The commits whose merge left what is staged: of the merge that waits, or of that which made the head.
+    /// The commits whose merge left the conflicts that are staged: of the merge that waits, or of that which the
+    /// head carries the conflicts of.
     pub(crate) fn staged_heads(
         &self,
         state: &State,
@@ -61,7 +62,7 @@ impl Repo {
     ) -> Result<Option<Heads>, RepoError> {
         Ok(match (&state.merging, head) {
             (Some(merging), _) => Some(Heads::of(merging)),
-            (None, Some(head)) => heads_of(&self.commit(head)?),
+            (None, Some(head)) => self.heads_behind(head)?,
             (None, None) => None,
         })
     }
@@ -122,6 +123,20 @@ impl Merge {
             held: HashMap::new(),
             lists: HashMap::new(),
         })
+    }
+
+    /// The commits of the last merge that a commit is or follows, in its own line of work and with conflicts left
+    /// all the way.
+    fn heads_behind(&self, commit: CommitId) -> Result<Option<Heads>, RepoError> {
+        let mut commit = self.commit(commit)?;
+        loop {
+            let parent = match (heads_of(&commit), commit.parents.as_slice()) {
+                (Some(heads), _) => return Ok(Some(heads)),
+                (None, [parent]) if !commit.conflicts.is_empty() => *parent,
+                _ => return Ok(None),
+            };
+            commit = self.commit(parent)?;
+        }
     }
 
     /// Whether ours and theirs of a conflict are another value than the merged commits have.
