@@ -57,9 +57,23 @@ impl Screen {
 
 /// `COLUMNS` where it is set, else what the terminal has.
 fn width(terminal: Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
+    told(terminal).unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
+}
+
+fn told(terminal: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
     let has = terminal.map(|(terminal_size::Width(columns), _)| usize::from(columns));
-    set.or(has).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
+    set.or(has).filter(|width| *width > 0)
+}
+
+/// The end of a line of standard output behind `indent` columns, cut where something says how wide that is: what
+/// goes into a pipe stays whole.
+pub(crate) fn rest_of_line(text: &str, indent: usize) -> String {
+    let Some(width) = told(terminal_size::terminal_size_of(std::io::stdout())) else {
+        return text.to_owned();
+    };
+    let room = width.max(LEAST_WIDTH).saturating_sub(indent).max(LEAST_WIDTH / 2);
+    if columns(text) <= room { text.to_owned() } else { cut_to(text, CUT, room) }
 }
 
 /// How many columns a text takes.

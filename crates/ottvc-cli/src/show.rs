@@ -167,6 +167,16 @@ pub(crate) fn first_line(text: &str) -> String {
     plain(text.lines().next().unwrap_or_default())
 }
 
+/// The first of these paths, and how many more there are.
+pub(crate) fn some_of(paths: &[String]) -> String {
+    match paths {
+        [a, b, c, rest @ ..] if !rest.is_empty() => {
+            format!("{a}, {b}, {c} and {} more", rest.len())
+        }
+        paths => paths.join(", "),
+    }
+}
+
 /// Pads on the right to `width` characters.
 pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text:<width$}")

@@ -223,3 +223,20 @@ fn revisions_are_named_in_many_ways() {
     ");
     lab.refused(3, "revision.unknown", &format!("show {}", &id(0)[..7]));
 }
+
+#[test]
+fn a_list_of_branches_fits_the_screen() {
+    let lab = Lab::film();
+    lab.ok("commit --allow-empty -m 'The storm scene is back, with the sound of the second unit and a longer wait'");
+    lab.ok("branch regional/de --class regional --territory DE");
+    let list = |columns: &str| {
+        let listed = lab.command("branch").env("COLUMNS", columns).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    assert!(list("60").lines().all(|line| line.chars().count() <= 60), "{}", list("60"));
+    insta::assert_snapshot!(list("70"), @"
+    * main         [short id]                The storm scene is back, w…
+      regional/de  [short id]  regional, DE  Begin regional/de, which i…
+    ");
+    assert!(list("200").contains("and a longer wait"));
+}

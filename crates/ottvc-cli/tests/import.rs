@@ -44,6 +44,23 @@ fn files_of_several_formats_need_a_name_for_who_delivers() {
     assert_ne!(named.status, 2, "{named}");
 }
 
+/// What a source takes back and another still says stays, and that is told.
+#[test]
+fn what_another_source_says_is_kept() {
+    let lab = Lab::film();
+    let file = sample(&lab, "dc/northern-light.xml");
+    lab.ok(&format!("import {file} --source acme"));
+    lab.ok(&format!("import {file} --source byte"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let left: Vec<&str> = text.lines().filter(|line| !line.contains("dc:title")).collect();
+    lab.write("../northern-light.xml", left.join("\n"));
+    let told = lab.run(&format!("import {file} --source byte"));
+    insta::assert_snapshot!(told.err, @"
+    note: /titles is left out, and stays: source/acme has it
+    note: line 22, dcterms:spatial: `Lofoten` is no country or area; it is kept aside
+    ");
+}
+
 #[test]
 fn a_delivery_comes_in_is_delivered_again_and_is_taken_back() {
     let lab = Lab::film();

@@ -128,6 +128,7 @@ fn an_edition_follows_again_after_reset() {
     insta::assert_snapshot!(told, @r#"
     $ ottvc meta reset edition.meta.json /rating
     edition.meta.json#/rating is inherited: "12"
+        /rating  "16" -> "12"
     $ ottvc status
     On branch regional/de at [short id] (Northern Light)
 
@@ -142,8 +143,16 @@ fn an_edition_follows_again_after_reset() {
     * regional/de       regional, DE, from main at [short id], 0 overrides
         regional/de-at  AT, from regional/de at [short id], 0 overrides
     "#);
-    lab.ok("meta set edition.meta.json '/rating=\"18\"'");
-    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{document: {rating: text, title: {en: text}}, kept: [], path: text}");
+    lab.ok("meta set edition.meta.json '/rating=\"18\"' /year=2026");
+    let before = lab.read("edition.meta.json");
+    insta::assert_snapshot!(lab.tell(["meta reset edition.meta.json --dry-run"]), @r#"
+    $ ottvc meta reset edition.meta.json --dry-run
+    edition.meta.json would be inherited
+        /rating  "18" -> "12"
+        /year  - 2026
+    "#);
+    assert_eq!(lab.read("edition.meta.json"), before, "nothing was written");
+    insta::assert_snapshot!(lab.shape("meta reset edition.meta.json"), @"{document: {rating: text, title: {en: text}}, fields: [{absent: null, field: text, new: text, old: text}], kept: [], path: text}");
     insta::assert_snapshot!(lab.refused(3, "layer.not_overridden", "meta reset edition.meta.json /title"), @"
     error: /title in edition.meta.json is inherited as it is
     hint: `ottvc lineage --long` lists what is
@@ -359,6 +368,7 @@ fn what_nobody_inherits_stays_with_its_edition() {
     On branch regional/de at [short id]; 1 file written
     $ ottvc meta reset edition.meta.json
     edition.meta.json is inherited
+        /titles/@en  "Dune!" -> "Dune"
     but for /ids, /runtime: not inherited, and kept
     $ ottvc meta reset edition.meta.json /ids
     error: /ids in edition.meta.json has nothing to inherit: by its schema it is each edition's own
@@ -601,4 +611,38 @@ fn an_edition_that_only_moves_on_is_not_called_changed() {
         edition.meta.json#/rating  keeps "16"; was "12", is "14"
       regional/fr  1 flowed
     "#);
+}
+
+/// Editions that were told what is taken back are named, and give it up when they follow again.
+#[test]
+fn undo_names_who_inherits_from_what_is_taken_back() {
+    let lab = editions();
+    lab.ok("meta set edition.meta.json '/title/en=\"Wrong\"'");
+    lab.ok("commit -m Wrong");
+    let wrong = lab.json("ops -n 1").1["operations"][0]["id"].clone();
+    lab.ok("propagate main --to 'regional/*'");
+    lab.ok("switch regional/fr");
+    let told = lab.tell([
+        &*format!("undo {wrong}"),
+        "propagate main --to 'regional/*'",
+        "propagate main --to 'regional/*'",
+    ]);
+    insta::assert_snapshot!(told, @"
+    $ ottvc undo 7
+    took back operation 7: commit: Wrong
+      branch main is at [short id] again
+    note: `regional/de`, `regional/fr` still inherit from what was taken back; `ottvc propagate main --to regional/de regional/fr` gives that up
+    $ ottvc propagate main --to 'regional/*'
+    main ([short id]): 3 editions changed; ottvc undo takes it back
+      regional/de     1 flowed
+        gives up [short id], which was taken back from what it inherits from
+      regional/fr     1 flowed
+        gives up [short id], which was taken back from what it inherits from
+      regional/de-at  1 flowed
+    $ ottvc propagate main --to 'regional/*'
+    main ([short id]): nothing to do, no edition changes
+      regional/de     as it is
+      regional/fr     as it is
+      regional/de-at  as it is
+    ");
 }

@@ -245,3 +245,29 @@ fn edit_loses_nothing_when_it_fails() {
     lab.write("edition.meta.json", &before);
     assert_eq!(lab.json("status").1["clean"], true);
 }
+
+#[test]
+fn a_step_that_lacks_its_slash_is_asked_about() {
+    let lab = Lab::film();
+    insta::assert_snapshot!(lab.tell([
+        "meta set edition.meta.json 'ratings[system=bbfc]/value=15'",
+        "meta set edition.meta.json '/genres{war}=true' '/a[b]=1'",
+    ]), @"
+    $ ottvc meta set edition.meta.json 'ratings[system=bbfc]/value=15'
+    edition.meta.json#/ratings[system=bbfc]/value = 15
+    note: /ratings[system=bbfc]/value is a field of that very name; did you mean /ratings/[system=bbfc]/value?
+    $ ottvc meta set edition.meta.json '/genres{war}=true' '/a[b]=1'
+    edition.meta.json#/genres{war} = true
+    edition.meta.json#/a[b] = 1
+    note: /genres{war} is a field of that very name; did you mean /genres/{war}?
+    ");
+    lab.ok("meta unset edition.meta.json '/ratings[system=bbfc]' '/genres{war}' '/a[b]' /rating /title");
+    lab.ok("meta schema --use ott.edition/1");
+    let before = lab.read("edition.meta.json");
+    let line = r#"meta set edition.meta.json 'ratings[system=bbfc,territory=GB]/value="15"'"#;
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", line), @"
+    error: ott.edition/1 has no field /ratings[system=bbfc,territory=GB]/value
+    hint: did you mean /ratings/[system=bbfc,territory=GB]/value? A slash stands before each step
+    ");
+    assert_eq!(lab.read("edition.meta.json"), before);
+}

@@ -481,3 +481,39 @@ fn flip_a_byte_of_the_film(lab: &Lab) {
     }
     panic!("no pack holds the film");
 }
+
+#[test]
+fn what_is_staged_is_compared_apart_from_the_working_copy() {
+    let lab = Lab::film();
+    lab.ok("branch before");
+    lab.ok("meta set edition.meta.json '/rating=\"16\"'");
+    lab.ok("commit -m 'German rating'");
+    lab.ok("meta set edition.meta.json '/rating=\"18\"'");
+    lab.write("feature.mp4", "recut, and not staged");
+    lab.write("note.txt", "staged");
+    lab.ok("add note.txt");
+    insta::assert_snapshot!(lab.tell([
+        "diff --staged",
+        "diff --cached before edition.meta.json",
+        "diff --staged --stat --exit-code",
+    ]), @r#"
+    $ ottvc diff --staged
+    modified  edition.meta.json
+        /rating  "16" -> "18"
+    added     note.txt  6 B
+    $ ottvc diff --cached before edition.meta.json
+    modified  edition.meta.json
+        /rating  "12" -> "18"
+    $ ottvc diff --staged --stat --exit-code
+    modified  edition.meta.json  1 field
+    added     note.txt           6 B
+    2 paths, 1 field, 6 B of media that is new
+    [status 7]
+    "#);
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "diff --staged before main"), @"
+    error: what is staged is compared with one revision
+    hint: give one, or none for the last commit
+    ");
+    let (_, staged) = lab.json("diff --staged");
+    assert_eq!((staged["base"].is_string(), staged["head"].is_null()), (true, true));
+}

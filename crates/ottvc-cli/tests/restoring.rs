@@ -300,3 +300,161 @@ fn errors_say_what_to_do_next() {
     "#);
     assert_eq!(lab.ok("show de:feature.mp4"), "two");
 }
+
+#[test]
+fn what_is_staged_is_hinted_at_where_nothing_else_differs() {
+    let lab = Lab::film();
+    lab.ok("meta set edition.meta.json '/rating=\"18\"'");
+    lab.write("feature.mp4", "recut");
+    lab.ok("add feature.mp4");
+    insta::assert_snapshot!(lab.tell([
+        "restore edition.meta.json",
+        "restore .",
+        "restore . --staged --worktree",
+        "restore .",
+    ]), @"
+    $ ottvc restore edition.meta.json
+    nothing to restore: all of it is so already
+    staged, and not as in the last commit: edition.meta.json; ottvc restore --staged --worktree PATH gives that back
+    $ ottvc restore .
+    nothing to restore: all of it is so already
+    staged, and not as in the last commit: edition.meta.json, feature.mp4; ottvc restore --staged --worktree PATH gives that back
+    $ ottvc restore . --staged --worktree
+    restored edition.meta.json  as in [short id]
+    restored feature.mp4  as in [short id]
+    $ ottvc restore .
+    nothing to restore: all of it is so already
+    ");
+}
+
+/// What was taken out of a merge's stage is no part of what it brings, and said so until it is committed.
+#[test]
+fn what_is_left_out_of_a_merge_is_told() {
+    let lab = Lab::film();
+    lab.ok("switch -c de");
+    lab.write("trailer.mp4", "trailer");
+    lab.write("gone.txt", "of theirs");
+    lab.ok("meta set edition.meta.json /year=2026");
+    lab.ok("add .");
+    lab.ok("commit -m German");
+    lab.ok("switch main");
+    lab.write("own.txt", "ours");
+    lab.ok("add .");
+    lab.ok("commit -m Own");
+    lab.ok(r#"meta set edition.meta.json '/rating="18"'"#);
+    lab.ok("commit -m Correction");
+    lab.ok("switch de");
+    lab.ok(r#"meta set edition.meta.json '/rating="16"'"#);
+    lab.ok("commit -m Rating");
+    lab.ok("switch main");
+    assert_eq!(lab.run("merge de").status, 4);
+    assert_eq!(lab.json("status").1["left_out"], serde_json::Value::Null);
+    insta::assert_snapshot!(lab.tell([
+        "restore --staged .",
+        "status",
+        "restore trailer.mp4",
+        "status",
+        "commit",
+    ]), @"
+    $ ottvc restore --staged .
+    staged edition.meta.json  as in [short id]
+    staged gone.txt  as in [short id]
+    staged trailer.mp4  as in [short id]
+    1 conflict settled as ours, 3 paths of theirs left out; ottvc restore PATH brings them back
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+    A merge of de is not finished  (ottvc restore PATH gives a file back as it made it)
+
+    Changed, not staged
+      modified  edition.meta.json
+
+    Untracked
+      gone.txt
+      trailer.mp4
+
+    Left out of the merge  (ottvc restore PATH brings it back)
+      edition.meta.json
+      gone.txt
+      trailer.mp4
+
+    next: ottvc commit (finishes the merge, without what is left out)
+    $ ottvc restore trailer.mp4
+    staged trailer.mp4  as the merge made it
+    $ ottvc status
+    On branch main at [short id] (Northern Light)
+    A merge of de is not finished  (ottvc restore PATH gives a file back as it made it)
+
+    Staged
+      added     trailer.mp4
+
+    Changed, not staged
+      modified  edition.meta.json
+
+    Untracked
+      gone.txt
+
+    Left out of the merge  (ottvc restore PATH brings it back)
+      edition.meta.json
+      gone.txt
+
+    next: ottvc commit (finishes the merge, without what is left out)
+    $ ottvc commit
+    [main [short id]] Merge de
+     1 path changed; 3 files, 1 document, 97.7 KiB in all
+     2 paths of theirs left out of the merge: edition.meta.json, gone.txt
+    ");
+}
+
+#[test]
+fn a_name_that_is_a_revision_and_a_path_is_neither() {
+    let lab = Lab::film();
+    lab.ok("branch feature");
+    lab.write("feature/edition.meta.json", r#"{"rating": 12}"#);
+    lab.ok("add .");
+    lab.ok("commit -m Folder");
+    for line in ["meta check feature", "diff feature"] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(lab.refused(2, "argument.usage", line), @"
+            error: `feature` is a revision, and a path as well
+            hint: write ./feature for the path, feature~0 for the revision
+            ");
+        }
+    }
+    let told = lab.tell([
+        "diff --stat feature~0",
+        "diff --stat feature~0 ./feature",
+        "diff --stat feature -- feature",
+        "diff --stat ./feature",
+        "meta check -- feature",
+        "meta check ./feature",
+        "meta check feature~0",
+        "meta check feature:",
+    ]);
+    insta::assert_snapshot!(told, @"
+    $ ottvc diff --stat feature~0
+    added     feature/edition.meta.json  1 field
+    1 path, 1 field, 0 B of media that is new
+    $ ottvc diff --stat feature~0 ./feature
+    added     feature/edition.meta.json  1 field
+    1 path, 1 field, 0 B of media that is new
+    $ ottvc diff --stat feature -- feature
+    added     feature/edition.meta.json  1 field
+    1 path, 1 field, 0 B of media that is new
+    $ ottvc diff --stat ./feature
+    0 paths, 0 fields, 0 B of media that is new
+    $ ottvc meta check -- feature
+    no document there has a schema
+    $ ottvc meta check ./feature
+    no document there has a schema
+    $ ottvc meta check feature~0
+    no document there has a schema
+    $ ottvc meta check feature:
+    no document there has a schema
+    ");
+    lab.ok("branch edition.meta.json");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "meta get edition.meta.json"), @"
+    error: `edition.meta.json` is a revision, and a path as well
+    hint: write ./edition.meta.json for the path, edition.meta.json~0 for the revision
+    ");
+    lab.ok("meta get ./edition.meta.json");
+}

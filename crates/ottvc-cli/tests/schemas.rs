@@ -321,6 +321,7 @@ fn what_is_given_once_stays_in_a_merge() {
     $ ottvc commit
     [main [short id]] Merge cut
      0 paths changed; 2 files, 1 document, 97.8 KiB in all
+     1 path of theirs left out of the merge: edition.meta.json
     $ ottvc meta get main /ids
     {
       "isan": "A"

@@ -21,7 +21,7 @@ use crate::{Repo, RepoError, content};
 pub struct Diff {
     /// The commit compared from; `None` before any.
     pub base: Option<String>,
-    /// The commit compared to; `None` for the working copy.
+    /// The commit compared to; `None` for the working copy and for what is staged.
     pub head: Option<String>,
     /// One row for each path that differs, in path order.
     pub changes: Vec<Change>,
@@ -147,6 +147,37 @@ impl Repo {
             }
             None => (None, state.staged, self.working_changes(base_tree, state.staged)?),
         };
+        let at = if head.is_none() { New::OnDisk } else { New::Stored };
+        self.described(base, (head, tree), changes, paths, at)
+    }
+
+    /// Compares what is staged with a revision; without `a`, with the last commit. Only what is at or below one
+    /// of `paths`, where any is given.
+    ///
+    /// # Errors
+    /// As [`Repo::diff`].
+    pub fn diff_staged(&self, a: Option<&str>, paths: &[RepoPath]) -> Result<Diff, RepoError> {
+        let state = self.state()?;
+        let (base, tree) = match a {
+            Some(rev) => {
+                let id = self.resolve(rev)?.id;
+                (Some(id), self.commit(id)?.tree)
+            }
+            None => (self.head_commit_id(&state)?, self.head_tree(&state)?),
+        };
+        let changes = self.tree_changes(tree, state.staged)?;
+        self.described(base, (None, state.staged), changes, paths, New::Stored)
+    }
+
+    /// Describes those changes that are at or below one of `paths`, where any is given.
+    fn described(
+        &self,
+        base: Option<CommitId>,
+        (head, tree): (Option<CommitId>, TreeId),
+        changes: Vec<PathChange>,
+        paths: &[RepoPath],
+        at: New<'_>,
+    ) -> Result<Diff, RepoError> {
         let schemas = self.schemas_for_reading(&Batch::new(&self.nodes), tree)?;
         let wanted: Vec<PathKey> = paths.iter().map(RepoPath::key).collect();
         let wants = |path: &RepoPath| {
@@ -156,7 +187,6 @@ impl Repo {
         for (old, new) in pair_renames(changes) {
             let here = new.as_ref().or(old.as_ref()).map(|(path, _)| path.clone());
             if here.is_some_and(|path| wants(&path)) {
-                let at = if head.is_none() { New::OnDisk } else { New::Stored };
                 rows.push(self.describe(old.as_ref(), new.as_ref(), at, &schemas)?);
             }
         }

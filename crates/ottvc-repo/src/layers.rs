@@ -23,6 +23,7 @@ use ottvc_refs::{RefEdit, RefName, RefValue};
 
 use crate::branches::RefRow;
 use crate::cache::Rows;
+use crate::changes::FieldChange;
 use crate::meta::document_path;
 use crate::nodes::Batch;
 use crate::record::{Draft, branch_name};
@@ -56,6 +57,8 @@ pub struct ResetDocument {
     pub document: Option<Document>,
     /// Fields that stay the edition's own, as nobody inherits them.
     pub kept: Vec<FieldPath>,
+    /// What the edition said and what it inherits instead, where that is something else.
+    pub fields: Vec<FieldChange>,
 }
 
 /// What the next commit says about layers.
@@ -496,6 +499,37 @@ impl Repo {
         given: &str,
         fields: &[FieldPath],
     ) -> Result<ResetDocument, RepoError> {
+        let (done, left) = self.planned_reset(from, given, fields)?;
+        let path = &done.path;
+        match &done.document {
+            Some(document) => self.write_document(path, document)?,
+            None => drop(self.remove(&self.root, &[path.to_string()], false, true)?),
+        }
+        // Staged after the document: should we stop between, what is shown is still an override.
+        self.touch(path, &|_, _, _| left.clone())?;
+        Ok(done)
+    }
+
+    /// What [`Repo::reset_fields`] would do; writes nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_reset(
+        &self,
+        from: &Path,
+        given: &str,
+        fields: &[FieldPath],
+    ) -> Result<ResetDocument, RepoError> {
+        Ok(self.planned_reset(from, given, fields)?.0)
+    }
+
+    /// A document with fields given up, and what is left of its layer.
+    fn planned_reset(
+        &self,
+        from: &Path,
+        given: &str,
+        fields: &[FieldPath],
+    ) -> Result<(ResetDocument, Option<Layer>), RepoError> {
         let path = document_path(&self.repo_path(from, given)?)?;
         let state = self.state()?;
         let Some((_, head)) = self.pinned_head(&state)? else {
@@ -521,13 +555,16 @@ impl Repo {
                 let (field, place) = (field.to_string(), path.to_string());
                 RepoError::NotOverridden { field, place, why }
             })?;
-        let document = document.map(Document::new).transpose()?;
-        match &document {
-            Some(document) => self.write_document(&path, document)?,
-            None => drop(self.remove(&self.root, &[path.to_string()], false, true)?),
-        }
-        // Staged after the document: should we stop between, what is shown is still an override.
-        self.touch(&path, &|_, _, _| left.clone())?;
-        Ok(ResetDocument { path, document, kept })
+        let judge = self.judge(&path)?;
+        let conform = |document| judge.conform(Document::new(document)?);
+        let document = document.map(conform).transpose()?;
+        let plain = |value: Option<&Value>| match (value, schema) {
+            (None, _) => Document::empty().into_value(),
+            (Some(value), Some(schema)) => schema.convert(value),
+            (Some(value), None) => value.clone(),
+        };
+        let after = plain(document.as_ref().map(Document::value));
+        let fields = FieldChange::between(&plain(shown), &after, schema);
+        Ok((ResetDocument { path, document, kept, fields }, left))
     }
 }

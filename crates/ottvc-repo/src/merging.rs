@@ -3,17 +3,21 @@
 mod inherited;
 mod trees;
 
-use ottvc_merge::{BasePlan, BaseStep, Editions, EntryDecision, Memory, MergeOptions, Rule};
+use ottvc_merge::{
+    BasePlan, BaseStep, Choice, Editions, EntryDecision, Memory, MergeOptions, Rule, resolve_in,
+};
 use ottvc_object::commit::{ConflictPlace, MergeRecord};
 use ottvc_object::conflict::{Conflict, ConflictKind};
-use ottvc_object::tree::EMPTY_TREE;
-use ottvc_object::value::{Value, value_to_json};
+use ottvc_object::field_path::FieldPath;
+use ottvc_object::tree::{EMPTY_TREE, PathChange, lookup_path};
+use ottvc_object::value::{Document, Value, value_to_json};
 use ottvc_object::{Commit, CommitId, Entry, RepoPath, TreeId};
 use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
 use crate::changes::Change;
 use crate::derived::{FilmRow, Noted};
+use crate::layers::document_at;
 use crate::nodes::Batch;
 use crate::record::Draft;
 use crate::resolving::{ConflictRow, Heads, Merge, Places};
@@ -373,6 +377,54 @@ impl Repo {
         TreeMerge::run(self, batch, trees, apart, &MergeOptions { editions, ..options })
     }
 
+    /// The paths at which theirs changed what the merge that waits then took, and what is staged is all ours again:
+    /// taken back since. What was settled as ours is none of it. Merges once more only where there may be one.
+    pub(crate) fn left_out_of_merge(
+        &self,
+        batch: &Batch<'_>,
+        state: &State,
+    ) -> Result<Vec<String>, RepoError> {
+        let Some(merging) = &state.merging else { return Ok(Vec::new()) };
+        let [ours, theirs] = [self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree];
+        let bases = merging.bases.iter().map(|base| Ok(self.commit(*base)?.tree));
+        let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
+        let at = |tree, path: &RepoPath| -> Result<Option<Entry>, RepoError> {
+            Ok(lookup_path(batch, tree, path)?.map(|named| named.entry))
+        };
+        let mut candidates = Vec::new();
+        for PathChange { path, old, new } in self.tree_changes(ours, theirs)? {
+            let [our, their] = [old, new].map(|side| side.map(|(_, named)| named.entry));
+            let mut is_candidate = our == at(state.staged, &path)?;
+            for base in &bases {
+                is_candidate = is_candidate && their != at(*base, &path)?;
+            }
+            if is_candidate {
+                candidates.push((path, our));
+            }
+        }
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = MergeOptions { rules: merging.rules()?, ..MergeOptions::default() };
+        let made = self.merge_again(batch, state, merging, options)?.tree;
+        let mut paths = Vec::new();
+        for (path, our) in candidates {
+            let is_left_out = match at(made, &path)? {
+                Some(Entry::Conflict(_)) => false,
+                Some(Entry::Document { id, .. }) if matches!(our, Some(Entry::Document { .. })) => {
+                    let made = batch.load::<Document>(id)?.into_value();
+                    let ours = document_at(batch, ours, &path, None)?;
+                    ours.is_some_and(|ours| !is_ours(made, &ours))
+                }
+                other => other != our,
+            };
+            if is_left_out {
+                paths.push(path.to_string());
+            }
+        }
+        Ok(paths)
+    }
+
     /// Whether a merge is between editions of which one inherits from the other, or both from a third; and
     /// not of two lines of work on one edition, nor of what a source delivers.
     fn are_apart(
@@ -533,4 +585,16 @@ impl Repo {
         }
         Ok(rows)
     }
+}
+
+/// Whether a merged document says what ours says once its conflicts are settled so; also where nobody can tell,
+/// as ours had some itself or one cannot be settled alone.
+fn is_ours(mut document: Value, ours: &Value) -> bool {
+    let places: Vec<FieldPath> = document.conflicts().into_iter().map(|(at, _)| at).collect();
+    for at in &places {
+        if !matches!(resolve_in(&mut document, at, &Choice::Ours), Ok(true)) {
+            return true;
+        }
+    }
+    ours.has_conflict() || document == *ours
 }

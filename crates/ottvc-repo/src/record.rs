@@ -64,6 +64,9 @@ pub struct Committed {
     pub changed: u64,
     /// Conflicts left in it.
     pub conflicts: u64,
+    /// Paths that the merge brought from theirs, and that the commit has as ours had them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Tree nodes and other objects written.
     pub new_objects: u64,
     /// Fields made again of the films that a merge came to have.
@@ -140,6 +143,7 @@ impl Repo {
             tree = self.apply(tree, &again.edits, &batch)?;
             state.staged = tree;
         }
+        let left_out = self.left_out_of_merge(&batch, &state)?;
         let bases = self.merge_bases(&state)?;
         let conformed = self.conform_tree(&batch, &trees, bases.as_deref(), tree)?;
         if !conformed.is_empty() {
@@ -244,6 +248,7 @@ impl Repo {
             new_bytes: (raw_bytes + written.raw_bytes).max(taken_in),
             changed,
             conflicts: commit.conflicts.len() as u64,
+            left_out,
             new_objects,
             made: again.made,
             stale,

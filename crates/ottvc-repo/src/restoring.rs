@@ -68,6 +68,9 @@ pub struct Restored {
     /// Paths that theirs changed and that the stage has as ours does now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// Paths that are as they are staged already, and that the stage has otherwise than the last commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub as_staged: Vec<String>,
 }
 
 /// What is to change, by place: from what is staged there to what shall be there.
@@ -145,6 +148,7 @@ impl Repo {
             conflicts: Vec::new(),
             settled: Vec::new(),
             left_out: Vec::new(),
+            as_staged: Vec::new(),
         };
         let mut differing = Changes::new();
         if on_disk {
@@ -165,6 +169,12 @@ impl Repo {
                 self.refuse_unstored(&state, &stored, &differing, &before, &mut spellings)?;
             }
             self.refuse_blocked(&differing)?;
+        }
+        if matches!(source, Source::Stage) && differing.is_empty() {
+            let staged = self.tree_changes(self.head_tree(&state)?, state.staged)?.into_iter();
+            let asked = |path: &RepoPath| paths.iter().any(|asked| is_below(path, asked));
+            let staged = staged.map(|change| change.path).filter(asked);
+            done.as_staged = staged.map(|path| path.to_string()).collect();
         }
         let old = (state.staged, state.touched);
         state.staged = self.apply(state.staged, &edits, &batch)?;
@@ -280,8 +290,7 @@ impl Repo {
         merging: &Merging,
         apply_memory: bool,
     ) -> Result<Vec<Made>, RepoError> {
-        let rules = merging.rules.iter().map(|rule| Ok(rule.parse()?));
-        let rules = rules.collect::<Result<Vec<_>, RepoError>>()?;
+        let rules = merging.rules()?;
         let memory = if apply_memory { self.memory_to_apply()? } else { Memory::default() };
         let options = MergeOptions { rules, memory, ..MergeOptions::default() };
         let tree = self.merge_again(batch, state, merging, options)?.tree;

@@ -28,6 +28,9 @@ pub struct Status {
     pub untracked: Vec<String>,
     /// Conflicts left, as `PATH` or `PATH#FIELD`.
     pub conflicts: Vec<String>,
+    /// Paths that a merge that waits brought from theirs, and that are staged as ours has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// What a merge that waits changes though it was given once, where no conflict is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Found>,
@@ -138,6 +141,7 @@ impl Repo {
         };
         let sides = sides.unwrap_or([head_tree; 3]);
         let stale = self.stale_films(&batch, sides, state.staged, &self.noted_films(head)?)?;
+        let left_out = self.left_out_of_merge(&batch, &state)?;
         Ok(Status {
             branch: branch_name(&state),
             commit: head.map(|id| id.to_string()),
@@ -150,6 +154,7 @@ impl Repo {
             changed,
             untracked,
             conflicts,
+            left_out,
             findings,
             stale,
         })

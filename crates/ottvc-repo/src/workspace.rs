@@ -1,6 +1,7 @@
 //! What the working copy remembers: where it stands, and what is staged.
 
 use bincode::{Decode, Encode};
+use ottvc_merge::Rule;
 use ottvc_object::codec::{decode_body, encode_body};
 use ottvc_object::tree::EMPTY_TREE;
 use ottvc_object::{CommitId, EditionId, RepoPath, TreeId};
@@ -69,6 +70,11 @@ impl Merging {
     /// The message that the merge's commit gets, unless it is given another.
     pub(crate) fn message(&self) -> String {
         self.message_so_far().replace(REASON, "")
+    }
+
+    /// The rules that it was called with.
+    pub(crate) fn rules(&self) -> Result<Vec<Rule>, RepoError> {
+        self.rules.iter().map(|rule| Ok(rule.parse()?)).collect()
     }
 
     /// Adds reasons of resolutions, each with the place it is about, to the message.

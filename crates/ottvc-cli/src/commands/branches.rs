@@ -10,6 +10,7 @@ use crate::context::{Context, Need};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
+use crate::screen::rest_of_line;
 use crate::show::{self, DIM, GOOD, ID, NAME, paint};
 
 /// List branches; with NAME, make one. A branch is an edition: class and territory describe it.
@@ -254,6 +255,8 @@ fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Resu
     context.answer(out, &json!({ member: json }), |out| {
         let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         let kinds = rows.iter().map(|row| edition_words(row).chars().count()).max().unwrap_or(0);
+        // The mark, the name and the commit, and what stands between.
+        let before = 2 + width + 2 + 12 + if kinds > 0 { 2 + kinds } else { 0 } + 2;
         for row in rows {
             let name = show::pad(&row.name, width);
             let (mark, name) = match row.current {
@@ -266,7 +269,7 @@ fn list(context: &Context, out: &mut Out, member: &str, rows: &[RefRow]) -> Resu
                 line += &format!("  {}", show::pad(&edition_words(row), kinds));
             }
             if let Some(message) = &row.message {
-                line += &format!("  {}", show::first_line(message));
+                line += &format!("  {}", rest_of_line(&show::first_line(message), before));
             }
             out.line(line.trim_end())?;
         }

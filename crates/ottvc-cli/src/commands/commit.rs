@@ -106,6 +106,11 @@ fn print(out: &mut Out, committed: &Committed, message: &str) -> Result<(), CliE
             paint(WARN, count)
         ))?;
     }
+    if !committed.left_out.is_empty() {
+        let count = show::count(committed.left_out.len() as u64, "path", "paths");
+        let paths = show::some_of(&committed.left_out);
+        out.line(format!(" {} of theirs left out of the merge: {paths}", paint(WARN, count)))?;
+    }
     print_made(out, &committed.made)?;
     print_stale(out, &committed.stale)
 }

@@ -225,7 +225,8 @@ pub(crate) struct Resolve {
     /// Take the side that is this edition: a branch, or a class such as director
     #[arg(long, value_name = "NAME")]
     edition: Option<String>,
-    /// For the order of a list: its keys as they are to stand, divided by commas
+    /// For the order of a list: its keys as they are to stand, divided by commas; those not named follow as ours
+    /// has them
     #[arg(long, value_name = "KEY,KEY...")]
     order: Option<String>,
     /// Settle what was settled before as it was then; with =any also what was over another base

@@ -3,9 +3,9 @@
 
 use clap::Args;
 use ottvc_object::RepoPath;
-use ottvc_repo::RepoError;
 use ottvc_repo::changes::{Change, Diff as Changes, MediaChange};
 
+use crate::commands::files::is_revision;
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -22,7 +22,8 @@ const SHOWN_RANGES: usize = 8;
 /// times that are, if it is kept by its tracks.
 ///
 /// Without revisions, the working copy against the last commit; with one, the working copy against
-/// that; with two, the second against the first. What is no revision is a path.
+/// that; with two, the second against the first. What is no revision is a path. With --staged, what is
+/// staged against the last commit, or against one revision.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// Revisions (A, or A B, or A..B), then paths
@@ -31,6 +32,9 @@ pub(crate) struct Diff {
     /// Paths, whatever they are called
     #[arg(last = true, value_name = "PATH")]
     paths: Vec<String>,
+    /// What is staged, and not the working copy
+    #[arg(long, visible_alias = "cached")]
+    staged: bool,
     /// End with status 7 if something differs
     #[arg(long)]
     exit_code: bool,
@@ -44,7 +48,15 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &Diff) -> Result<Exit,
     let (revs, paths) = sort_out(&opened, args)?;
     let mut revs = revs.into_iter();
     let (a, b) = (revs.next(), revs.next());
-    let changes = opened.repo.diff(a.as_deref(), b.as_deref(), &paths)?;
+    let changes = match (args.staged, b) {
+        (false, b) => opened.repo.diff(a.as_deref(), b.as_deref(), &paths)?,
+        (true, None) => opened.repo.diff_staged(a.as_deref(), &paths)?,
+        (true, Some(_)) => {
+            let text = "what is staged is compared with one revision".to_owned();
+            let hint = Some("give one, or none for the last commit".to_owned());
+            return Err(CliError::Usage { text, hint });
+        }
+    };
     context.answer(out, &changes, |out| print(out, &changes, args.stat))?;
     Ok(if args.exit_code && !changes.changes.is_empty() { Exit::Findings } else { Exit::Ok })
 }
@@ -64,17 +76,10 @@ fn sort_out(opened: &Opened, args: &Diff) -> Result<(Vec<String>, Vec<RepoPath>)
             continue;
         }
         if revs.len() < 2 && paths.is_empty() {
-            match opened.repo.resolve(given) {
-                Ok(_) => {
-                    revs.push(given.clone());
-                    continue;
-                }
-                Err(error @ (RepoError::UnknownRevision { .. } | RepoError::Unborn { .. })) => {
-                    if !is_path(opened, given) {
-                        return Err(error.into());
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            // Before paths that are told apart, all are revisions.
+            if !args.paths.is_empty() || is_revision(opened, given)? {
+                revs.push(given.clone());
+                continue;
             }
         }
         paths.push(opened.repo.repo_path(&opened.from, given)?);
@@ -83,15 +88,6 @@ fn sort_out(opened: &Opened, args: &Diff) -> Result<(Vec<String>, Vec<RepoPath>)
         paths.push(opened.repo.repo_path(&opened.from, given)?);
     }
     Ok((revs, paths))
-}
-
-/// Whether a path of that name is here, or was in the last commit.
-fn is_path(opened: &Opened, given: &str) -> bool {
-    let repo = &opened.repo;
-    repo.repo_path(&opened.from, given).is_ok_and(|path| {
-        repo.disk_path(&path).symlink_metadata().is_ok()
-            || repo.list("HEAD", &path, false, &mut |_| Ok(())).is_ok()
-    })
 }
 
 /// Writes changes for people.

@@ -13,7 +13,7 @@ use ottvc_repo::read::{ByteRange, Listed};
 use ottvc_repo::{Repo, RepoError};
 use serde_json::json;
 
-use crate::context::{Context, Need};
+use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
@@ -55,6 +55,39 @@ pub(crate) fn rev_and_path(text: &str) -> Result<(&str, RepoPath), CliError> {
     let (rev, path) = text.split_once(':').unwrap_or((text, ""));
     let rev = if rev.is_empty() { "HEAD" } else { rev };
     Ok((rev, RepoPath::new(path.trim_start_matches("./").trim_end_matches('/'))?))
+}
+
+/// Whether what is given is a revision, and no path.
+///
+/// # Errors
+/// [`CliError::Usage`] if it is both; that of [`Repo::resolve`](ottvc_repo::Repo::resolve) if it is neither.
+pub(crate) fn is_revision(opened: &Opened, given: &str) -> Result<bool, CliError> {
+    match opened.repo.resolve(given) {
+        Ok(_) if is_path(opened, given) => Err(ambiguous(given)),
+        Ok(_) => Ok(true),
+        Err(RepoError::UnknownRevision { .. } | RepoError::Unborn { .. })
+            if is_path(opened, given) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error for what is a revision and a path.
+pub(crate) fn ambiguous(given: &str) -> CliError {
+    let text = format!("`{given}` is a revision, and a path as well");
+    let hint = format!("write ./{given} for the path, {given}~0 for the revision");
+    CliError::Usage { text, hint: Some(hint) }
+}
+
+/// Whether a path of that name is here, or was in the last commit.
+fn is_path(opened: &Opened, given: &str) -> bool {
+    let repo = &opened.repo;
+    repo.repo_path(&opened.from, given).is_ok_and(|path| {
+        repo.disk_path(&path).symlink_metadata().is_ok()
+            || repo.list("HEAD", &path, false, &mut |_| Ok(())).is_ok()
+    })
 }
 
 /// Write files of a revision out to a folder. They are copies: changing them changes nothing stored.

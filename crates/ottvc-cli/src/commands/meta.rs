@@ -3,6 +3,7 @@
 mod check;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use ottvc_merge::{Marked, MergeError, Schema, group_conflict};
@@ -20,13 +21,15 @@ use serde_json::{Value as Json, json};
 use check::{note_broken, still_broken};
 
 use crate::commands::conflicts::side_names;
-use crate::commands::files::{Show, rev_and_path};
+use crate::commands::files::{Show, ambiguous, rev_and_path};
 use crate::commands::merge_file::schema_of;
 use crate::context::{Context, Need, Opened};
 use crate::editor::{self, Typed};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::fields;
 use crate::out::Out;
+use crate::screen::Screen;
 use crate::show::{self, BAD, DIM, NAME, TITLE, paint};
 use crate::sides::own_names;
 
@@ -88,7 +91,8 @@ enum Action {
     },
     /// Give up what this edition says itself: inherit the fields of a document again, or all of it
     ///
-    /// What a schema says nobody inherits (`never`, `at_create`) stays as it is.
+    /// What that changes is shown as in ottvc diff. What a schema says nobody inherits (`never`, `at_create`) stays
+    /// as it is.
     Reset {
         /// The document
         #[arg(value_name = "PATH")]
@@ -96,6 +100,9 @@ enum Action {
         /// The fields
         #[arg(value_name = "FIELD")]
         fields: Vec<String>,
+        /// Say what would be given up, and change nothing
+        #[arg(long, short = 'n')]
+        dry_run: bool,
     },
     /// Open a document in an editor, and stage what it becomes
     ///
@@ -119,6 +126,9 @@ enum Action {
         /// Which documents
         #[arg(value_name = "REV[:PATH]|PATH")]
         place: Option<String>,
+        /// A document or folder of the working copy, whatever it is called
+        #[arg(last = true, value_name = "PATH", conflicts_with = "place")]
+        path: Option<String>,
     },
     /// Print a schema: what the fields of a document are, and how each of them merges
     ///
@@ -166,8 +176,10 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Meta) -> Result<Exit, 
             let field = field.as_deref().map(str::parse::<FieldPath>).transpose()?;
             probe(context, out, &path, field)?;
         }
-        Action::Check { place } => return check::run(context, out, place.as_deref()),
-        Action::Reset { path, fields } => reset(context, out, &path, &fields)?,
+        Action::Check { place, path } => {
+            return check::run(context, out, (place.as_deref(), path.as_deref()));
+        }
+        Action::Reset { path, fields, dry_run } => reset(context, out, &path, &fields, dry_run)?,
         Action::Edit { path, from } => edit(context, out, &path, from.as_deref())?,
     }
     Ok(Exit::Ok)
@@ -249,6 +261,9 @@ fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> 
         Err(error) => return here(opened, place)?.ok_or(error),
     };
     match repo.resolve(rev) {
+        Ok(_) if !place.contains(':') && here_path(opened, place).is_some() => {
+            return Err(ambiguous(place));
+        }
         Ok(_) => {}
         Err(error) => {
             let found = if place.contains(':') { None } else { here(opened, place)? };
@@ -262,15 +277,16 @@ fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> 
 
 /// The document of the working copy that a path means, if there is one.
 fn here(opened: &Opened, given: &str) -> Result<Option<(RepoPath, Document)>, CliError> {
-    let repo = &opened.repo;
-    let Ok(path) = repo.repo_path(&opened.from, given).and_then(|path| document_path(&path)) else {
-        return Ok(None);
-    };
-    if !repo.disk_path(&path).is_file() {
-        return Ok(None);
-    }
-    let document = read(repo, &path)?;
+    let Some(path) = here_path(opened, given) else { return Ok(None) };
+    let document = read(&opened.repo, &path)?;
     Ok(Some((path, document)))
+}
+
+/// The path of that document.
+fn here_path(opened: &Opened, given: &str) -> Option<RepoPath> {
+    let repo = &opened.repo;
+    let path = repo.repo_path(&opened.from, given).and_then(|path| document_path(&path)).ok()?;
+    repo.disk_path(&path).is_file().then_some(path)
 }
 
 fn read(repo: &Repo, path: &RepoPath) -> Result<Document, CliError> {
@@ -292,11 +308,24 @@ fn change(
         Ok(path) => opened.repo.staged_schema(&path)?,
         Err(_) => None,
     };
-    let set = edits.iter().filter(|edit| edit.value.is_some());
-    let notices: Vec<String> = match &schema {
-        Some(schema) => set.filter_map(|edit| unknown_field(schema, &edit.field)).collect(),
-        None => Vec::new(),
-    };
+    let mut notices = Vec::new();
+    for FieldEdit { field, .. } in edits.iter().filter(|edit| edit.value.is_some()) {
+        let unknown = |schema: &Arc<Schema>| schema.unknown(field).is_some();
+        let known = |schema: &Arc<Schema>, meant: &FieldPath| schema.unknown(meant).is_none();
+        match (joined_step(field), &schema) {
+            (Some(meant), Some(schema)) if unknown(schema) && known(schema, &meant) => {
+                let text = format!("{} has no field {field}", schema.full_name());
+                let hint = Some(format!("did you mean {meant}? A slash stands before each step"));
+                return Err(CliError::Usage { text, hint });
+            }
+            (Some(meant), None) => {
+                notices.push(format!("{field} is a field of that very name; did you mean {meant}?"))
+            }
+            (_, schema) => {
+                notices.extend(schema.iter().filter_map(|schema| unknown_field(schema, field)));
+            }
+        }
+    }
     let done = opened.repo.edit_fields(&opened.from, path, edits);
     if !context.json {
         for notice in &notices {
@@ -344,12 +373,21 @@ fn report_set(
     })
 }
 
-fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Result<(), CliError> {
+fn reset(
+    context: &Context,
+    out: &mut Out,
+    path: &str,
+    fields: &[String],
+    dry: bool,
+) -> Result<(), CliError> {
     let parsed = fields.iter().map(|text| Ok(text.parse::<FieldPath>()?));
     let parsed = parsed.collect::<Result<Vec<FieldPath>, CliError>>()?;
-    let opened = context.open(Need::Write("meta"))?;
-    let done = opened.repo.reset_fields(&opened.from, path, &parsed)?;
-    let ResetDocument { path, document, kept } = done;
+    let opened = context.open(if dry { Need::Read } else { Need::Write("meta") })?;
+    let done = match dry {
+        true => opened.repo.plan_reset(&opened.from, path, &parsed)?,
+        false => opened.repo.reset_fields(&opened.from, path, &parsed)?,
+    };
+    let ResetDocument { path, document, kept, fields } = done;
     let broken = match &document {
         Some(document) => still_broken(&opened, &path, document)?,
         None => Vec::new(),
@@ -357,20 +395,25 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
     note_broken(context, &broken);
     let json = document.as_ref().map(|document| value_to_json(document.value()));
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    let mut answer = json!({ "path": path.to_string(), "document": json, "kept": kept });
+    let mut answer =
+        json!({ "path": path.to_string(), "document": json, "kept": kept, "fields": fields });
     if let (Json::Object(answer), false) = (&mut answer, broken.is_empty()) {
         answer.insert("findings".into(), json!(broken));
     }
     context.report(out, &answer, |out| {
+        let is = if dry { "would be" } else { "is" };
         for field in &parsed {
             let value = match document.as_ref().and_then(|it| it.value().get(field)) {
-                Some(value) => format!("is inherited: {}", show::value(&value_to_json(value))),
-                None => "is inherited".to_owned(),
+                Some(value) => format!("{is} inherited: {}", show::value(&value_to_json(value))),
+                None => format!("{is} inherited"),
             };
             out.line(format!("{}#{field} {value}", paint(NAME, &path)))?;
         }
         if parsed.is_empty() {
-            out.line(format!("{} is inherited", paint(NAME, &path)))?;
+            out.line(format!("{} {is} inherited", paint(NAME, &path)))?;
+        }
+        for line in fields::lines(&fields::read(&fields), 4, &Screen::of_output()) {
+            out.line(line)?;
         }
         if !kept.is_empty() {
             let kept = show::plain(&kept.join(", "));
@@ -378,6 +421,31 @@ fn reset(context: &Context, out: &mut Out, path: &str, fields: &[String]) -> Res
         }
         Ok(())
     })
+}
+
+/// The field that is meant where a key runs into the item or element behind it, `/ratings[system=bbfc]` for
+/// `/ratings/[system=bbfc]`, if one does.
+fn joined_step(field: &FieldPath) -> Option<FieldPath> {
+    let mut meant = FieldPath::root();
+    let mut found = false;
+    for step in field.segments() {
+        let Segment::Key(key) = step else {
+            meant.0.push(step.clone());
+            continue;
+        };
+        let apart = key.find(['[', '{']).filter(|at| *at > 0).and_then(|at| {
+            let (name, rest) = key.split_at_checked(at)?;
+            let rest: FieldPath = format!("/{rest}").parse().ok()?;
+            let is_step = matches!(rest.0.as_slice(), [Segment::Item(_) | Segment::Element(_)]);
+            is_step.then(|| [Segment::Key(name.to_owned())].into_iter().chain(rest.0))
+        });
+        found |= apart.is_some();
+        match apart {
+            Some(steps) => meant.0.extend(steps),
+            None => meant.0.push(step.clone()),
+        }
+    }
+    found.then_some(meant)
 }
 
 /// What to say of a field that a schema does not know: it is kept, but may be mistyped.

@@ -59,7 +59,8 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: Restore) -> Result<Exi
 }
 
 fn print(out: &mut Out, done: &Restored, dry: bool) -> Result<(), CliError> {
-    let Restored { from, restored, removed, staged, conflicts, settled, left_out } = done;
+    let Restored { from, restored, removed, staged, conflicts, settled, left_out, as_staged } =
+        done;
     let would = if dry { "would be " } else { "" };
     let source = match from.as_str() {
         "stage" => "as it is staged".to_owned(),
@@ -79,7 +80,14 @@ fn print(out: &mut Out, done: &Restored, dry: bool) -> Result<(), CliError> {
         out.line(format!("{would}staged {path}  {source}"))?;
     }
     if restored.is_empty() && removed.is_empty() && staged.is_empty() {
-        return out.line("nothing to restore: all of it is so already");
+        out.line("nothing to restore: all of it is so already")?;
+        if as_staged.is_empty() {
+            return Ok(());
+        }
+        return out.line(format!(
+            "staged, and not as in the last commit: {}; ottvc restore --staged --worktree PATH gives that back",
+            paint(WARN, show::some_of(as_staged))
+        ));
     }
     if !settled.is_empty() || !left_out.is_empty() {
         let settled = show::count(settled.len() as u64, "conflict", "conflicts");

@@ -46,6 +46,8 @@ pub(crate) fn run(context: &Context, out: &mut Out, _: &Status) -> Result<Exit, 
         rows(out, ("Changed, not staged", back), &standing.changed, CHANGED)?;
         names(out, ("Untracked", ""), &standing.untracked, DIM)?;
         names(out, ("In conflict", ""), &standing.conflicts, WARN)?;
+        let left_out = ("Left out of the merge", "ottvc restore PATH brings it back");
+        names(out, left_out, &standing.left_out, WARN)?;
         print_findings(out, &opened, &standing.findings, false)?;
         if !standing.stale.is_empty() {
             out.line("")?;
@@ -183,6 +185,9 @@ fn next(standing: &Standing) -> Option<String> {
     }
     if !standing.findings.is_empty() {
         return Some("settle each as shown, then ottvc commit, or ottvc merge --abort".into());
+    }
+    if standing.merging.is_some() && !standing.left_out.is_empty() {
+        return Some("ottvc commit (finishes the merge, without what is left out)".into());
     }
     if standing.merging.is_some() {
         return Some("ottvc commit (finishes the merge)".into());

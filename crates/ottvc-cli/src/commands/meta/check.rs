@@ -2,11 +2,12 @@
 
 use ottvc_object::RepoPath;
 use ottvc_object::value::Document;
+use ottvc_repo::RepoError;
 use ottvc_repo::meta::document_path;
 use ottvc_repo::schemas::{Checked, Found};
 use serde_json::json;
 
-use crate::commands::files::rev_and_path;
+use crate::commands::files::{is_revision, rev_and_path};
 use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -14,7 +15,11 @@ use crate::out::Out;
 use crate::show::{self, DIM, TITLE, WARN, paint};
 
 /// Lists what documents break.
-pub(super) fn run(context: &Context, out: &mut Out, place: Option<&str>) -> Result<Exit, CliError> {
+pub(super) fn run(
+    context: &Context,
+    out: &mut Out,
+    (place, path): (Option<&str>, Option<&str>),
+) -> Result<Exit, CliError> {
     let opened = context.open(Need::Read)?;
     let repo = &opened.repo;
     let here = |given: &str| -> Result<RepoPath, CliError> {
@@ -22,10 +27,11 @@ pub(super) fn run(context: &Context, out: &mut Out, place: Option<&str>) -> Resu
         let is_file = !path.is_root() && repo.disk_path(&path).is_file();
         Ok(if is_file { document_path(&path)? } else { path })
     };
-    let (revision, checked) = match place {
-        None => (None, repo.check_here(&RepoPath::root())?),
-        Some(place) => match rev_and_path(place) {
-            Ok((rev, path)) if place.contains(':') || repo.resolve(rev).is_ok() => {
+    let (revision, checked) = match (place, path) {
+        (None, None) => (None, repo.check_here(&RepoPath::root())?),
+        (_, Some(path)) => (None, repo.check_here(&here(path)?)?),
+        (Some(place), None) => match rev_and_path(place) {
+            Ok((rev, path)) if place.contains(':') || names_revision(&opened, place)? => {
                 (Some(repo.resolve(rev)?.id), repo.check(rev, &path)?)
             }
             _ => (None, repo.check_here(&here(place)?)?),
@@ -60,6 +66,16 @@ pub(super) fn run(context: &Context, out: &mut Out, place: Option<&str>) -> Resu
         out.line(format!("{}; {looked} looked at", paint(WARN, found)))
     })?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Findings })
+}
+
+/// Whether a place without a colon is a revision; what is none may be a document that is not here.
+fn names_revision(opened: &Opened, place: &str) -> Result<bool, CliError> {
+    match is_revision(opened, place) {
+        Err(CliError::Repo(RepoError::UnknownRevision { .. } | RepoError::Unborn { .. })) => {
+            Ok(false)
+        }
+        other => other,
+    }
 }
 
 /// What a document that was written still breaks, as it did before.
