@@ -66,6 +66,20 @@ impl Repo {
             (None, None) => None,
         })
     }
+
+    /// The commits of the last merge that a commit is or follows, in its own line of work and with conflicts left
+    /// all the way.
+    fn heads_behind(&self, commit: CommitId) -> Result<Option<Heads>, RepoError> {
+        let mut commit = self.commit(commit)?;
+        loop {
+            let parent = match (heads_of(&commit), commit.parents.as_slice()) {
+                (Some(heads), _) => return Ok(Some(heads)),
+                (None, [parent]) if !commit.conflicts.is_empty() => *parent,
+                _ => return Ok(None),
+            };
+            commit = self.commit(parent)?;
+        }
+    }
 }
 
 /// The merged commits, as the conflicts that their merge left are looked up in them: each document once.
@@ -123,20 +137,6 @@ impl Merge {
             held: HashMap::new(),
             lists: HashMap::new(),
         })
-    }
-
-    /// The commits of the last merge that a commit is or follows, in its own line of work and with conflicts left
-    /// all the way.
-    fn heads_behind(&self, commit: CommitId) -> Result<Option<Heads>, RepoError> {
-        let mut commit = self.commit(commit)?;
-        loop {
-            let parent = match (heads_of(&commit), commit.parents.as_slice()) {
-                (Some(heads), _) => return Ok(Some(heads)),
-                (None, [parent]) if !commit.conflicts.is_empty() => *parent,
-                _ => return Ok(None),
-            };
-            commit = self.commit(parent)?;
-        }
     }
 
     /// Whether ours and theirs of a conflict are another value than the merged commits have.
