@@ -268,8 +268,7 @@ fn a_fix_is_applied_field_by_field() {
         edition.meta.json#/title/en  had "Northern Light", has "Northern Lights";
           overrides now what it inherited
 
-    next: --partial changes the others, --allow-conflicts leaves conflicts to be
-      settled
+    next: --allow-conflicts leaves conflicts to be settled
     [status 4]
     $ ottvc apply main --to regional/de --diverged force --reason 'The studio insists'
     main ([short id]): 1 edition changed; ottvc undo takes it back
@@ -462,10 +461,19 @@ fn what_would_break_a_schema_moves_nothing_unless_allowed() {
       fr  1 flowed
     [status 7]
     $ ottvc apply main --to de --dry-run
-    main ([short id]): nothing to do, no edition changes
-      de  as it is: 1 diverged
-        edition.meta.json#/genres  keeps {"war"}; the change is from nothing to
-          {"epic", "noir"}
+    main ([short id]): nothing would change, 1 edition would break a schema
+      de  breaks a schema: 2 applied
+        edition.meta.json#/genres/{epic}  had nothing, has "epic"; overrides now
+          what it inherited
+        edition.meta.json#/genres/{noir}  had nothing, has "noir"; overrides now
+          what it inherited
+        edition.meta.json#/genres  breaks house.film/1: at most 2 are allowed, these
+          are 3
+
+    plan [id]
+
+    next: --allow-findings leaves schemas broken, to be mended
+    [status 7]
     $ ottvc propagate main --to de --allow-findings --dry-run
     main ([short id]): 1 edition would change
       de  breaks a schema: 2 flowed

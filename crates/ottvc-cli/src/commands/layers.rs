@@ -273,10 +273,15 @@ fn print(
     if report.moved || how.partial || conflicts + findings == 0 {
         return Ok(());
     }
-    let mut next = vec!["--partial changes the others"];
+    let others = related.iter().any(|(row, _)| row.state == TargetState::Moves);
+    let mut next = Vec::new();
+    next.extend(others.then_some("--partial changes the others"));
     next.extend((conflicts > 0).then_some("--allow-conflicts leaves conflicts to be settled"));
     let mended = findings > stuck(report);
     next.extend(mended.then_some("--allow-findings leaves schemas broken, to be mended"));
+    if next.is_empty() {
+        return Ok(());
+    }
     out.line("")?;
     say(out, &[(TITLE, "next:"), (plain, " "), (plain, &next.join(", "))], [0, 2])
 }
