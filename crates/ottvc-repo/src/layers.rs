@@ -466,7 +466,8 @@ impl Repo {
         let schemas = self.schemas(&batch, state.staged)?;
         let schema = schemas.of(path).map(|schema| &**schema);
         let parent = document_at(&batch, self.inherited_tree(head.pin)?, path, schema)?;
-        let changed = change(schema, own.as_ref(), parent.as_ref());
+        let spoken = own.clone().map(|own| own.under(schema));
+        let changed = change(schema, spoken.as_ref(), parent.as_ref());
         if changed == own {
             return Ok(());
         }

@@ -208,8 +208,8 @@ impl Repo {
         })?;
         let mut places = Vec::new();
         for path in paths {
-            let layer = layer_at(batch, own, &path)?;
             let schema = schemas.of(&path).map(|schema| &**schema);
+            let layer = layer_at(batch, own, &path)?.map(|layer| layer.under(schema));
             let sides = match inherited {
                 Some(inherited) => Some((
                     document_at(batch, inherited, &path, schema)?,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::Encode;
 use ottvc_merge::Schema;
-use ottvc_merge::layers::Unit;
+use ottvc_merge::layers::{PushOutcome, Unit};
 use ottvc_merge::schema::{Broken, Known, validate, validate_change, validate_since};
 use ottvc_object::codec::encode_body;
 use ottvc_object::commit::{ConflictPlace, Pin};
@@ -564,7 +564,8 @@ impl Repo {
         for (row, commit) in report.targets.iter_mut().zip(&commits) {
             row.commit = commit.map(|id| id.to_string());
             // What was allowed held nobody back.
-            row.waits_for = row.waits_for.take().filter(|_| commit.is_none());
+            let waits = row.outcomes.iter().any(|it| it.outcome == PushOutcome::ViaParent.word());
+            row.waits_for = row.waits_for.take().filter(|_| commit.is_none() || waits);
         }
         // Nor does it hold back what comes by a later propagation; conflicts do.
         let moved = |it: &&TargetRow| it.commit.is_some() && it.state == TargetState::Findings;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ottvc_merge::Pattern;
 use ottvc_merge::layers::{
     self, Applied, ApplyTo, Diverged, FlowOutcome, Layer, PushOutcome, PushedUnit, Unit,
 };
+use ottvc_merge::{Pattern, Schema};
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::EMPTY_TREE;
@@ -142,8 +142,10 @@ impl Repo {
                 request.fields.is_empty() || fields.any(|it| it.covers(path, &unit.path))
             };
             found |= units.iter().any(named);
-            let mut units = layers::units_for(schema, units, document.as_ref());
-            units.retain(named);
+            let units = layers::units_for(schema, units, document.as_ref());
+            let mut chosen = Vec::new();
+            units.into_iter().for_each(|unit| choose(schema, unit, &named, &mut chosen));
+            let units = chosen;
             if units.is_empty() {
                 continue;
             }
@@ -298,6 +300,20 @@ impl Arrivals<'_, '_> {
         let own = layer_at(self.batch, commit.own.unwrap_or(EMPTY_TREE), path)?;
         Ok(Some(explained(schema, parent.as_ref(), own, shown.as_ref()).own))
     }
+}
+
+/// Adds those parts of a unit that are named, or all of it.
+fn choose(
+    schema: Option<&Schema>,
+    unit: Unit,
+    named: &impl Fn(&Unit) -> bool,
+    chosen: &mut Vec<Unit>,
+) {
+    if named(&unit) {
+        return chosen.push(unit);
+    }
+    let parts = unit.parts(schema).unwrap_or_default();
+    parts.into_iter().for_each(|part| choose(schema, part, named, chosen));
 }
 
 /// Whether a unit is among those that arrived, by itself, in what is around it, or in all its parts: which it is

@@ -7,6 +7,7 @@ use common::Lab;
 use common::layers::{EDITION, field, fix, outcomes, row};
 use ottvc_merge::layers::NotReset;
 use ottvc_merge::{Pattern, Schema};
+use ottvc_repo::meta::FieldEdit;
 use ottvc_repo::plan::{Carrying, TargetState};
 use ottvc_repo::push::PushRequest;
 use ottvc_repo::{RepoError, Silent};
@@ -362,4 +363,55 @@ fn what_becomes_localized_is_still_inherited_locale_by_locale() {
         assert!(titled.contains(title), "{locale}: {titled}");
     }
     lab.check_layers_under(Some(&Schema::parse(fields).unwrap()));
+}
+
+const TITLED: &str = "schema: house.film/1\nfields:\n  /titles: {type: localized, of: text}\n";
+
+/// A master with titles in a plain map, and `de`, whose fields are set; then both come to call the map localized.
+fn titled(titles: &str, sets: &[&str], gone: Option<&str>) -> Lab {
+    let lab = Lab::new();
+    lab.write(EDITION, format!(r#"{{"titles": {titles}}}"#)).commit("master");
+    lab.edition("de", "main");
+    lab.switch("de").set(sets);
+    let gone = gone.map(|field| FieldEdit { field: field.parse().unwrap(), value: None });
+    lab.repo.edit_fields(lab.repo.root(), EDITION, gone.as_slice()).unwrap();
+    lab.finish_with("German");
+    for branch in ["main", "de"] {
+        lab.switch(branch).write("schemas.yaml", BINDING).write("house.yaml", TITLED);
+        lab.commit("schemas");
+    }
+    lab
+}
+
+#[test]
+fn fields_set_in_what_became_localized_leave_the_rest_inherited() {
+    let lab = titled(r#"{"en": "Dune", "fr": "Dune"}"#, &["/titles/en=\"Arrakis\""], None);
+    lab.change("de", &["/titles/@fr=\"Dune\""]);
+    lab.change("main", &["/titles/@it=\"Duna\"", "/titles/@fr=\"La dune\""]);
+    let report = lab.propagate("main", &["de"]);
+    let told = outcomes(row(&report, "de"));
+    assert_eq!(told, [("/titles/@fr", "shadowed"), ("/titles/@it", "flowed")]);
+}
+
+#[test]
+fn another_spelling_of_a_locale_is_that_locale() {
+    let lab = titled(r#"{"EN": "Dune"}"#, &["/titles/en=\"Arrakis\""], Some("/titles/EN"));
+    lab.change("main", &["/titles/@de=\"Wüste\""]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/titles/@de", "flowed")]);
+    assert!(field(&lab, "de", "/titles/@en").unwrap().contains("Arrakis"));
+}
+
+/// A document that was written before its schema came is of the kinds that the schema names, as one that was
+/// written since.
+#[test]
+fn a_merge_reads_what_was_written_before_its_schema_as_the_schema_says() {
+    let lab = titled(r#"{"en": "Dune"}"#, &["/titles/fr=\"La dune\""], None);
+    lab.change("main", &["/titles/@it=\"Duna\""]);
+    let report = lab.switch("de").merge("main");
+    assert!(report.conflicts.is_empty(), "{:?}", report.conflicts);
+    for (locale, title) in [("en", "Dune"), ("fr", "La dune"), ("it", "Duna")] {
+        let titled = field(&lab, "de", &format!("/titles/@{locale}")).unwrap();
+        assert!(titled.contains(title), "{locale}: {titled}");
+    }
 }

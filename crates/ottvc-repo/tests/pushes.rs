@@ -89,3 +89,34 @@ fn who_inherits_from_an_edition_that_stays_is_told_whom_it_waits_for() {
     let report = lab.repo.plan_push(&fix(&["de", "at"])).unwrap().report().unwrap();
     assert_eq!(row(&report, "at").waits_for.as_deref(), Some("de"), "it was in conflict before");
 }
+
+/// What is named inside a container that is new is told of each edition, whether it has that container or not.
+#[test]
+fn one_title_of_new_ones_is_pushed_where_there_are_titles() {
+    let lab = editions();
+    lab.branch("bare");
+    lab.change("free", &[r#"/titles={"fr": "Dune"}"#]);
+    lab.change("main", &[r#"/titles={"de": "Wüste", "en": "Dune"}"#]);
+    let fields = vec!["/titles/de".parse::<Pattern>().unwrap()];
+    let report = lab.push(&PushRequest { fields, ..fix(&["bare", "free"]) });
+    assert_eq!(outcomes(row(&report, "free")), [("/titles/de", "applied")]);
+    assert_eq!(outcomes(row(&report, "bare")), [("/titles/de", "diverged")]);
+    assert_eq!(field(&lab, "bare", "/titles"), None, "pieces are no titles");
+}
+
+/// What an edition has to wait for is told also where something else came at once.
+#[test]
+fn what_is_still_to_come_is_waited_for() {
+    let lab = editions();
+    lab.change("at", &["/year=1984"]);
+    lab.change("de", &["/year=1990"]);
+    lab.change("main", &["/year=1985", "/name=\"Dune\""]);
+    let disputed = PushRequest { diverged: Diverged::Conflict, ..fix(&["de", "at"]) };
+    let plan = lab.repo.plan_push(&disputed).unwrap();
+    let how = Carrying { partial: true, ..Carrying::default() };
+    let report = lab.repo.carry_out_plan(&plan, &how, &Silent).unwrap();
+    let at = row(&report, "at");
+    assert_eq!(outcomes(at), [("/name", "via_parent"), ("/year", "applied")]);
+    assert!(at.commit.is_some());
+    assert_eq!(at.waits_for.as_deref(), Some("de"));
+}

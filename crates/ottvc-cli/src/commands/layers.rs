@@ -344,7 +344,9 @@ fn state_of(row: &TargetRow, moves: bool, report: &PlanReport) -> (Style, String
     }
     let word = |(word, count): &(&str, u64)| format!("{count} {}", word.replace('_', " "));
     let counted = counts.iter().map(word).collect::<Vec<_>>().join(", ");
-    if let Some(above) = row.waits_for.as_deref().filter(|_| !moves) {
+    // What comes from elsewhere does not wait with it.
+    let apart = row.tree.is_some() && row.outcomes.iter().any(|it| it.outcome == "via_parent");
+    if let Some(above) = row.waits_for.as_deref().filter(|_| !moves && !apart) {
         let broken = |it: &TargetRow| it.branch == *above && it.state == TargetState::Findings;
         let why = match report.targets.iter().any(broken) {
             true => "which breaks a schema",

@@ -45,6 +45,11 @@ impl Unit {
         let member = |name: &String| self.path.parent().is_none_or(|map| inherits(&map.key(name)));
         inherits(&self.path) && self.members.iter().all(member)
     }
+    /// The units of a container that the change made; `None` for anything else.
+    pub fn parts(&self, schema: Option<&Schema>) -> Option<Vec<Self>> {
+        let made = self.new.as_ref().filter(|new| !same_kind(self.old.as_ref(), new))?;
+        units_within(schema, &self.path, made).filter(|_| self.members.is_empty())
+    }
     /// Whether it is the order of a list.
     pub(super) fn is_order(&self) -> bool {
         self.path.segments().last() == Some(&Segment::Order)
@@ -121,12 +126,9 @@ fn part_by_part(
     document: Option<&Value>,
     units: &mut Vec<Unit>,
 ) {
-    let made = unit.new.as_ref().filter(|new| !same_kind(unit.old.as_ref(), new));
-    let parts = made.filter(|_| unit.members.is_empty()).and_then(|new| {
-        let there = document?.get(&unit.path)?;
-        let both = there != new && same_kind(Some(there), new);
-        units_within(schema, &unit.path, new).filter(|_| both)
-    });
+    let there = document.and_then(|document| document.get(&unit.path));
+    let both = |new: &Value| there != Some(new) && same_kind(there, new);
+    let parts = unit.new.as_ref().filter(|new| both(new)).and_then(|_| unit.parts(schema));
     let Some(parts) = parts else { return units.push(unit) };
     for part in parts {
         // New items stand beside the document's own; only what both have can be sorted differently.

@@ -24,17 +24,7 @@ impl Layer {
 fn by_locales(own: Node, at: &Cursor<'_>) -> Node {
     match own {
         Node::Map(entries) if at.kind() == Some(Type::Localized) => {
-            let leaf = |(key, node): (&String, &Node)| match node {
-                Node::Override(_) | Node::Suppress => Some((canonical_tag(key)?, node.clone())),
-                _ => None,
-            };
-            let count = entries.len();
-            let locales: Option<BTreeMap<String, Node>> = entries.iter().map(leaf).collect();
-            // Two spellings of one locale stay a map, in documents too.
-            match locales.filter(|locales| locales.len() == count) {
-                Some(locales) => Node::Localized(locales),
-                None => Node::Map(entries),
-            }
+            locales(&entries).map_or(Node::Map(entries), Node::Localized)
         }
         Node::Map(entries) => {
             let below = |(key, node)| {
@@ -53,6 +43,25 @@ fn by_locales(own: Node, at: &Cursor<'_>) -> Node {
         }
         other => other,
     }
+}
+
+/// What entries are by their locales; `None` if one is no locale, or two say what one of them has: such a map
+/// stays one in documents, too.
+fn locales(entries: &BTreeMap<String, Node>) -> Option<BTreeMap<String, Node>> {
+    let mut locales = BTreeMap::new();
+    for (key, node) in entries {
+        let tag = canonical_tag(key)?;
+        match (locales.get(&tag), node) {
+            (_, Node::Map(_) | Node::Localized(_) | Node::Set { .. } | Node::Keyed(_)) => {
+                return None;
+            }
+            (Some(Node::Override(_)), Node::Override(_)) => return None,
+            // It took one spelling away for the other.
+            (Some(Node::Override(_)), Node::Suppress) => {}
+            (_, Node::Override(_) | Node::Suppress) => drop(locales.insert(tag, node.clone())),
+        }
+    }
+    Some(locales)
 }
 
 /// The layer `own`, which makes `shown`, with what is one unit said as one: else it would be mixed with what

@@ -70,6 +70,7 @@ impl Repo {
         let batch = Batch::new(&self.nodes);
         let after = self.commit(id)?;
         let mut given_up = BTreeSet::new();
+        let schemas = self.schemas_for_reading(&batch, tree)?;
         let mut layers: BTreeMap<&RepoPath, Option<Layer>> = BTreeMap::new();
         for place in before.conflicts.iter().filter(|_| after.pin.is_some()) {
             let Some(field) = &place.field else { continue };
@@ -77,7 +78,9 @@ impl Repo {
                 btree_map::Entry::Occupied(known) => known.into_mut(),
                 btree_map::Entry::Vacant(free) => {
                     let own = after.own.unwrap_or(EMPTY_TREE);
-                    free.insert(layer_at(&batch, own, &place.path)?)
+                    let schema = schemas.of(&place.path).map(|schema| &**schema);
+                    let own = layer_at(&batch, own, &place.path)?;
+                    free.insert(own.map(|own| own.under(schema)))
                 }
             };
             if own.as_ref().is_none_or(|own| !own.speaks_about(field)) {

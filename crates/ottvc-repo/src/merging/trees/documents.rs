@@ -19,6 +19,7 @@ use crate::ingest::{Ingest, IngestOptions};
 use crate::merging::{DecisionRow, NoticeRow};
 use crate::probe::{PROBE, is_made, part};
 use crate::scan::MAX_JSON_BYTES;
+use crate::schemas::convert;
 use crate::{RepoError, content};
 
 /// The rule by which what an edition does not inherit is left out of a merge.
@@ -102,9 +103,14 @@ impl TreeMerge<'_> {
     ) -> Result<(), RepoError> {
         let mut versions = Vec::new();
         for (position, id) in terms.as_slice().iter().enumerate() {
-            let load = |id| Ok::<_, RepoError>(self.batch.load::<Document>(id)?.into_value());
+            let schema = spoken.at(position, *id);
+            // What was written before its schema came may have other kinds, of which nobody changed any.
+            let load = |id| {
+                let document = self.batch.load::<Document>(id)?;
+                Ok::<_, RepoError>(convert(schema.as_deref(), document)?.into_value())
+            };
             let value = id.map(load).transpose()?;
-            versions.push(Versioned { value, schema: spoken.at(position, *id) });
+            versions.push(Versioned { value, schema });
         }
         self.merge_versions(path, Terms::new(versions)?, place, Film::NotYet)
     }
