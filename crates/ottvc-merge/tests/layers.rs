@@ -751,6 +751,37 @@ fn what_is_orphaned_is_the_editions_own() {
     assert_eq!(ours(&both, changed.as_ref()), document(r#"{"t": {"en": 2, "fr": 1}}"#));
 }
 
+/// A conflict over what a parent took away, settled to the edition's own, leaves that as if it had been made then:
+/// what the parent comes to have there arrives.
+#[test]
+fn what_settles_an_orphan_is_layered_by_its_parts() {
+    let document =
+        |json: &str| Some(value_from_json(&serde_json::from_str(json).unwrap()).unwrap());
+    let none = document("{}");
+    for (first, mine, settled, later, shown) in [
+        (r#"["a"]"#, r#"["a", "c"]"#, r#"["c"]"#, r#"["z"]"#, r#"["c", "z"]"#),
+        (r#"{"a": 1}"#, r#"{"a": 1, "c": 1}"#, r#"{"c": 1}"#, r#"{"z": 1}"#, r#"{"c": 1, "z": 1}"#),
+    ] {
+        let titled = |value: &str| {
+            let set = if value.starts_with('[') {
+                format!(r#"{{"$set": {value}}}"#)
+            } else {
+                value.into()
+            };
+            document(&format!(r#"{{"t": {set}}}"#))
+        };
+        let (first, settled) = (titled(first), titled(settled));
+        let own = record(None, None, first.as_ref(), titled(mine).as_ref(), first.as_ref());
+        let moved = propagate(None, first.as_ref(), none.as_ref(), own.as_ref());
+        assert!(!moved.is_clean());
+        let disputed = moved.effective.as_ref();
+        let own = record(None, moved.own.as_ref(), disputed, settled.as_ref(), none.as_ref());
+        assert_eq!(overlay(None, none.as_ref(), own.as_ref()), settled);
+        let moved = propagate(None, none.as_ref(), titled(later).as_ref(), own.as_ref());
+        assert_eq!(moved.effective, titled(shown));
+    }
+}
+
 /// An element that an edition put in and took out again, and that its parent never had, is nothing of its own.
 #[test]
 fn what_was_only_tried_is_forgotten() {

@@ -75,6 +75,8 @@ impl Walk {
         let own = match own {
             // What is put into an empty container of its own is told by parts.
             Some(Node::Override(value)) if new && is_empty(value, fixed) => None,
+            // So is what settles a conflict over what its parent has taken away.
+            Some(Node::Override(Value::Conflict(_))) if new => None,
             own => own,
         };
         // Layered by parts: what the parent has parts of, too, or nothing, and nobody has replaced whole.
