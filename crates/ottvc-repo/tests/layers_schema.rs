@@ -415,3 +415,22 @@ fn a_merge_reads_what_was_written_before_its_schema_as_the_schema_says() {
         assert!(titled.contains(title), "{locale}: {titled}");
     }
 }
+
+/// What both sides of a merge have alike is not left out, an order included, whatever their parent has now.
+#[test]
+fn an_order_that_both_were_given_is_not_left_out() {
+    let schema = "schema: house.film/1\nfields:\n  /eidr: {type: string, inherit: never}\n  \
+                  /parts: {type: keyed, keys: [id], inherit: at_create}\n";
+    let lab = Lab::new();
+    lab.write("schemas.yaml", BINDING).write("house.yaml", schema);
+    lab.write(EDITION, r#"{"eidr": "A", "parts": [{"id": "1"}, {"id": "2"}, {"id": "3"}]}"#);
+    lab.commit("master");
+    lab.edition("de", "main").edition("fr", "main");
+    let turned = r#"{"eidr": "A", "parts": [{"id": "3"}, {"id": "2"}, {"id": "1"}]}"#;
+    lab.switch("main").write(EDITION, turned).commit("turned");
+    lab.propagate("main", &["de", "fr"]);
+    lab.change("fr", &["/mood=\"dark\""]);
+    let report = lab.switch("de").merge("fr");
+    assert!(report.notices.is_empty(), "{:?}", report.notices);
+    assert_eq!(field(&lab, "de", "/mood").unwrap(), "\"dark\"");
+}

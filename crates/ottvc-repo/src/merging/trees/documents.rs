@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use ottvc_merge::layers::Unit;
 use ottvc_merge::{
     EntryTerm, JsonFiles, Memory, MergeOptions, Place, Schema, Versioned, layers, merge_documents,
     merge_values,
@@ -285,11 +286,15 @@ fn left_out(
     (base, base_flows): (&Value, Option<Value>),
     (theirs, their_flows): (&Value, Option<Value>),
 ) -> Vec<(FieldPath, Value)> {
-    let at = |document: &Option<Value>, field: &FieldPath| document.as_ref()?.get(field).cloned();
+    // Orders of lists are looked up, too, which are no values of their own.
+    let at = |document: Option<&Value>, path: &FieldPath| {
+        let unit = Unit { path: path.clone(), members: Vec::new(), old: None, new: None };
+        unit.of(document)
+    };
     let changes = diff(Some(base), Some(theirs)).into_iter();
     changes
-        .filter(|change| at(&base_flows, &change.field) == at(&their_flows, &change.field))
-        .filter(|change| ours.get(&change.field) != change.new.as_ref())
+        .filter(|it| at(base_flows.as_ref(), &it.field) == at(their_flows.as_ref(), &it.field))
+        .filter(|it| at(Some(ours), &it.field) != at(Some(theirs), &it.field))
         .filter_map(|change| Some((change.field, change.new?)))
         .collect()
 }
