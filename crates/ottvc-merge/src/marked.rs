@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Who leaves the lines of one side and deletes the marks and the rest has taken that side, as
-//! [`resolve_document`] takes it: that a side has nothing there are no lines; fields of a group and
+//! [`resolve_in`] takes it: that a side has nothing there are no lines; fields of a group and
 //! entries with keys of their own stand as they will; an order is a member `order` of its list; an item
 //! moved apart is a `$placed` that says where it goes. Marks
 //! begin lines as JSON never does, so no value can be taken for one. A base that is in conflict itself
@@ -32,7 +32,7 @@ use ottvc_object::value::{Document, Value, escape_key, parse_json, value_from_js
 use serde_json::{Map, Value as Json, json};
 
 use crate::placed::{self, ID};
-use crate::resolve::{Choice, resolve_document};
+use crate::resolve::{Choice, resolve_in};
 use crate::{MergeError, Schema};
 
 /// The policy of what stands for an order that a person chose, until it is put in place.
@@ -125,26 +125,30 @@ impl Marked {
             conflicts.map(|(path, it)| (path, first(it))).collect()
         };
         // Orders first, as items go to places in them.
-        while let Some((order, _)) = chosen(&value, CHOSEN).into_iter().next() {
-            value = match resolve_document(&value, &order, &Choice::Ours)? {
-                Some(value) => value,
-                None => return Ok(None),
-            };
+        for (order, _) in chosen(&value, CHOSEN) {
+            if !resolve_in(&mut value, &order, &Choice::Ours)? {
+                return Ok(None);
+            }
         }
         loop {
             let mut refused = None;
-            let mut settled = None;
-            // One may go into another, which then has to go first.
+            let mut settled = false;
+            // One may go into another, which then has to go first, and which takes it along.
             for (path, item) in chosen(&value, CHOSEN_PLACE) {
+                let waits =
+                    |it: &Value| matches!(it, Value::Conflict(it) if it.policy == CHOSEN_PLACE);
+                if !value.get(&path).is_some_and(waits) {
+                    continue;
+                }
                 match placed::settle(&value, &path, item.as_ref()) {
-                    Ok(value) => settled = settled.or(Some(value)),
+                    Ok(now) => (value, settled) = (now, true),
                     Err(error) => refused = refused.or(Some(error)),
                 }
             }
             match (settled, refused) {
-                (Some(settled), _) => value = settled,
-                (None, Some(refused)) => return Err(refused),
-                (None, None) => break,
+                (true, _) => {}
+                (false, Some(refused)) => return Err(refused),
+                (false, None) => break,
             }
         }
         Ok(Some(Document::new(value)?))
