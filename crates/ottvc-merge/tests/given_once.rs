@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ottvc_merge::schema::{MAX_FINDINGS, validate_change, validate_merge};
+use ottvc_merge::schema::{Finding, MAX_FINDINGS, validate_change, validate_merge};
 use ottvc_merge::{Choice, MergeOptions, Schema, merge_values, resolve_value};
 use ottvc_object::RepoPath;
 use ottvc_object::conflict::Terms;
@@ -53,16 +53,20 @@ fn merged(schema: &Arc<Schema>, [ours, base, theirs]: [&Value; 3]) -> Value {
     merged.unwrap().value.unwrap()
 }
 
-/// Paths of what is changed, in a merge and outside of one; they are the same where ours is what the base was.
+fn paths(found: Vec<Finding>) -> Vec<String> {
+    found.into_iter().map(|it| it.path.to_string()).collect()
+}
+
+/// Paths of what is changed in a merge, where ours is what the base was.
+fn lost_in_merge(old: &Json, new: &Json) -> Vec<String> {
+    let (schema, old, new) = (schema(FIELDS), value(old), value(new));
+    paths(validate_merge(&old, std::slice::from_ref(&old), &new, &schema))
+}
+
+/// Paths of what is changed outside of a merge, and just so in one.
 fn lost(old: &Json, new: &Json) -> Vec<String> {
-    let schema = schema(FIELDS);
-    let (old, new) = (value(old), value(new));
-    let paths = |found: Vec<ottvc_merge::schema::Finding>| -> Vec<String> {
-        found.into_iter().map(|it| it.path.to_string()).collect()
-    };
-    let written = paths(validate_change(&old, &new, &schema));
-    let merged = paths(validate_merge(&old, std::slice::from_ref(&old), &new, &schema));
-    assert_eq!(written, merged);
+    let written = paths(validate_change(&value(old), &value(new), &schema(FIELDS)));
+    assert_eq!(written, lost_in_merge(old, new));
     written
 }
 
@@ -73,8 +77,9 @@ fn a_conflict_over_a_place_has_what_was_given_for_its_bases() {
     let here = |conflict: Json| json!({ "l": { "e": conflict } });
     let entry = |key: &str, id: &str| json!({ key: { "id": id, "$from": { "$set": ["e"] } } });
     let (f, g) = (entry("f", "A"), entry("g", "A"));
-    let put =
-        |policy: &str, terms: [&Json; 3]| lost(&before, &here(conflict(policy, "/l/e", terms)));
+    let put = |policy: &str, terms: [&Json; 3]| {
+        lost_in_merge(&before, &here(conflict(policy, "/l/e", terms)))
+    };
     let base = json!({ "e": { "id": "A", "x": 1 } });
     assert_eq!(put("rename", [&f, &base, &g]), none);
     for policy in ["rename", "move", "atomic"] {
@@ -284,4 +289,205 @@ fn what_is_changed_in_a_merge_is_found_among_any_number() {
     let paths: Vec<FieldPath> = found.into_iter().map(|it| it.path).collect();
     assert_eq!(paths, [format!("/f{:03}", many - 1).parse().unwrap()]);
     assert_eq!(validate_change(&ours, &merged, &schema).len(), MAX_FINDINGS);
+}
+
+/// Outside of a merge nothing comes to have its place in dispute: its name would be free for another.
+#[test]
+fn only_a_merge_puts_the_place_of_what_was_given_in_dispute() {
+    let schema = schema(FIELDS);
+    let entry = |key: &str| json!({ key: { "id": "A" } });
+    let (e, f, g) = (entry("e"), entry("f"), entry("g"));
+    let renamed = value(&json!({ "l": { "e": conflict("rename", "/l/e", [&f, &e, &g]) } }));
+    let item = json!({ "$id": "x", "code": "A" });
+    let list = |items: Json| json!({ "$kl": { "keys": ["$id"], "items": items } });
+    let before = value(&json!({ "m": list(json!([item])), "n": list(json!([])) }));
+    let at = |list: &str| json!({ "$id": "x", "item": item, "list": list });
+    let here = json!({ "$id": "x", "item": item });
+    let mut moved = conflict("move", "/m/[$id=x]", [&at("/n"), &here, &at("/o")]);
+    moved["$key"] = json!({ "$id": "x" });
+    let moved = value(&json!({ "m": list(json!([moved])), "n": list(json!([])) }));
+    for (before, disputed) in [(value(&json!({ "l": e })), renamed), (before, moved)] {
+        assert_eq!(validate_change(&before, &disputed, &schema).len(), 1, "{disputed:?}");
+        let bases = std::slice::from_ref(&before);
+        assert_eq!(validate_merge(&before, bases, &disputed, &schema), []);
+        // What is in dispute stays so.
+        let words = [("\"f\":{", "\"h\":{"), ("\"/n\"", "\"/p\"")];
+        assert_eq!(validate_change(&disputed, &edited(&disputed, &words), &schema), []);
+    }
+}
+
+/// A conflict over a move that is none says nothing of what was given.
+#[test]
+fn a_plain_base_is_none_of_a_conflict_over_a_move() {
+    let plain =
+        |base: &Json| json!({ "id": conflict("move", "/id", [&json!("X"), base, &json!("Y")]) });
+    assert_eq!(lost_in_merge(&json!({ "id": "A" }), &plain(&json!("A"))), ["/id"]);
+    let row = |code: &str| json!({ "$id": "x", "code": code });
+    let table = |item: Json| json!({ "m": { "$kl": { "keys": ["$id"], "items": [item] } } });
+    let mut moved = conflict("move", "/m/[$id=x]", [&row("Q"), &row("A"), &row("R")]);
+    moved["$key"] = json!({ "$id": "x" });
+    assert_eq!(lost_in_merge(&table(row("A")), &table(moved)), ["/m/[\\$id=x]"]);
+    let root = conflict("move", "/", [&json!({ "q": 1 }), &json!({ "id": "A" }), &json!({})]);
+    assert_eq!(lost_in_merge(&json!({ "id": "A" }), &root), ["/"]);
+}
+
+#[test]
+fn no_conflict_of_a_group_hides_a_field() {
+    let none: [&str; 0] = [];
+    let fields = |id: &str| json!({ "id": id });
+    let terms = [&fields("X"), &fields("A"), &fields("Y")];
+    let one = json!({ "{id}": conflict("group", "/x", terms) });
+    assert_eq!(lost(&fields("A"), &one), none);
+    // Beside another value of the field itself.
+    let mut beside = one.clone();
+    beside["id"] = json!("B");
+    assert_eq!(lost(&fields("A"), &beside), ["/id"]);
+    // A group of the group.
+    let inner = |id: &str| json!({ "{id}": { "id": id } });
+    let terms = [&inner("X"), &inner("A"), &inner("Y")];
+    let twice = json!({ "{{id}}": conflict("group", "/x", terms) });
+    assert_eq!(lost(&one, &twice), ["/\\{id}"]);
+    assert_eq!(lost(&one, &fields("A")), none);
+    assert_eq!(lost(&one, &fields("B")), ["/\\{id}"]);
+}
+
+/// A list that is given once, with its items in this order.
+fn ordered(keys: &[&str]) -> Json {
+    let items: Vec<Json> = keys.iter().map(|key| json!({ "k": key })).collect();
+    json!({ "i": { "$kl": { "keys": ["k"], "items": items } } })
+}
+
+#[test]
+fn of_an_order_the_keys_that_are_there_stay_as_they_stood() {
+    let schema = schema("\n  /i: {type: keyed, keys: [k], insert: conflict, immutable: true}\n");
+    let list = |keys: &[&str]| value(&ordered(keys));
+    let (base, ours, theirs) = (list(&["a", "b"]), list(&["a", "x", "b"]), list(&["a", "y", "b"]));
+    assert_eq!(validate_change(&base, &ours, &schema), [], "an item may come between");
+    assert_eq!(paths(validate_change(&base, &list(&["b", "a"]), &schema)), ["/i/$order"]);
+    let disputed = merged(&schema, [&ours, &base, &theirs]);
+    assert_eq!(disputed.conflicts().len(), 1, "{disputed:?}");
+    let bases = std::slice::from_ref(&base);
+    assert_eq!(validate_merge(&ours, bases, &disputed, &schema), []);
+    for choice in [Choice::Ours, Choice::Base, Choice::Theirs] {
+        let settled = settled(&disputed, &choice);
+        assert_eq!(validate_change(&disputed, &settled, &schema), [], "{choice:?}");
+    }
+    let changed = |keys: &[&str]| paths(validate_change(&disputed, &list(keys), &schema));
+    assert_eq!(changed(&["b", "x", "a", "y"]), ["/i/$order"]);
+    assert_eq!(changed(&["y", "a", "b", "x"]), [""; 0]);
+    // Nor does a conflict get rid of it that has less of it for its base.
+    for base in [json!([]), json!([["a"]]), json!([["b"], ["a"]])] {
+        let keys = json!([["a"], ["b"]]);
+        let mut forged = ordered(&["a", "b"]);
+        forged["i"]["$kl"]["order"] = conflict("order", "/i/$order", [&keys, &base, &keys]);
+        let found = paths(validate_change(&list(&["a", "b"]), &value(&forged), &schema));
+        assert_eq!(found, ["/i/$order"], "{base}");
+    }
+}
+
+/// Two lines of history that merged each other and chose otherwise: what both merges came from disagrees.
+fn crossed(schema: &Arc<Schema>, [base, x, y]: [&Value; 3]) -> ([Value; 2], Value) {
+    let both = merged(schema, [x, base, y]);
+    let other = merged(schema, [y, base, x]);
+    let chosen = [settled(&both, &Choice::Ours), settled(&other, &Choice::Ours)];
+    let [ours, theirs] = &chosen;
+    let disputed = merged(schema, [ours, &both, theirs]);
+    assert_eq!(disputed.conflicts().len(), 1, "{disputed:?}");
+    (chosen, disputed)
+}
+
+#[test]
+fn the_order_that_bases_disagree_about_is_settled_as_one_of_them_has_it() {
+    let schema = schema("\n  /i: {type: keyed, keys: [k], insert: conflict, immutable: true}\n");
+    let (x, y) = (value(&ordered(&["a", "x"])), value(&ordered(&["b", "a"])));
+    let (chosen, disputed) = crossed(&schema, [&value(&json!({})), &x, &y]);
+    let bases = [x, y];
+    assert_eq!(validate_merge(&chosen[0], &bases, &disputed, &schema), []);
+    for choice in [Choice::Ours, Choice::Theirs] {
+        let settled = settled(&disputed, &choice);
+        assert_eq!(validate_merge(&chosen[0], &bases, &settled, &schema), [], "{choice:?}");
+        assert_eq!(validate_change(&disputed, &settled, &schema), [], "{choice:?}");
+    }
+    let other = value(&ordered(&["x", "a", "b"]));
+    assert_eq!(paths(validate_change(&disputed, &other, &schema)), ["/i/$order"]);
+}
+
+#[test]
+fn fields_of_a_group_that_no_base_of_the_bases_had_stay_as_a_base_has_them() {
+    let schema =
+        schema("\n  /g: {type: map, groups: [[x, y]]}\n  /g/x: {type: int, immutable: true}\n");
+    let group = |fields: Json| value(&json!({ "g": fields }));
+    let base = group(json!({ "y": 2 }));
+    let (x, y) = (group(json!({ "x": 2, "y": 1 })), group(json!({ "x": 2, "y": 0 })));
+    let (chosen, disputed) = crossed(&schema, [&base, &x, &y]);
+    let bases = [x, y];
+    assert_eq!(validate_merge(&chosen[0], &bases, &disputed, &schema), []);
+    for choice in [Choice::Ours, Choice::Theirs] {
+        let settled = settled(&disputed, &choice);
+        assert_eq!(validate_merge(&chosen[0], &bases, &settled, &schema), [], "{choice:?}");
+        assert_eq!(validate_change(&disputed, &settled, &schema), [], "{choice:?}");
+    }
+    let other = group(json!({ "x": 3, "y": 1 }));
+    assert_eq!(paths(validate_change(&disputed, &other, &schema)), ["/g/\\{x,y}"]);
+}
+
+#[test]
+fn where_bases_disagree_a_merge_takes_what_one_of_them_has() {
+    let schema = schema(FIELDS);
+    let document = |id: &str| value(&json!({ "id": id }));
+    let bases = ["A", "B"].map(document);
+    let taken = |id: &str| validate_merge(&bases[0], &bases, &document(id), &schema).len();
+    assert_eq!((taken("A"), taken("B"), taken("C")), (0, 0, 1));
+    assert_eq!(validate_merge(&bases[0], &bases, &value(&json!({})), &schema).len(), 1);
+    // Where they agree it stays.
+    let agree = ["A", "A"].map(document);
+    assert_eq!(validate_merge(&agree[0], &agree, &document("B"), &schema).len(), 1);
+}
+
+/// A conflict has its values as they were before there was a schema.
+#[test]
+fn a_conflict_that_is_older_than_the_schema_is_settled_under_it() {
+    let schema = schema("\n  /ids: {type: set, of: string, immutable: true}\n");
+    let terms = [&json!(["a", "b"]), &json!(["a"]), &json!(["a", "c"])];
+    let old = value(&json!({ "ids": conflict("atomic", "/ids", terms) }));
+    let old = schema.convert(&old);
+    let found = |ids: Json| {
+        let new = schema.convert(&value(&json!({ "ids": ids })));
+        paths(validate_change(&old, &new, &schema))
+    };
+    assert_eq!(found(json!(["a", "b"])), [""; 0]);
+    assert_eq!(found(json!(["b"])), ["/ids"]);
+    // Set in place of one that was converted since.
+    let given = schema.convert(&value(&json!({ "ids": ["a"] })));
+    assert_eq!(validate_change(&given, &old, &schema), []);
+}
+
+#[test]
+fn what_is_given_once_in_sets_and_localized_maps_outlives_a_conflict_over_them() {
+    let schema = schema(
+        "
+  /s: {type: set, of: string}
+  /s/*: {immutable: true}
+  /t: {type: localized, of: string}
+  /t/*: {immutable: true}
+",
+    );
+    let changed = |old: &Json, new: &Json| {
+        let [old, new] = [old, new].map(|it| schema.convert(&value(it)));
+        paths(validate_change(&old, &new, &schema))
+    };
+    for (field, given, other) in [
+        ("s", json!({ "$set": ["a"] }), json!({ "$set": ["b"] })),
+        ("t", json!({ "en": "a" }), json!({ "en": "b" })),
+    ] {
+        let at = format!("/{field}");
+        let terms = |base| [&other, base, &other];
+        let disputed = |base| json!({ field: conflict("atomic", &at, terms(base)) });
+        let before = json!({ field: given });
+        assert_eq!(changed(&before, &disputed(&given)), [""; 0]);
+        assert_eq!(changed(&before, &disputed(&other)), [&*at], "another past");
+        assert_eq!(changed(&before, &disputed(&Json::Null)), [&*at], "no past");
+        assert_eq!(changed(&disputed(&given), &json!({ field: other })), [&*at]);
+        assert_eq!(changed(&disputed(&given), &before), [""; 0]);
+    }
 }
