@@ -25,6 +25,8 @@ fields:
   /genres:    {type: set, of: string, max_items: 2}
   /windows:   {type: keyed, keys: [$id], order: none, invariants: [start < end]}
   /many/*:    {type: int}
+  /parts:     {type: keyed, keys: [k], insert: conflict, immutable: true}
+  /isan:      {type: string, immutable: true}
 ";
 
 /// A document that was there before its schema, so that it may break anything, and a branch `cut`.
@@ -221,4 +223,40 @@ fn of_a_merge_what_a_parent_kept_is_broken_with_a_value_of_a_parent_alone() {
     story("medium", "high", "medium").unwrap();
     story("medium", "middling", "none").unwrap();
     assert_eq!(refused(story("medium", "high", "none")), ["/level enum"]);
+}
+
+#[test]
+fn an_order_in_conflict_is_committed_and_settled() {
+    let parts = |keys: [&str; 3]| json!({ "parts": keys.map(|key| json!({ "k": key })) });
+    let lab = house(&json!({ "parts": [{ "k": "a" }, { "k": "b" }] }));
+    lab.write(FILM, parts(["a", "x", "b"]).to_string()).commit("ours");
+    lab.switch("cut");
+    lab.write(FILM, parts(["a", "y", "b"]).to_string()).commit("theirs");
+    lab.switch("main");
+    let report = lab.merge("cut");
+    assert_eq!((report.conflicts.len(), report.findings.len()), (1, 0), "{report:?}");
+    commit(&lab).unwrap();
+    lab.settle(Some(FILM), Choice::Theirs);
+    commit(&lab).unwrap();
+}
+
+#[test]
+fn a_merge_takes_what_one_of_its_bases_gave_where_they_disagree() {
+    let film = |isan: &str| json!({ "isan": isan }).to_string();
+    let lab = house(&json!({}));
+    lab.write(FILM, film("A")).commit("ours");
+    lab.branch("before");
+    lab.switch("cut");
+    lab.write(FILM, film("B")).commit("theirs");
+    for (branch, other) in [("main", "cut"), ("cut", "before")] {
+        lab.switch(branch);
+        assert_eq!(lab.merge(other).conflicts.len(), 1);
+        lab.settle(Some(FILM), Choice::Ours);
+        commit(&lab).unwrap();
+    }
+    lab.switch("main");
+    assert_eq!(lab.merge("cut").conflicts.len(), 1);
+    lab.settle(Some(FILM), Choice::Theirs);
+    commit(&lab).unwrap();
+    assert_eq!(lab.field("main", FILM, "/isan").unwrap(), "\"B\"");
 }
