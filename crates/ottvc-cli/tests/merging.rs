@@ -263,7 +263,7 @@ fn a_merge_can_be_given_up() {
     assert_eq!(lab.read("edition.meta.json"), before);
     insta::assert_snapshot!(lab.refused(6, "merge.none", "merge --abort"), @"
     error: no merge is in progress
-    hint: `ottvc merge REV` starts one; what is committed in conflict is settled by `--take ours` or `theirs`
+    hint: `ottvc merge REV` starts one; `ottvc resolve` settles what is committed in conflict, too
     ");
 }
 

@@ -280,7 +280,7 @@ impl Repo {
         let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
         report.findings = self.merged_once(batch, our_tree, &bases, merged.tree)?;
         report.clean = places.is_empty() && report.findings.is_empty();
-        let heads = Heads { ours, theirs, bases: plan.bases.clone() };
+        let heads = Heads { ours, theirs, bases: plan.bases.clone(), made: None };
         report.conflicts = self.conflict_rows(batch, merged.tree, &places, Some(&heads))?;
         report.decisions = merged.decisions;
         report.notices = merged.notices;
@@ -564,7 +564,7 @@ impl Repo {
     ) -> Result<Vec<ConflictRow>, RepoError> {
         let remembers = self.remembers_any()?;
         let mut at = Places::of(self, batch, tree)?;
-        let mut merge = heads.map(|heads| Merge::of(batch, heads)).transpose()?;
+        let mut merge = heads.map(|heads| Merge::of(&at, heads)).transpose()?;
         let mut rows = Vec::new();
         for place in places {
             let mut row = ConflictRow::read(&mut at, place)?;

@@ -201,8 +201,15 @@ impl Repo {
             (false, true) => Ok((heads, Merged::Theirs)),
             (true, true) => Err(bad("both sides are".into())),
             (false, false) => {
-                let named = |names: &[String]| names.first().cloned().unwrap_or_default();
-                Err(bad(format!("it merges `{}` and `{}`", named(&ours), named(&theirs))))
+                let named = |names: &[String], head| -> Result<String, RepoError> {
+                    let edition = self.commit(head)?.edition.to_string();
+                    Ok(match names.first() {
+                        Some(name) if *name != edition => format!("`{name}`"),
+                        _ => format!("the edition {edition}, which has no branch"),
+                    })
+                };
+                let (ours, theirs) = (named(&ours, heads.ours)?, named(&theirs, heads.theirs)?);
+                Err(bad(format!("it merges {ours} and {theirs}")))
             }
         }
     }
@@ -215,18 +222,20 @@ impl Repo {
     ) -> Result<Resolved, RepoError> {
         let batch = Batch::new(&self.nodes);
         let (state, head, places) = self.open_places(&batch)?;
+        // Where there is none, it makes no difference which merge there was.
+        if !places.iter().any(|place| resolution.covers(place)) {
+            return Err(RepoError::NoConflict { place: resolution.place() });
+        }
+        let mut at = Places::of(self, &batch, state.staged)?;
         let mut side = match by {
             By::Edition(edition) => {
                 let (heads, side) = self.side_of_edition(&state, edition)?;
-                Some((Merge::of(&batch, &heads)?, (edition, side)))
+                Some((Merge::of(&at, &heads)?, (edition, side)))
             }
             By::Choice | By::Memory(_) => None,
         };
-        let mut at = Places::of(self, &batch, state.staged)?;
         let mut all = Vec::new();
-        let mut met = false;
         for place in places.into_iter().filter(|place| resolution.covers(place)) {
-            met = true;
             let ruled = resolution.ruled(&place);
             let chosen = match (by, &mut side) {
                 (By::Memory(before), _) => self
@@ -243,14 +252,14 @@ impl Repo {
             all.extend(chosen.map(|(choice, taken)| Chosen { place, choice, taken, reason: None }));
         }
         if all.is_empty() {
-            return Err(match (met, by) {
-                (true, By::Memory(_)) => RepoError::NothingRemembered {
+            return Err(match by {
+                By::Memory(_) => RepoError::NothingRemembered {
                     place: match resolution.path {
                         Some(_) => format!("the conflicts at {}", resolution.place()),
                         None => "these conflicts".to_owned(),
                     },
                 },
-                _ => RepoError::NoConflict { place: resolution.place() },
+                By::Choice | By::Edition(_) => RepoError::NoConflict { place: resolution.place() },
             });
         }
         self.settle_chosen(&batch, state, head, all, dry)

@@ -4,7 +4,12 @@
 mod common;
 
 use common::Lab;
+use common::layers::{EDITION, fix};
+use ottvc_merge::layers::Diverged;
+use ottvc_object::RepoPath;
 use ottvc_repo::merging::MergeRequest;
+use ottvc_repo::plan::Carrying;
+use ottvc_repo::push::PushRequest;
 use ottvc_repo::resolving::{ConflictRow, Resolution};
 use ottvc_repo::{RepoError, Silent};
 
@@ -100,4 +105,43 @@ fn an_item_moved_and_removed_says_where_it_came_from() {
     let rows = lab.merge("cut").conflicts;
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((row.kind, row.moved_from.as_deref()), ("delete_edit", Some("/main")), "{row:?}");
+}
+
+#[test]
+fn what_followed_a_committed_merge_is_no_side_of_it() {
+    let lab = Lab::new();
+    lab.write(EDITION, r#"{"title": "One", "x": 0}"#).commit("start");
+    lab.edition("fr", "main").edition("de", "main");
+    lab.change("fr", &["/x=1"]).change("de", &["/x=2", "/title=\"Eins\""]);
+    let request = MergeRequest { allow_conflicts: true, ..MergeRequest::default() };
+    lab.repo.merge("fr", &request, &Silent).unwrap();
+    lab.change("main", &["/title=\"Two\""]);
+    let push = PushRequest { diverged: Diverged::Conflict, ..fix(&["de"]) };
+    let plan = lab.repo.plan_push(&push).unwrap();
+    let how = Carrying { allow_conflicts: true, ..Carrying::default() };
+    lab.repo.carry_out_plan(&plan, &how, &Silent).unwrap();
+    lab.switch("de");
+    let rows = lab.repo.conflicts(None).unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.field.as_deref(), row.strangers)).collect();
+    assert_eq!(told, [(Some("/title"), [true; 2]), (Some("/x"), [false; 2])]);
+    let refused = lab.repo.settle_by_edition(&all(), "fr", false).unwrap_err();
+    assert!(matches!(refused, RepoError::BadArgument { why, .. } if why.contains("/title")));
+    let x = Resolution {
+        path: Some(RepoPath::new(EDITION).unwrap()),
+        field: Some("/x".parse().unwrap()),
+        ..all()
+    };
+    assert_eq!(lab.repo.settle_by_edition(&x, "fr", false).unwrap().resolved.len(), 1);
+}
+
+#[test]
+fn which_edition_is_asked_for_matters_where_there_is_a_conflict() {
+    let lab = disputed("18");
+    let of_nobody = || lab.repo.settle_by_edition(&all(), "zz", false).unwrap_err();
+    assert!(matches!(of_nobody(), RepoError::NoConflict { .. }));
+    lab.switch("de");
+    lab.repo.remove_branch("fr", false).unwrap();
+    let RepoError::BadArgument { why, .. } = of_nobody() else { panic!() };
+    assert!(why.starts_with("it merges `de` and the edition "), "{why}");
+    assert!(why.ends_with(", which has no branch"), "{why}");
 }

@@ -265,7 +265,7 @@ pub(crate) const TABLE: &[Row] = &[
         Stale,
         409,
         "No merge is in progress",
-        "`ottvc merge REV` starts one; what is committed in conflict is settled by `--take ours` or `theirs`",
+        "`ottvc merge REV` starts one; `ottvc resolve` settles what is committed in conflict, too",
     ),
     row(
         "merge.unrelated",

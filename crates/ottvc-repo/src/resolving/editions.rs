@@ -16,9 +16,8 @@ use ottvc_object::tree::lookup_path;
 use ottvc_object::value::{Document, Value};
 use ottvc_object::{Commit, CommitId, Entry, NamedEntry, RepoPath, TreeId};
 
-use super::places::{Disputed, KEPT, Places};
+use super::places::{Disputed, KEPT, Places, There};
 use crate::layers::document_at;
-use crate::nodes::Batch;
 use crate::record::place_text;
 use crate::workspace::{Merging, State};
 use crate::{Repo, RepoError};
@@ -32,6 +31,8 @@ pub(crate) struct Heads {
     pub(crate) ours: CommitId,
     pub(crate) theirs: CommitId,
     pub(crate) bases: Vec<CommitId>,
+    /// What was committed of it, with its conflicts; `None` as long as it waits.
+    pub(crate) made: Option<TreeId>,
 }
 
 /// A side of a merge.
@@ -83,9 +84,11 @@ impl Repo {
 }
 
 /// The merged commits, as the conflicts that their merge left are looked up in them: each document once.
-pub(crate) struct Merge {
+pub(crate) struct Merge<'r> {
     sides: [Side; 2],
     bases: Vec<TreeId>,
+    /// What was committed of it.
+    made: Option<Places<'r>>,
     /// What the sides have at a path.
     held: HashMap<PathKey, Rc<[Held; 2]>>,
     /// In which list each base has an item that lists exchange, by path.
@@ -115,9 +118,10 @@ struct Held {
     value: Option<Value>,
 }
 
-impl Merge {
-    /// That of these commits.
-    pub(crate) fn of(batch: &Batch<'_>, heads: &Heads) -> Result<Self, RepoError> {
+impl<'r> Merge<'r> {
+    /// That of these commits, whose conflicts are looked up among `places`.
+    pub(crate) fn of(places: &Places<'r>, heads: &Heads) -> Result<Self, RepoError> {
+        let batch = places.batch;
         let side = |id: CommitId| -> Result<Side, RepoError> {
             let commit: Commit = batch.load(id)?;
             let mut disputed: HashMap<PathKey, DisputedAt> = HashMap::new();
@@ -134,6 +138,7 @@ impl Merge {
         Ok(Self {
             sides: [side(heads.ours)?, side(heads.theirs)?],
             bases: bases.collect::<Result<_, RepoError>>()?,
+            made: heads.made.map(|tree| places.in_tree(tree)),
             held: HashMap::new(),
             lists: HashMap::new(),
         })
@@ -176,7 +181,7 @@ impl Merge {
     /// The choice of the term that a merged side has at a place.
     ///
     /// # Errors
-    /// [`RepoError::BadArgument`] if it has none: it is in conflict there itself.
+    /// [`RepoError::BadArgument`] if it has none: it is in conflict there itself, or the conflict is not that merge's.
     pub(super) fn choice_of_side(
         &mut self,
         places: &mut Places<'_>,
@@ -206,6 +211,9 @@ impl Merge {
         side: Merged,
     ) -> Result<(usize, Has), RepoError> {
         let Some(there) = places.at(&place.path)? else { return Ok((0, Has::Its)) };
+        if !self.left(&there, place)? {
+            return Ok((0, Has::None));
+        }
         // Where neither was in conflict, the terms are theirs.
         if !self.sides.iter().any(|side| side.touches(&there.named, place)) {
             return Ok((0, Has::Its));
@@ -228,6 +236,30 @@ impl Merge {
             }
             None => Ok((0, Has::Its)),
         }
+    }
+
+    /// Whether a conflict is as the merge left it. What followed a committed merge may have left conflicts, too, and
+    /// none of their terms is any side's of that merge.
+    fn left(&mut self, there: &There, place: &ConflictPlace) -> Result<bool, RepoError> {
+        let Some(made) = &mut self.made else { return Ok(true) };
+        let field = place.field.as_ref();
+        let here = there.conflict(field);
+        for path in std::iter::once(&place.path).chain(&there.named.former) {
+            let Some(then) = made.at(path)? else { continue };
+            let is_it = match (&here, then.conflict(field)) {
+                (Some(Disputed::Entry(here)), Some(Disputed::Entry(then))) => {
+                    here.terms == then.terms
+                }
+                (Some(Disputed::Field(_, here)), Some(Disputed::Field(_, then))) => {
+                    here.terms == then.terms
+                }
+                _ => false,
+            };
+            if is_it {
+                return Ok(true);
+            }
+        }
+        Ok(here.is_none())
     }
 
     /// What the sides have at a path, or where that was before it was renamed.
@@ -324,7 +356,7 @@ impl Heads {
     /// Those of a merge that waits.
     pub(crate) fn of(merging: &Merging) -> Self {
         let Merging { ours, theirs, bases, .. } = merging;
-        Self { ours: *ours, theirs: *theirs, bases: bases.clone() }
+        Self { ours: *ours, theirs: *theirs, bases: bases.clone(), made: None }
     }
 }
 
@@ -362,9 +394,12 @@ fn list_items(value: &Value, at: &mut FieldPath, lists: &mut Lists) {
 /// The commits that a commit merged.
 pub(crate) fn heads_of(commit: &Commit) -> Option<Heads> {
     match (&commit.merge, commit.parents.as_slice()) {
-        (Some(merge), [ours, theirs]) => {
-            Some(Heads { ours: *ours, theirs: *theirs, bases: merge.bases.clone() })
-        }
+        (Some(merge), [ours, theirs]) => Some(Heads {
+            ours: *ours,
+            theirs: *theirs,
+            bases: merge.bases.clone(),
+            made: Some(commit.tree),
+        }),
         _ => None,
     }
 }

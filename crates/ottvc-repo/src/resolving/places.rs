@@ -63,6 +63,11 @@ impl<'r> Places<'r> {
         Ok(Self { batch, schemas, tree, kept: HashMap::new() })
     }
 
+    /// Those of another tree.
+    pub(super) fn in_tree(&self, tree: TreeId) -> Self {
+        Self { batch: self.batch, schemas: Arc::clone(&self.schemas), tree, kept: HashMap::new() }
+    }
+
     /// What stands at a path, if anything does.
     pub(crate) fn at(&mut self, path: &RepoPath) -> Result<Option<Rc<There>>, RepoError> {
         let key = path.key();
