@@ -451,10 +451,46 @@ fn a_name_that_is_a_revision_and_a_path_is_neither() {
     $ ottvc meta check feature:
     no document there has a schema
     ");
-    lab.ok("branch edition.meta.json");
-    insta::assert_snapshot!(lab.refused(2, "argument.usage", "meta get edition.meta.json"), @"
-    error: `edition.meta.json` is a revision, and a path as well
-    hint: write ./edition.meta.json for the path, edition.meta.json~0 for the revision
-    ");
-    lab.ok("meta get ./edition.meta.json");
+}
+
+#[test]
+fn a_revision_wins_over_a_document_and_over_names_in_another_case() {
+    let lab = Lab::film();
+    lab.ok("branch cut");
+    for path in ["head/a.meta.json", "Main/a.meta.json", "cut.meta.json"] {
+        lab.write(path, r#"{"rating": 12}"#);
+    }
+    lab.ok("add .");
+    lab.ok("commit -m More");
+    let told = lab.tell([
+        "diff --stat HEAD",
+        "diff --stat main",
+        "diff --stat HEAD -- head",
+        "meta check HEAD",
+        "meta get HEAD /rating",
+        "meta get cut /rating",
+        "meta get cut.meta.json /rating",
+        "diff --stat cut",
+    ]);
+    insta::assert_snapshot!(told, @r#"
+    $ ottvc diff --stat HEAD
+    0 paths, 0 fields, 0 B of media that is new
+    $ ottvc diff --stat main
+    0 paths, 0 fields, 0 B of media that is new
+    $ ottvc diff --stat HEAD -- head
+    0 paths, 0 fields, 0 B of media that is new
+    $ ottvc meta check HEAD
+    no document there has a schema
+    $ ottvc meta get HEAD /rating
+    "12"
+    $ ottvc meta get cut /rating
+    "12"
+    $ ottvc meta get cut.meta.json /rating
+    12
+    $ ottvc diff --stat cut
+    added     cut.meta.json     1 field
+    added     head/a.meta.json  1 field
+    added     Main/a.meta.json  1 field
+    3 paths, 3 fields, 0 B of media that is new
+    "#);
 }

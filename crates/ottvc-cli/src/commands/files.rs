@@ -1,11 +1,14 @@
 //! `checkout`, `cat`, `ls`: getting things out of a revision.
 
+use std::fs::DirEntry;
 use std::io::Write;
+use std::iter::successors;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ottvc_merge::Side;
 use ottvc_object::RepoPath;
+use ottvc_object::tree::lookup_path;
 use ottvc_repo::checkout::CheckoutOptions;
 use ottvc_repo::content::ContentError;
 use ottvc_repo::disputed::Disputed;
@@ -63,7 +66,7 @@ pub(crate) fn rev_and_path(text: &str) -> Result<(&str, RepoPath), CliError> {
 /// [`CliError::Usage`] if it is both; that of [`Repo::resolve`](ottvc_repo::Repo::resolve) if it is neither.
 pub(crate) fn is_revision(opened: &Opened, given: &str) -> Result<bool, CliError> {
     match opened.repo.resolve(given) {
-        Ok(_) if is_path(opened, given) => Err(ambiguous(given)),
+        Ok(_) if given != "HEAD" && is_spelled(opened, given)? => Err(ambiguous(given)),
         Ok(_) => Ok(true),
         Err(RepoError::UnknownRevision { .. } | RepoError::Unborn { .. })
             if is_path(opened, given) =>
@@ -75,7 +78,7 @@ pub(crate) fn is_revision(opened: &Opened, given: &str) -> Result<bool, CliError
 }
 
 /// The error for what is a revision and a path.
-pub(crate) fn ambiguous(given: &str) -> CliError {
+fn ambiguous(given: &str) -> CliError {
     let text = format!("`{given}` is a revision, and a path as well");
     let hint = format!("write ./{given} for the path, {given}~0 for the revision");
     CliError::Usage { text, hint: Some(hint) }
@@ -88,6 +91,34 @@ fn is_path(opened: &Opened, given: &str) -> bool {
         repo.disk_path(&path).symlink_metadata().is_ok()
             || repo.list("HEAD", &path, false, &mut |_| Ok(())).is_ok()
     })
+}
+
+/// Whether a path of exactly that name is here, or was in the last commit: names of revisions do not fold case.
+fn is_spelled(opened: &Opened, given: &str) -> Result<bool, CliError> {
+    let repo = &opened.repo;
+    let Ok(path) = repo.repo_path(&opened.from, given) else { return Ok(false) };
+    let steps: Vec<RepoPath> =
+        successors(Some(path), RepoPath::parent).filter(|step| !step.is_root()).collect();
+    // Where the disk folds case, only the listing of its folder tells how a file is called.
+    let on_disk = |step: &RepoPath| {
+        let above = repo.disk_path(&step.parent().unwrap_or_default());
+        let is_it =
+            |entry: DirEntry| step.name().is_some_and(|name| entry.file_name() == name.as_str());
+        std::fs::read_dir(above)
+            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_it)))
+    };
+    if steps.iter().all(on_disk) {
+        return Ok(true);
+    }
+    let Ok(head) = repo.resolve("HEAD") else { return Ok(false) };
+    let tree = repo.commit(head.id)?.tree;
+    for step in &steps {
+        let there = lookup_path(repo.nodes(), tree, step)?;
+        if !there.is_some_and(|named| Some(&named.name) == step.name()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Write files of a revision out to a folder. They are copies: changing them changes nothing stored.

@@ -21,7 +21,7 @@ use serde_json::{Value as Json, json};
 use check::{note_broken, still_broken};
 
 use crate::commands::conflicts::side_names;
-use crate::commands::files::{Show, ambiguous, rev_and_path};
+use crate::commands::files::{Show, rev_and_path};
 use crate::commands::merge_file::schema_of;
 use crate::context::{Context, Need, Opened};
 use crate::editor::{self, Typed};
@@ -253,7 +253,8 @@ fn refuse_disputed(
     if paths.is_empty() { Ok(()) } else { Err(RepoError::Conflicts { paths }.into()) }
 }
 
-/// Finds the document: of a revision; or as it is here, where what is given is no revision but a file.
+/// Finds the document: of a revision, which wins where a document has that name, too; or as it is here, where what is
+/// given is no revision but a file.
 fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> {
     let repo = &opened.repo;
     let (rev, path) = match rev_and_path(place) {
@@ -261,9 +262,6 @@ fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> 
         Err(error) => return here(opened, place)?.ok_or(error),
     };
     match repo.resolve(rev) {
-        Ok(_) if !place.contains(':') && here_path(opened, place).is_some() => {
-            return Err(ambiguous(place));
-        }
         Ok(_) => {}
         Err(error) => {
             let found = if place.contains(':') { None } else { here(opened, place)? };
@@ -277,16 +275,14 @@ fn find(opened: &Opened, place: &str) -> Result<(RepoPath, Document), CliError> 
 
 /// The document of the working copy that a path means, if there is one.
 fn here(opened: &Opened, given: &str) -> Result<Option<(RepoPath, Document)>, CliError> {
-    let Some(path) = here_path(opened, given) else { return Ok(None) };
-    let document = read(&opened.repo, &path)?;
-    Ok(Some((path, document)))
-}
-
-/// The path of that document.
-fn here_path(opened: &Opened, given: &str) -> Option<RepoPath> {
     let repo = &opened.repo;
-    let path = repo.repo_path(&opened.from, given).and_then(|path| document_path(&path)).ok()?;
-    repo.disk_path(&path).is_file().then_some(path)
+    let path = repo.repo_path(&opened.from, given).and_then(|path| document_path(&path));
+    let Ok(path) = path else { return Ok(None) };
+    if !repo.disk_path(&path).is_file() {
+        return Ok(None);
+    }
+    let document = read(repo, &path)?;
+    Ok(Some((path, document)))
 }
 
 fn read(repo: &Repo, path: &RepoPath) -> Result<Document, CliError> {
