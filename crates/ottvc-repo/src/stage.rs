@@ -312,10 +312,18 @@ impl Repo {
             let mut former = named.former.clone();
             // Back where the last commit has it, it never moved: nobody knows the names between. Unless that has
             // it here, and another file there.
-            let returns = former.iter().any(|before| before.key() == target.key())
-                && self.staged_at(head_tree, &path)?.is_none();
-            let committed = if returns { self.staged_at(head_tree, &target)? } else { None };
-            if let Some(committed) = committed {
+            let was_there = former.iter().any(|before| before.key() == target.key());
+            let committed = if was_there { self.staged_at(head_tree, &target)? } else { None };
+            let returned = match committed {
+                Some(committed)
+                    if committed.entry == named.entry
+                        || self.staged_at(head_tree, &path)?.is_none() =>
+                {
+                    Some(committed)
+                }
+                _ => None,
+            };
+            if let Some(committed) = returned {
                 former = committed.former;
             } else {
                 former.push(path.clone());

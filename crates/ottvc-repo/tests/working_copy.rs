@@ -416,6 +416,20 @@ fn a_file_renamed_there_and_back_is_unchanged() {
 }
 
 #[test]
+fn names_exchanged_and_back_are_no_change() {
+    let lab = Lab::new();
+    lab.write("b.txt", "b").write("c.txt", "c").commit("start");
+    let rename = |old: &str, new: &str| lab.repo.rename(lab.repo.root(), old, new).unwrap();
+    for _ in 0..2 {
+        rename("b.txt", "t.txt");
+        rename("c.txt", "b.txt");
+        rename("t.txt", "c.txt");
+    }
+    let status = lab.repo.status(&Silent).unwrap();
+    assert!(status.clean, "{status:?}");
+}
+
+#[test]
 fn a_file_that_a_dead_command_was_writing_is_no_part_of_the_working_copy() {
     let lab = Lab::new();
     lab.write("d/a.txt", "1").commit("start");
