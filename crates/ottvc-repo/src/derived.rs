@@ -29,6 +29,9 @@ use crate::workspace::State;
 use crate::{Repo, RepoError};
 pub(crate) use noted::Noted;
 
+/// The rule of notices about fields that tell of another film and stay.
+pub(crate) const OTHER_FILM: &str = "merge";
+
 /// A field that tells of a film, and not of the one that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FilmRow {
@@ -93,6 +96,8 @@ struct Outdated {
     document: Value,
     film: Film,
     fields: Vec<FieldPath>,
+    /// Those of them that hold what somebody put there, as it is not what the film they lay with says.
+    typed: Vec<FieldPath>,
     /// What ours, base and theirs have, each where it lies there.
     sides: [Option<(RepoPath, Value)>; 3],
 }
@@ -227,7 +232,7 @@ impl Repo {
                 let Some(had) = outdated.document.get(field) else { continue };
                 let free = match had {
                     Value::Conflict(conflict) => is_between_films(conflict, field),
-                    had => may_be_made(had, field),
+                    had => may_be_made(had, field) && !outdated.typed.contains(field),
                 };
                 if !free {
                     let film = &outdated.film.path;
@@ -235,7 +240,7 @@ impl Repo {
                         path: row.path,
                         field: row.field,
                         schema: schema.full_name(),
-                        rule: "merge",
+                        rule: OTHER_FILM,
                         value: NoticeRow::shown(had),
                         why: format!(
                             "it tells of another film than {film}, and holds what no film says"
@@ -335,7 +340,7 @@ impl Repo {
             }
             let [ours, base, theirs] = [0, 1, 2].map(|at| sides.get(at).cloned().flatten());
             let sides = [ours, base, theirs];
-            let mut old = Vec::new();
+            let (mut old, mut typed) = (Vec::new(), Vec::new());
             for field in fields {
                 let value = document.get(&field);
                 // What the film says already needs no making.
@@ -359,15 +364,31 @@ impl Repo {
                         .map(|(_, at)| of(at))
                         .collect(),
                 };
-                if let (true, Some(value)) = (was.is_empty(), value) {
-                    was.extend(noted.film(paths(), &field, value)?.map(Some));
+                // Where a commit has it without any film, that came later, too.
+                let film_came_later = was.iter().all(Option::is_none);
+                if let (true, Some(value)) = (film_came_later, value)
+                    && let Some((lay_with, said)) = noted.film(paths(), &field, value)?
+                {
+                    was = vec![Some(lay_with)];
+                    if !said {
+                        typed.push(field.clone());
+                    }
                 }
                 if !was.is_empty() && was.iter().all(|it| it.is_some_and(|it| it != film.content)) {
                     old.push(field);
                 }
             }
             if !old.is_empty() {
-                found.push(Outdated { path, named, schema, document, film, fields: old, sides });
+                found.push(Outdated {
+                    path,
+                    named,
+                    schema,
+                    document,
+                    film,
+                    fields: old,
+                    typed,
+                    sides,
+                });
             }
         }
         Ok(found)

@@ -16,7 +16,7 @@ use ottvc_refs::{RefEdit, RefName, RefValue};
 use serde::Serialize;
 
 use crate::changes::Change;
-use crate::derived::{FilmRow, Noted};
+use crate::derived::{FilmRow, Noted, OTHER_FILM};
 use crate::layers::document_at;
 use crate::nodes::Batch;
 use crate::record::Draft;
@@ -285,6 +285,11 @@ impl Repo {
         report.decisions = merged.decisions;
         report.notices = merged.notices;
         report.stale = self.stale_films(batch, trees, merged.tree, &Noted::default())?;
+        let noticed = |path: &str, field: &str| {
+            let same = |row: &NoticeRow| row.path == path && row.field == field;
+            report.notices.iter().any(|row| row.rule == OTHER_FILM && same(row))
+        };
+        report.stale.retain(|row| !noticed(&row.path, &row.field));
         // What the merge makes of the schemas themselves must make sense, too.
         self.schemas(batch, merged.tree)?;
         let mut first = Vec::new();

@@ -152,6 +152,12 @@ impl Repo {
         }
         // Taking back a commit gives its changes back to the stage; everything else moves files.
         let keeps_files = operation.command == "commit";
+        let carried = match moves {
+            Some((to, _)) if keeps_files || state.staged != old_tree => {
+                self.noted_films(self.head_commit_id(&state)?)?.rows_on(to)?
+            }
+            _ => Rows::new(),
+        };
         let updated = match moves {
             Some((to, tree)) if !keeps_files => {
                 self.refuse_lost_layers(&state, to)?;
@@ -170,13 +176,11 @@ impl Repo {
             None => None,
         };
         state.head = head_back.unwrap_or(state.head);
-        let rows = match updated {
-            Some((staged, updated)) => {
-                state.staged = staged;
-                updated.rows
-            }
-            None => Rows::new(),
-        };
+        let mut rows = carried;
+        if let Some((staged, updated)) = updated {
+            state.staged = staged;
+            rows.extend(updated.rows);
+        }
         let summary = format!("undo {}: {}", operation.id, operation.summary);
         let undo =
             RefTransaction { undoes: Some(operation.id), ..self.move_of("undo", &summary, edits)? };

@@ -76,7 +76,11 @@ impl Repo {
             None => EMPTY_TREE,
         };
         self.refuse_lost_layers(&state, commit)?;
-        let (staged, updated) = self.move_to(&state, head_tree, target, false, progress)?;
+        let (staged, mut updated) = self.move_to(&state, head_tree, target, false, progress)?;
+        if state.staged != head_tree {
+            let noted = self.noted_films(self.head_commit_id(&state)?)?;
+            updated.rows.extend(noted.rows_on(commit)?);
+        }
         state.head = head;
         state.staged = staged;
         self.save_state(&state, &updated.rows)?;

@@ -203,6 +203,8 @@ fn what_no_film_says_stays_and_is_told() {
     let notices: Vec<(&str, &str)> =
         report.notices.iter().map(|it| (it.path.as_str(), it.field.as_str())).collect();
     assert_eq!(notices, [(BESIDE, "/technical")]);
+    // Once is enough.
+    assert!(report.stale.is_empty(), "{:?}", report.stale);
 }
 
 #[test]
@@ -322,6 +324,62 @@ fn what_was_put_right_of_the_film_that_came_after_stays() {
     assert!(stale(&lab).is_empty());
     assert!(lab.finish().made.is_empty());
     assert_eq!(technical(&lab, "main", BESIDE), right);
+}
+
+#[test]
+fn what_was_typed_in_a_merge_stays_when_its_film_is_replaced() {
+    let lab = chosen();
+    let mut typed = says(&film(&["eng", "deu"]), &["eng", "deu"]);
+    typed["tracks"][1]["language"] = json!("en-AU");
+    lab.write(BESIDE, json!({ "technical": typed }).to_string());
+    add(&lab);
+    lab.write("feature.mp4", film(&["eng", "deu", "fra"]));
+    add(&lab);
+    assert_eq!(stale(&lab).len(), 1);
+    let committed = lab.finish();
+    assert_eq!((committed.made.len(), committed.stale.len()), (0, 1), "{committed:?}");
+    assert_eq!(technical(&lab, "main", BESIDE), typed);
+}
+
+#[test]
+fn a_value_committed_without_its_film_goes_with_the_one_that_came() {
+    let lab = Lab::new();
+    let first = film(&["eng"]);
+    let said = json!({ "technical": says(&first, &["eng"]) });
+    lab.write("schemas.yaml", SCHEMA).write(BESIDE, said.to_string()).commit("no film yet");
+    lab.write("feature.mp4", &first);
+    add(&lab);
+    assert!(stale(&lab).is_empty());
+    lab.write("feature.mp4", film(&["fra"]));
+    add(&lab);
+    assert_eq!(stale(&lab).len(), 1);
+}
+
+#[test]
+fn what_is_noted_goes_where_the_stage_is_carried() {
+    let lab = lab();
+    lab.switch("cut");
+    lab.write("notes.txt", "of the cut").commit("notes");
+    lab.switch("main");
+    lab.write("feature.mp4", film(&["eng", "deu"]));
+    probed(&lab, "feature.mp4");
+    lab.write("feature.mp4", film(&["fra"]));
+    add(&lab);
+    assert_eq!(stale(&lab).len(), 1);
+    for branch in ["cut", "main"] {
+        lab.switch(branch);
+        assert_eq!(stale(&lab).len(), 1, "{branch}");
+    }
+    lab.write("other.txt", "alone");
+    let only = CommitOptions {
+        message: Some("other".into()),
+        only: vec!["other.txt".into()],
+        ..Default::default()
+    };
+    lab.repo.record(lab.repo.root(), &only, &Silent).unwrap();
+    assert_eq!(stale(&lab).len(), 1);
+    lab.repo.undo(None, &Silent).unwrap();
+    assert_eq!(stale(&lab).len(), 1, "undone");
 }
 
 #[test]

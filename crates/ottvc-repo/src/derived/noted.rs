@@ -2,7 +2,8 @@
 //!
 //! A film can be staged, told of and replaced before anybody commits it. So when another film is staged, the
 //! values that lay with the one before are noted, in a row for each document of the working copy's state. Rows
-//! hold while the working copy stands on the commit they were noted on; the commit after drops older ones.
+//! hold while the working copy stands on the commit they were noted on, and go with what is staged to another; the
+//! commit after drops older ones.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,6 +17,7 @@ use ottvc_object::{CommitId, ContentId, Entry, RepoPath, TreeId};
 use super::{derives, documents_about, made_fields};
 use crate::cache::Rows;
 use crate::nodes::Batch;
+use crate::probe::part;
 use crate::schemas::convert;
 use crate::workspace::State;
 use crate::{Repo, RepoError};
@@ -39,6 +41,8 @@ struct Lay {
     /// BLAKE3 of the value's bytes.
     value: [u8; 32],
     film: ContentId,
+    /// Whether it is what that film says, and not what somebody put there.
+    said: bool,
 }
 
 /// The films that staged values lay with.
@@ -65,19 +69,22 @@ impl Noted {
         !self.rows.is_empty() && paths.any(|path| self.rows.contains_key(&row_key(path)))
     }
 
-    /// The film that a value first lay with, in a document that is or was at one of these paths.
+    /// The film that a value first lay with, in a document that is or was at one of these paths, and whether that
+    /// film says it.
     pub(super) fn film<'p>(
         &self,
         paths: impl Iterator<Item = &'p RepoPath>,
         field: &FieldPath,
         value: &Value,
-    ) -> Result<Option<ContentId>, RepoError> {
+    ) -> Result<Option<(ContentId, bool)>, RepoError> {
         if self.rows.is_empty() {
             return Ok(None);
         }
         let value = digest(value)?;
         let mut all = paths.filter_map(|path| self.rows.get(&row_key(path))).flatten();
-        Ok(all.find(|lay| lay.field == *field && lay.value == value).map(|lay| lay.film))
+        Ok(all
+            .find(|lay| lay.field == *field && lay.value == value)
+            .map(|lay| (lay.film, lay.said)))
     }
 
     fn note(&mut self, path: &RepoPath, lay: Lay) {
@@ -103,11 +110,14 @@ impl Noted {
     pub(crate) fn rows_after(&self, commit: CommitId, all_done: bool) -> Result<Rows, RepoError> {
         let mut rows: Rows = self.old.iter().map(|key| (key.clone(), None)).collect();
         if !all_done {
-            for key in self.rows.keys() {
-                rows.push(self.row(key.clone(), Some(commit))?);
-            }
+            rows.extend(self.rows_on(Some(commit))?);
         }
         Ok(rows)
+    }
+
+    /// The rows to write where what is staged is carried to another commit.
+    pub(crate) fn rows_on(&self, base: Option<CommitId>) -> Result<Rows, RepoError> {
+        self.rows.keys().map(|key| self.row(key.clone(), base)).collect()
     }
 }
 
@@ -180,8 +190,9 @@ impl Repo {
             let Some(film) = self.readable_film(batch, before, &path)? else { continue };
             for field in fields {
                 if let Some(value) = document.get(&field).filter(|value| !value.has_conflict()) {
+                    let said = part(&film.says, &field).as_ref() == Some(value);
                     let value = digest(value)?;
-                    noted.note(&path, Lay { field, value, film: film.content });
+                    noted.note(&path, Lay { field, value, film: film.content, said });
                 }
             }
         }
