@@ -393,15 +393,27 @@ impl Repo {
         let [ours, theirs] = [self.commit(merging.ours)?.tree, self.commit(merging.theirs)?.tree];
         let bases = merging.bases.iter().map(|base| Ok(self.commit(*base)?.tree));
         let bases = bases.collect::<Result<Vec<TreeId>, RepoError>>()?;
-        let at = |tree, path: &RepoPath| -> Result<Option<Entry>, RepoError> {
-            Ok(lookup_path(batch, tree, path)?.map(|named| named.entry))
-        };
+        let at = |tree, path: &RepoPath| self.stood_at(batch, tree, path, &[]);
         let mut candidates = Vec::new();
         for PathChange { path, old, new } in self.tree_changes(ours, theirs)? {
-            let [our, their] = [old, new].map(|side| side.map(|(_, named)| named.entry));
-            let mut is_candidate = our == at(state.staged, &path)?;
+            let [our, their] = [old, new].map(|side| side.map(|(_, named)| named));
+            let (our, former) = our.map(|named| (named.entry, named.former)).unzip();
+            if our != at(state.staged, &path)? {
+                continue;
+            }
+            // What is in conflict as a whole can be ours as that was settled so, and in no other way.
+            let is_document = matches!(our, Some(Entry::Document { .. }));
+            if !is_document && state.suspects.contains(&path) {
+                continue;
+            }
+            let former = former.unwrap_or_default();
+            let their = match their {
+                Some(named) => Some(named.entry),
+                None => self.stood_at(batch, theirs, &path, &former)?,
+            };
+            let mut is_candidate = true;
             for base in &bases {
-                is_candidate = is_candidate && their != at(*base, &path)?;
+                is_candidate &= their != self.stood_at(batch, *base, &path, &former)?;
             }
             if is_candidate {
                 candidates.push((path, our));
@@ -428,6 +440,22 @@ impl Repo {
             }
         }
         Ok(paths)
+    }
+
+    /// What a tree has at a path, or where that was before it was renamed.
+    pub(crate) fn stood_at(
+        &self,
+        batch: &Batch<'_>,
+        tree: TreeId,
+        path: &RepoPath,
+        former: &[RepoPath],
+    ) -> Result<Option<Entry>, RepoError> {
+        for path in std::iter::once(path).chain(former) {
+            if let Some(named) = lookup_path(batch, tree, path)? {
+                return Ok(Some(named.entry));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a merge is between editions of which one inherits from the other, or both from a third; and

@@ -68,7 +68,7 @@ pub struct Restored {
     /// Paths that theirs changed and that the stage has as ours does now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// Paths that are as they are staged already, and that the stage has otherwise than the last commit.
+    /// Paths that are as they are staged already, and that the last commit has otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub as_staged: Vec<String>,
 }
@@ -173,6 +173,8 @@ impl Repo {
         if matches!(source, Source::Stage) && differing.is_empty() {
             let staged = self.tree_changes(self.head_tree(&state)?, state.staged)?.into_iter();
             let asked = |path: &RepoPath| paths.iter().any(|asked| is_below(path, asked));
+            // What that does not have it cannot give back.
+            let staged = staged.filter(|change| change.old.is_some());
             let staged = staged.map(|change| change.path).filter(asked);
             done.as_staged = staged.map(|path| path.to_string()).collect();
         }
@@ -190,7 +192,7 @@ impl Repo {
                 let mut settled = self.conflicts_at(&batch, old.0, paths)?;
                 settled.retain(|place| !places.contains(place));
                 done.settled = settled.iter().map(place_text).collect();
-                done.left_out = self.left_out(merging, &edits)?;
+                done.left_out = self.left_out(&batch, merging, &edits)?;
             }
             let suspects: Vec<RepoPath> = places.iter().map(|place| place.path.clone()).collect();
             self.note_suspects(&mut state, &suspects);
@@ -361,16 +363,23 @@ impl Repo {
     }
 
     /// The paths of these that theirs changed and ours has otherwise.
-    fn left_out(&self, merging: &Merging, edits: &Edits) -> Result<Vec<String>, RepoError> {
-        let entry = |commit, path: &RepoPath| -> Result<Option<Entry>, RepoError> {
-            Ok(self.staged_at(self.commit(commit)?.tree, path)?.map(|named| named.entry))
-        };
+    fn left_out(
+        &self,
+        batch: &Batch<'_>,
+        merging: &Merging,
+        edits: &Edits,
+    ) -> Result<Vec<String>, RepoError> {
+        let tree = |commit| Ok::<TreeId, RepoError>(self.commit(commit)?.tree);
+        let [ours, theirs] = [tree(merging.ours)?, tree(merging.theirs)?];
         let mut left_out = Vec::new();
         for PathEdit { path, .. } in edits.values() {
-            let theirs = entry(merging.theirs, path)?;
-            let mut is_theirs = theirs != entry(merging.ours, path)?;
+            let our = lookup_path(batch, ours, path)?;
+            let (our, former) = our.map(|named| (named.entry, named.former)).unzip();
+            let former = former.unwrap_or_default();
+            let their = self.stood_at(batch, theirs, path, &former)?;
+            let mut is_theirs = their != our;
             for base in &merging.bases {
-                is_theirs &= theirs != entry(*base, path)?;
+                is_theirs &= their != self.stood_at(batch, tree(*base)?, path, &former)?;
             }
             if is_theirs {
                 left_out.push(path.to_string());

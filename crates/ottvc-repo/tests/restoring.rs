@@ -339,6 +339,32 @@ fn a_stage_taken_back_in_a_merge_says_what_it_leaves_out() {
 }
 
 #[test]
+fn what_ours_renamed_is_left_out_by_its_new_name() {
+    let lab = Lab::new();
+    lab.write("a.txt", "1").write("c.txt", "1").commit("start");
+    lab.branch("cut").switch("cut");
+    lab.write("a.txt", "2").write("c.txt", "2").commit("theirs");
+    lab.switch("main");
+    lab.repo.rename(lab.repo.root(), "a.txt", "b.txt").unwrap();
+    lab.write("c.txt", "3").commit("ours");
+    assert_eq!(lab.merge("cut").conflicts.len(), 1);
+    let options = RestoreOptions { worktree: true, ..staged() };
+    assert_eq!(restore(&lab, &["b.txt"], options).unwrap().left_out, ["b.txt"]);
+    assert_eq!(lab.read("b.txt").unwrap(), "1");
+    assert_eq!(lab.repo.status(&Silent).unwrap().left_out, ["b.txt"]);
+}
+
+#[test]
+fn what_no_commit_has_is_not_hinted_at() {
+    let lab = Lab::new();
+    lab.write("a.txt", "one").commit("start");
+    lab.write("a.txt", "two").write("new.txt", "new");
+    lab.repo.add(lab.repo.root(), &[".".to_owned()], &Silent).unwrap();
+    assert_eq!(plainly(&lab, &["."]).as_staged, ["a.txt"]);
+    assert!(plainly(&lab, &["new.txt"]).as_staged.is_empty());
+}
+
+#[test]
 fn what_was_renamed_in_a_merge_is_given_back_once() {
     for named in [FILM, "other-name.meta.json", "."] {
         let lab = merging();
