@@ -303,3 +303,28 @@ fn conflicts_cost_what_their_documents_do_however_many_there_are() {
         assert_eq!(few, costs_of_conflicts(200, deep, by), "{deep}");
     }
 }
+
+/// That a file in conflict was settled as ours says nothing of what was left out: no merge is made again for that.
+#[test]
+fn a_file_settled_as_ours_makes_no_merge_again() {
+    let lab = library(200);
+    lab.write("film.mp4", "1").commit("film");
+    lab.branch("theirs");
+    for (branch, field) in [("theirs", "/theirs=1"), ("main", "/ours=1")] {
+        lab.switch(branch);
+        for index in 0..100 {
+            lab.set_in(&path(index), &[field]);
+        }
+        lab.write("film.mp4", branch).commit(branch);
+    }
+    assert_eq!(lab.merge("theirs").conflicts.len(), 1);
+    let reads = || {
+        let before = lab.store.counts().objects_read;
+        assert!(lab.elsewhere().status(&Silent).unwrap().left_out.is_empty());
+        lab.store.counts().objects_read - before
+    };
+    let before = reads();
+    lab.settle(Some("film.mp4"), Choice::Ours);
+    let after = reads();
+    assert!(after <= before + 20, "{before} and {after} objects read");
+}

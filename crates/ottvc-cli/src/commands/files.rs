@@ -114,7 +114,7 @@ fn is_spelled(opened: &Opened, given: &str) -> Result<bool, CliError> {
     let tree = repo.commit(head.id)?.tree;
     for step in &steps {
         let there = lookup_path(repo.nodes(), tree, step)?;
-        if !there.is_some_and(|named| Some(&named.name) == step.name()) {
+        if there.is_none_or(|named| Some(&named.name) != step.name()) {
             return Ok(false);
         }
     }
