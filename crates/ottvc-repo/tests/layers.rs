@@ -310,7 +310,12 @@ fn a_conflict_settled_for_the_edition_is_an_override() {
     assert_eq!(field(&lab, "de", "/cast/p1/name").unwrap(), "\"B\"");
     lab.change("main", &["/cast/p1={\"name\": \"C\"}"]);
     let report = lab.propagate("main", &["de"]);
-    assert_eq!(outcomes(row(&report, "de")), [("/cast/p1", "shadowed")]);
+    assert_eq!(outcomes(row(&report, "de")), [("/cast/p1/name", "shadowed")]);
+    // It is layered by its parts, as if the edition had been the first to make it.
+    lab.change("main", &["/cast/p1/age=20"]);
+    let report = lab.propagate("main", &["de"]);
+    assert_eq!(outcomes(row(&report, "de")), [("/cast/p1/age", "flowed")]);
+    assert_eq!(field(&lab, "de", "/cast/p1/name").unwrap(), "\"B\"");
     lab.check_layers();
 }
 
