@@ -147,11 +147,28 @@ fn unknown_command(typed: &str) -> CliError {
     let above = command_name().filter(|name| name != typed);
     let below = above.as_deref().and_then(|name| cli.find_subcommand(name)).unwrap_or(&cli);
     let hint = match (near_command(below, typed), &above) {
+        (_, None) if in_git(typed).is_some() => in_git(typed).unwrap_or_default().to_owned(),
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, Some(above)) => format!("`ottvc help {above}` lists what there is"),
         (None, None) => "`ottvc help` lists the commands".into(),
     };
     CliError::Usage { text: format!("there is no command `{typed}`"), hint: Some(hint) }
+}
+
+/// What does here what a command of Git does that is none here.
+fn in_git(typed: &str) -> Option<&'static str> {
+    Some(match typed {
+        "cherry-pick" => {
+            "`ottvc apply REV --to BRANCH` pushes the change of one commit to other editions"
+        }
+        "revert" | "reset" => {
+            "`ottvc undo` takes an operation back, `ottvc restore --from REV PATH` gives back what a revision has"
+        }
+        "stash" => {
+            "commit it on a branch: `ottvc switch -c NAME`, then `ottvc commit`; `ottvc switch` comes back"
+        }
+        _ => return None,
+    })
 }
 
 /// The name of the command on the command line, for hints.

@@ -46,6 +46,9 @@ pub(crate) enum CliError {
     /// Something failed after a person had typed a text, of this document if it is one; it is in this file.
     #[error("{source}")]
     Kept { path: PathBuf, document: Option<String>, source: Box<CliError> },
+    /// A field could not be written, and its schema knows one that is probably meant.
+    #[error("{source}")]
+    Meant { meant: String, source: Box<CliError> },
     /// Marks were asked for where there is no place for them.
     #[error("conflicts are left in {}, and a file has no place for marks", match paths.as_slice() {
         [first, _, _, rest @ ..] if !rest.is_empty() => format!("{first} and {} more", rest.len() + 2),
@@ -77,7 +80,7 @@ impl CliError {
             Self::Config { .. } => "config.io",
             Self::NoEditor => "editor.none",
             Self::Editor { .. } => "editor.failed",
-            Self::Kept { source, .. } => source.code(),
+            Self::Kept { source, .. } | Self::Meant { source, .. } => source.code(),
             Self::NoMarks { .. } => "merge.conflicts",
             Self::File { .. } | Self::Output(_) => "output.failed",
         }

@@ -146,7 +146,7 @@ fn parts(error: &CliError) -> Vec<String> {
         CliError::Repo(RepoError::Invalid { findings }) if findings.len() > 1 => {
             findings.iter().map(part).collect()
         }
-        CliError::Kept { source, .. } => parts(source),
+        CliError::Kept { source, .. } | CliError::Meant { source, .. } => parts(source),
         _ => Vec::new(),
     }
 }
@@ -173,6 +173,7 @@ fn hint(error: &CliError) -> Option<String> {
                 ),
             })
         }
+        CliError::Meant { meant, .. } => Some(format!("did you mean {meant}?")),
         CliError::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         CliError::Repo(error) => match error {
             _ if is_full(error) => Some("make room, then run the command again".into()),
@@ -189,6 +190,12 @@ fn hint(error: &CliError) -> Option<String> {
             }
             RepoError::BadArgument { wanted: "JSON value", .. } => {
                 Some("a text stands in double quotes: --value '\"FSK 16\"'".into())
+            }
+            RepoError::BadArgument { wanted: "way to go on", .. } => {
+                Some("--reason TEXT says it, and the commits record it".into())
+            }
+            RepoError::BadArgument { wanted: "place of one conflict", .. } => {
+                Some("name one of them; --take and --rule settle several".into())
             }
             RepoError::Protected { conflicts, .. } if !conflicts.is_empty() => Some(
                 "settle them first: on a branch that is not protected, or before the commit".into(),
@@ -271,6 +278,7 @@ fn members(error: &CliError) -> Map<String, Json> {
         CliError::UnknownKey { key, near } => json!({ "key": key, "near": near }),
         CliError::BadSetting { key, .. } => json!({ "key": key }),
         CliError::Repo(error) => return repo_members(error),
+        CliError::Meant { source, .. } => return self::members(source),
         CliError::Kept { path, source, .. } => {
             let mut members = self::members(source);
             members.insert("kept".into(), Json::from(path.display().to_string()));

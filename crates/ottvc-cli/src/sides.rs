@@ -6,11 +6,11 @@ use ottvc_object::ConflictKind;
 use ottvc_object::field_path::FieldPath;
 use ottvc_object::value::{MOVE, Value};
 use ottvc_repo::memory::{Recalled, Remembered};
-use ottvc_repo::resolving::ConflictRow;
+use ottvc_repo::resolving::{ConflictRow, ResolvedRow};
 use serde_json::Value as Json;
 
 use crate::fields;
-use crate::screen::{Screen, changed_text, columns, shortened, told_apart};
+use crate::screen::{Screen, changed_text, columns, folded, shortened, told_apart};
 use crate::show::{self, DIM, TITLE, WARN, paint};
 
 /// How far below its heading something stands.
@@ -56,8 +56,8 @@ pub(crate) fn lines(
                 if taken <= screen.width {
                     lines.push(format!("{field}  {kind}"));
                 } else {
-                    let kind = shortened(words, screen.room(2 * STEP));
-                    lines.extend([field, format!("{:1$}{2}", "", 2 * STEP, paint(DIM, kind))]);
+                    lines.push(field);
+                    lines.extend(folded(&[(DIM, words)], [2 * STEP; 2], screen));
                 }
                 2 * STEP
             }
@@ -81,10 +81,15 @@ pub(crate) fn lines(
         if let Some(memory) = &row.memory {
             let Recalled { settled: before, other_base } = memory;
             let over = if *other_base { ", over another base," } else { "" };
-            let told = format!("{:indent$}settled before{over} as ", "");
-            let room = screen.room(columns(&told) + 2 + columns(&before.id));
-            let id = paint(DIM, &before.id);
-            lines.push(format!("{told}{}  {id}", shortened(&settled(before), room)));
+            let told = format!("{:indent$}settled before{over} as", "");
+            let (id, as_what) = (paint(DIM, &before.id), settled(before));
+            if columns(&told) + 3 + columns(&as_what) + columns(&before.id) <= screen.width {
+                lines.push(format!("{told} {as_what}  {id}"));
+            } else {
+                lines.push(format!("{told}  {id}"));
+                let shown = from_where_it_parts(row, &as_what, screen.room(indent + STEP));
+                lines.push(format!("{:1$}{shown}", "", indent + STEP));
+            }
         }
         if let Some(Settling { command, or }) = settling(row) {
             let (settle, taken) = (paint(TITLE, "settle:"), indent + 8 + columns(&command));
@@ -102,8 +107,7 @@ pub(crate) fn lines(
                 lines.push(format!("{:1$}{settle}", "", indent - STEP));
                 lines.push(format!("{:indent$}{command}", ""));
             }
-            let or = shortened(&or, screen.room(indent));
-            lines.push(format!("{:indent$}{}", "", paint(DIM, or)));
+            lines.extend(folded(&[(DIM, &or)], [indent; 2], screen));
         }
     }
     lines
@@ -289,6 +293,23 @@ pub(crate) fn settled(row: &Remembered) -> String {
     }
 }
 
+/// What was chosen for a conflict, on one line; nothing where it is made of what several have.
+pub(crate) fn chosen(it: &ResolvedRow) -> Option<String> {
+    match (&it.value, it.absent, &it.field) {
+        (_, true, _) => Some("nothing".into()),
+        (Some(value), _, Some(_)) => Some(in_words(&it.was, &fields::of_json(value))),
+        (Some(value), _, None) => Some(entry(value)),
+        (None, false, _) => None,
+    }
+}
+
+/// As much of a text as there is room for, from where it parts from what the base and the sides have.
+pub(crate) fn from_where_it_parts(row: &ConflictRow, text: &str, room: usize) -> String {
+    let words = if row.field.is_some() { all_words(row) } else { Default::default() };
+    let others: Vec<&str> = words.iter().flatten().map(String::as_str).collect();
+    told_apart(text, &others, room)
+}
+
 /// What a side made of the base, where that is told better than the whole.
 fn against_base(base: &Value, side: &Value, indent: usize, screen: &Screen) -> Option<Vec<String>> {
     if base == side {
@@ -429,7 +450,8 @@ mod tests {
               ottvc resolve 'edition.meta.json#/cast/$order' --take ours
               (or theirs, base, --value JSON)
           /extra
-            removed on one side… (41 characters)
+            removed on one side, changed on the
+            other
             base                  {a: 1, b: 2}
             ours (main)           nothing
             theirs (regional/de)
@@ -519,20 +541,20 @@ mod tests {
             ^[1mours (main)^[0m           p2, p1, p3
             ^[1mtheirs (regional/de)^[0m  p1, p3, p2
             ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/cast/$order' --take ours
-                    ^[2m(or theirs, base, --value JSON)^[0m
+                    ^[2m(or^[0m ^[2mtheirs,^[0m ^[2mbase,^[0m ^[2m--value^[0m ^[2mJSON)^[0m
           ^[1m^[33m/extra^[0m  ^[2mremoved on one side, changed on the other^[0m
             ^[1mbase^[0m                  {a: 1, b: 2}
             ^[1mours (main)^[0m           ^[2mnothing^[0m
             ^[1mtheirs (regional/de)^[0m
               /b  ^[1m^[31m2^[0m -> ^[32m3^[0m
             ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/extra' --take ours
-                    ^[2m(or theirs, base, --value JSON)^[0m
+                    ^[2m(or^[0m ^[2mtheirs,^[0m ^[2mbase,^[0m ^[2m--value^[0m ^[2mJSON)^[0m
           ^[1m^[33m/rating^[0m  ^[2mchanged on both sides^[0m
             ^[1mbase^[0m                  "12"
             ^[1mours (main)^[0m           "18"
             ^[1mtheirs (regional/de)^[0m  "16"
             ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/rating' --take ours
-                    ^[2m(or theirs, base, --value JSON)^[0m
+                    ^[2m(or^[0m ^[2mtheirs,^[0m ^[2mbase,^[0m ^[2m--value^[0m ^[2mJSON)^[0m
           ^[1m^[33m/synopsis^[0m  ^[2mchanged on both sides^[0m
             ^[1mbase^[0m
               "A young hero leaves home. She finds a map, and a friend who waited."
@@ -541,7 +563,7 @@ mod tests {
             ^[1mtheirs (regional/de)^[0m
               A young ^[1m^[31mhero^[0m^[32mthief^[0m leaves home. She finds a map …
             ^[1msettle:^[0m ottvc resolve 'edition.meta.json#/synopsis' --take ours
-                    ^[2m(or theirs, base, --value JSON)^[0m
+                    ^[2m(or^[0m ^[2mtheirs,^[0m ^[2mbase,^[0m ^[2m--value^[0m ^[2mJSON)^[0m
         "#);
     }
 
@@ -576,6 +598,14 @@ mod tests {
         row.kind = ConflictKind::Invariant.word();
         row.invariants = vec!["start <= end".into()];
         assert!(told(&row).contains("together they break a rule among fields: start <= end"));
+        let narrow = Screen { width: 40, color: false };
+        let lines = lines(std::slice::from_ref(&row), &SideNames::default(), &|_| None, &narrow);
+        let told_narrow = anstream::adapter::strip_str(&lines.join("\n")).to_string();
+        assert!(
+            told_narrow
+                .contains("    together they break a rule among\n    fields: start <= end\n"),
+            "{told_narrow}"
+        );
         (row.kind, row.policy) = (ConflictKind::Invalid.word(), "max_items".into());
         assert!(told(&row).contains("together they break the schema: max_items"));
 

@@ -174,6 +174,7 @@ fn undo_takes_back_one_operation_after_the_other() {
     $ ottvc undo
     took back operation 3: commit: Notes
       branch main is at [short id] again
+    the change stays staged; `ottvc restore --staged --worktree notes.txt` drops it
     $ ottvc status
     On branch main at [short id] (Northern Light)
 

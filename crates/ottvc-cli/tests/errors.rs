@@ -120,6 +120,22 @@ fn a_path_that_is_not_there_with_a_near_miss() {
 }
 
 #[test]
+fn a_log_goes_by_files() {
+    let lab = Lab::film();
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "log --path edition.meta.json#/rating"), @"
+    error: `edition.meta.json#/rating` is no path of a file: no commit has changed a file of that name, and a log goes by files, not by fields: --path edition.meta.json
+    hint: `ottvc help log` says what it takes
+    ");
+    lab.write("a#", "x");
+    lab.ok("mv edition.meta.json take#/edition.meta.json");
+    lab.ok("commit -m Folder");
+    assert_eq!(
+        lab.json("log --path take#/edition.meta.json").1["commits"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
 fn json_that_is_not_json() {
     let lab = Lab::film();
     let staged = lab.json("status").1;
@@ -217,6 +233,23 @@ fn a_command_that_does_not_exist() {
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "frobnicate"), @"
     error: there is no command `frobnicate`
     hint: `ottvc help` lists the commands
+    ");
+    // What others call it.
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "stash"), @"
+    error: there is no command `stash`
+    hint: commit it on a branch: `ottvc switch -c NAME`, then `ottvc commit`; `ottvc switch` comes back
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "revert HEAD"), @"
+    error: there is no command `revert`
+    hint: `ottvc undo` takes an operation back, `ottvc restore --from REV PATH` gives back what a revision has
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "reset --hard"), @"
+    error: there is no command `reset`
+    hint: `ottvc undo` takes an operation back, `ottvc restore --from REV PATH` gives back what a revision has
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.usage", "cherry-pick main"), @"
+    error: there is no command `cherry-pick`
+    hint: `ottvc apply REV --to BRANCH` pushes the change of one commit to other editions
     ");
     insta::assert_snapshot!(lab.refused(2, "argument.usage", "meta gte main"), @"
     error: there is no command `gte`

@@ -223,6 +223,39 @@ fn conflicts_stop_all_unless_told_otherwise() {
 }
 
 #[test]
+fn long_texts_are_shown_from_where_they_part() {
+    let lab = editions();
+    let start = "A keeper of a lonely lighthouse finds a boat that nobody has missed, and in it";
+    let set = |branch: &str, end: &str| {
+        lab.ok(&format!("switch {branch}"));
+        lab.ok(&format!(r#"meta set edition.meta.json '/logline="{start} {end}"'"#));
+        lab.ok(&format!("commit -m {end}"));
+    };
+    set("main", "gold");
+    lab.ok("propagate main --to regional/fr");
+    set("regional/fr", "silver");
+    set("main", "nothing");
+    insta::assert_snapshot!(lab.tell([
+        "propagate main --to regional/fr --dry-run",
+        "apply main --to regional/fr --dry-run",
+    ]), @r#"
+    $ ottvc propagate main --to regional/fr --dry-run
+    main ([short id]): nothing to change, 1 edition would move on as before
+      regional/fr  nothing of it changes: 1 shadowed
+        edition.meta.json#/logline  keeps …and in it silver" (87 characters); was
+          …and in it gold" (85 characters), is …and in it nothing" (88 characters)
+
+    plan [id]
+    $ ottvc apply main --to regional/fr --dry-run
+    main ([short id]): nothing to do, no edition changes
+      regional/fr  as it is: 1 diverged
+        edition.meta.json#/logline  keeps …and in it silver" (87 characters); the
+          change is from …and in it gold" (85 characters) to …and in it nothing" (88
+          characters)
+    "#);
+}
+
+#[test]
 fn a_fix_is_applied_field_by_field() {
     let lab = editions();
     lab.ok("branch work");
@@ -282,7 +315,7 @@ fn a_fix_is_applied_field_by_field() {
     "#);
     insta::assert_snapshot!(lab.refused(2, "argument.bad", "apply main --to work --diverged force"), @"
     error: `force` is no way to go on: say with a reason why editions are overruled
-    hint: `ottvc help apply` says what it takes
+    hint: --reason TEXT says it, and the commits record it
     ");
     insta::assert_snapshot!(lab.refused(2, "merge.bad_pattern", "apply main --to work --fields '/**/x'"), @"
     error: `/**/x` is no pattern of fields: `**` may only come last

@@ -211,7 +211,7 @@ fn a_conflict_as_programs_see_it() {
     // Left in the document, too, with its sides.
     let document: serde_json::Value = serde_json::from_str(&lab.read("edition.meta.json")).unwrap();
     insta::assert_snapshot!(shape(&document["rating"]), @"{$conflict: {id: text, kind: text, path: text, policy: text, terms: [{side: text, value: text}]}}");
-    insta::assert_snapshot!(lab.shape("resolve /rating --value '\"FSK 16\"'"), @"{remaining: [], resolved: [{field: text, id: text, path: text, taken: text}]}");
+    insta::assert_snapshot!(lab.shape("resolve /rating --value '\"FSK 16\"'"), @"{remaining: [], resolved: [{field: text, id: text, path: text, taken: text, value: text}]}");
     assert_eq!(lab.json("conflicts").1, json!({ "conflicts": [] }));
     lab.ok("commit");
     assert_eq!(lab.json("meta get main /rating").1["value"], "FSK 16");
@@ -401,8 +401,8 @@ fn many_conflicts_are_settled_by_a_list() {
         "meta get main /title/en",
     ]), @r#"
     $ ottvc resolve --from ../all.jsonl --dry-run
-    would resolve edition.meta.json#/rating  theirs
-    would resolve edition.meta.json#/title/en  value
+    would resolve edition.meta.json#/rating  theirs  "16"
+    would resolve edition.meta.json#/title/en  value  "Aurora"
     $ ottvc resolve --from ../all.jsonl
     resolved edition.meta.json#/rating  theirs
     resolved edition.meta.json#/title/en  value
@@ -557,6 +557,84 @@ fn resolve_refuses_what_makes_no_sense() {
 }
 
 #[test]
+fn one_value_settles_one_conflict() {
+    let lab = parted(
+        r#"'/title/de="Nordlicht"' '/title/en="Aurora"'"#,
+        r#"'/title/de="Polarlicht"' '/title/en="Northern Lights"'"#,
+    );
+    assert_eq!(lab.run("merge de").status, 4);
+    let before = lab.read("edition.meta.json");
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", r#"resolve /title --value '"Aurora"'"#), @"
+    error: `edition.meta.json#/title` is no place of one conflict: what is given would go to each of edition.meta.json#/title/de, edition.meta.json#/title/en
+    hint: name one of them; --take and --rule settle several
+    ");
+    insta::assert_snapshot!(lab.refused(2, "argument.bad", "resolve --all --remove"), @"
+    error: `every path` is no place of one conflict: what is given would go to each of edition.meta.json#/title/de, edition.meta.json#/title/en
+    hint: name one of them; --take and --rule settle several
+    ");
+    lab.refused(2, "argument.bad", "resolve edition.meta.json --value 1 --dry-run");
+    assert_eq!(lab.read("edition.meta.json"), before);
+    // A rule settles the other.
+    insta::assert_snapshot!(lab.tell([
+        r#"resolve /title --value '"Aurora"' --rule /title/de=ours --dry-run"#,
+        r#"resolve /title/de --take theirs"#,
+        r#"resolve /title --value '"Northern"' --dry-run"#,
+        r#"resolve /title --value '"Northern"'"#,
+        "meta get edition.meta.json /title",
+    ]), @r#"
+    $ ottvc resolve /title --value '"Aurora"' --rule /title/de=ours --dry-run
+    would resolve edition.meta.json#/title/de  ours  "Polarlicht"
+    would resolve edition.meta.json#/title/en  value  "Aurora"
+    $ ottvc resolve /title/de --take theirs
+    resolved edition.meta.json#/title/de  theirs
+    1 conflict left; next: ottvc conflicts
+    $ ottvc resolve /title --value '"Northern"' --dry-run
+    would resolve edition.meta.json#/title/en  value  "Northern"
+    $ ottvc resolve /title --value '"Northern"'
+    resolved edition.meta.json#/title/en  value
+    no conflicts left; next: ottvc commit
+    $ ottvc meta get edition.meta.json /title
+    {
+      "de": "Nordlicht",
+      "en": "Northern"
+    }
+    "#);
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_chosen_from_where_the_sides_part() {
+    let long = "A keeper of a lonely lighthouse finds a boat that nobody has missed, and in it";
+    let lab = parted(
+        &format!(r#"'/rating="16"' '/logline="{long} a child."'"#),
+        &format!(r#"'/rating="18"' '/logline="{long} a map of the sea."'"#),
+    );
+    assert_eq!(lab.run("merge de").status, 4);
+    insta::assert_snapshot!(lab.tell([
+        "resolve --all --take theirs --dry-run",
+        "resolve --all --edition main --dry-run",
+        "resolve /rating --remove --dry-run",
+        "resolve /rating --take base --dry-run",
+        r#"resolve /logline --value '"A boat."' --dry-run"#,
+    ]), @r#"
+    $ ottvc resolve --all --take theirs --dry-run
+    would resolve edition.meta.json#/logline  theirs
+        …, and in it a child." (89 characters)
+    would resolve edition.meta.json#/rating  theirs  "16"
+    $ ottvc resolve --all --edition main --dry-run
+    would resolve edition.meta.json#/logline  ours
+        …, and in it a map of the sea." (98 characters)
+    would resolve edition.meta.json#/rating  ours  "18"
+    $ ottvc resolve /rating --remove --dry-run
+    would resolve edition.meta.json#/rating  absent  nothing
+    $ ottvc resolve /rating --take base --dry-run
+    would resolve edition.meta.json#/rating  base  "12"
+    $ ottvc resolve /logline --value '"A boat."' --dry-run
+    would resolve edition.meta.json#/logline  value  "A boat."
+    "#);
+    insta::assert_snapshot!(lab.shape("resolve /rating --take ours --dry-run"), @"{remaining: [{absent: [text], base: null, core: text, field: text, id: text, kind: text, ours: text, path: text, policy: text, sides: text, theirs: text}], resolved: [{field: text, id: text, path: text, taken: text, value: text}]}");
+}
+
+#[test]
 fn merge_refuses_to_run_over_staged_changes() {
     let lab = parted(r#"'/rating="16"'"#, r#"'/rating="18"'"#);
     lab.ok("meta set edition.meta.json /year=2026");
@@ -680,17 +758,17 @@ fn a_committed_conflict_is_settled_as_an_edition_has_it() {
         "resolve --all --edition fr",
         "resolve --all --edition de --dry-run",
         "resolve --all --edition main",
-    ]), @"
+    ]), @r#"
     $ ottvc resolve --all --edition fr
     error: `fr` is no edition of this merge: it merges `main` and `de`
     hint: `ottvc help resolve` says what it takes
     [status 2]
     $ ottvc resolve --all --edition de --dry-run
-    would resolve edition.meta.json#/rating  theirs
+    would resolve edition.meta.json#/rating  theirs  "16"
     $ ottvc resolve --all --edition main
     resolved edition.meta.json#/rating  ours
     no conflicts left; next: ottvc commit
-    ");
+    "#);
     assert_eq!(lab.json("meta get edition.meta.json /rating").1["value"], "18");
 }
 

@@ -191,7 +191,7 @@ fn what_was_settled_before_is_said_and_settled_alike() {
     $ ottvc meta get edition.meta.json /titles/@en --conflicts theirs
     "Nordlicht"
     $ ottvc resolve /titles --edition de --dry-run
-    would resolve edition.meta.json#/titles/@en  theirs
+    would resolve edition.meta.json#/titles/@en  theirs  "Nordlicht"
     $ ottvc resolve /titles --edition de
     resolved edition.meta.json#/titles/@en  theirs
     no conflicts left; next: ottvc commit
@@ -242,6 +242,68 @@ fn what_was_settled_before_is_said_and_settled_alike() {
 }
 
 #[test]
+fn a_long_value_that_was_settled_before_is_shown_from_where_it_parts() {
+    let lab = edition();
+    let part = |round: u32| {
+        for (branch, value) in [("de", "16"), ("main", "18")] {
+            lab.ok(&format!("switch {branch}"));
+            lab.ok(&format!(
+                r#"meta set edition.meta.json '/custom/board=["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "{value}"]' /round={round}"#
+            ));
+            lab.ok(&format!("commit -m {branch}"));
+        }
+        assert_eq!(lab.run("merge de").status, 4);
+    };
+    let board = r#"["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "12"]"#;
+    lab.ok(&format!("meta set edition.meta.json '/custom/board={board}'"));
+    lab.ok("commit -m Board");
+    lab.ok("branch de");
+    part(1);
+    lab.ok("resolve --all --take theirs");
+    lab.ok("commit -q");
+    lab.ok(&format!("meta set edition.meta.json '/custom/board={board}'"));
+    lab.ok("commit -m Back");
+    lab.ok("switch de");
+    lab.ok("merge main");
+    part(2);
+    let narrow = lab.command("conflicts").env("COLUMNS", "70").output().unwrap();
+    insta::assert_snapshot!(common::Ran::from(narrow).out, @r#"
+    edition.meta.json
+      /custom/board  changed on both sides
+        base
+          …sbaden", "12"] (67 characters)
+        ours (main)
+          …sbaden", "18"] (67 characters)
+        theirs (de)
+          …sbaden", "16"] (67 characters)
+        settled before as  [short id]
+          …sbaden", "16"] (67 characters)
+        settle:
+          ottvc resolve 'edition.meta.json#/custom/board' --take ours
+          (or theirs, base, --value JSON; --suggested settles it as
+          before)
+    "#);
+    insta::assert_snapshot!(lab.tell(["conflicts", "resolve --suggested --dry-run"]), @r#"
+    $ ottvc conflicts
+    edition.meta.json
+      /custom/board  changed on both sides
+        base
+          ["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "12"]
+        ours (main)
+          ["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "18"]
+        theirs (de)
+          ["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "16"]
+        settled before as  [short id]
+          ["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "16"]
+        settle: ottvc resolve 'edition.meta.json#/custom/board' --take ours
+                (or theirs, base, --value JSON; --suggested settles it as before)
+    $ ottvc resolve --suggested --dry-run
+    would resolve edition.meta.json#/custom/board  memory
+        ["Freiwillige Selbstkontrolle der Filmwirtschaft, Wiesbaden", "16"]
+    "#);
+}
+
+#[test]
 fn a_field_that_the_schema_does_not_know_is_told_of() {
     let lab = edition();
     insta::assert_snapshot!(lab.tell([
@@ -256,7 +318,7 @@ fn a_field_that_the_schema_does_not_know_is_told_of() {
     $ ottvc meta set edition.meta.json '/titles/en="Northern Lights"'
     note: ott.edition/1 has no field /titles/en; did you mean /titles/@en?
     error: bad value at /titles: a localized map has no step `en`
-    hint: change that field and try again
+    hint: did you mean /titles/@en?
     [status 1]
     $ ottvc meta set edition.meta.json '/mood="dark"' '/ids/imdb="tt1"' '/ids/eidrs="x"' '/year=2026'
     edition.meta.json#/mood = "dark"

@@ -1,10 +1,10 @@
 //! Operations: every command that moved a ref, and taking one back.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use ottvc_object::tree::EMPTY_TREE;
-use ottvc_object::{CommitId, RepoPath};
+use ottvc_object::{CommitId, RepoPath, TreeId};
 use ottvc_refs::{Operation, RefEdit, RefTransaction, RefValue};
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub struct OperationView {
     /// Editions that inherit from a state it took back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<LeftBehind>,
+    /// Paths of the working copy that it gave back to the stage, and changed in no file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<String>,
 }
 
 /// An edition that inherits from a state that its parent's branch led to and leads to no more.
@@ -78,6 +81,7 @@ impl OperationView {
                 })
                 .collect(),
             left_behind: Vec::new(),
+            staged: Vec::new(),
         }
     }
 }
@@ -158,12 +162,14 @@ impl Repo {
             }
             _ => Rows::new(),
         };
+        let mut staged = Vec::new();
         let updated = match moves {
             Some((to, tree)) if !keeps_files => {
                 self.refuse_lost_layers(&state, to)?;
                 Some(self.move_to(&state, old_tree, tree, false, progress)?)
             }
-            Some((to, _)) => {
+            Some((to, tree)) => {
+                staged = self.given_back(tree, (old_tree, state.staged))?;
                 // They are staged again, too.
                 if let Some(undone) = self.head_commit_id(&state)? {
                     let places = self.commit(undone)?.conflicts.into_iter();
@@ -185,7 +191,21 @@ impl Repo {
         let undo =
             RefTransaction { undoes: Some(operation.id), ..self.move_of("undo", &summary, edits)? };
         let done = self.transact_saving(&state, &rows, undo)?;
-        Ok(OperationView { left_behind: self.left_behind(&done)?, ..OperationView::of(&done) })
+        let left_behind = self.left_behind(&done)?;
+        Ok(OperationView { left_behind, staged, ..OperationView::of(&done) })
+    }
+
+    /// The paths that a commit changed and that are still staged with a change, once the branch is back at the
+    /// tree from before it.
+    fn given_back(
+        &self,
+        before: TreeId,
+        (undone, staged): (TreeId, TreeId),
+    ) -> Result<Vec<String>, RepoError> {
+        let undone = self.staged_rows(before, undone)?;
+        let paths: HashSet<&str> = undone.iter().map(|row| row.path.as_str()).collect();
+        let staged = self.staged_rows(before, staged)?.into_iter().map(|row| row.path);
+        Ok(staged.filter(|path| paths.contains(path.as_str())).collect())
     }
 
     /// Finds the editions that inherit from what an operation led branches back from.

@@ -14,13 +14,16 @@ use ottvc_object::commit::ConflictPlace;
 use ottvc_object::field_path::{FieldPath, Segment};
 use ottvc_object::path::PathKey;
 use ottvc_object::tree::lookup_path;
+use ottvc_object::value::value_to_json;
 use ottvc_object::{CommitId, Entry, RepoPath, Storable, TreeId};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::cache::{self, Rows};
 use crate::derived::{Again, FilmRow, Noted};
 use crate::disputed::choice_of;
 use crate::nodes::Batch;
+use crate::record::place_text;
 use crate::schemas::{Found, Schemas, convert, differ, refuse};
 use crate::stage::Edits;
 use crate::workspace::State;
@@ -34,6 +37,9 @@ pub use rows::ConflictRow;
 pub(crate) use rows::{entry_json, leaves};
 use settling::Settling;
 pub use steps::Step;
+
+/// How many conflicts an error names.
+const NAMED_CONFLICTS: usize = 5;
 
 /// Which conflicts to settle, and how.
 #[derive(Clone, Debug)]
@@ -72,9 +78,39 @@ pub struct ResolvedRow {
     /// `ours`, `theirs`, `base`, `term`, `value`, `absent`, `both` or `order`; `memory`, or `memory_other_base`
     /// for what was settled over another base.
     pub taken: &'static str,
+    /// What stands there now; left out where nothing does, and for an order and both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
+    /// Whether nothing stands there now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
     /// Why, where that was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it was.
+    #[serde(skip)]
+    pub was: ConflictRow,
+}
+
+impl ResolvedRow {
+    fn of(was: ConflictRow, choice: &Choice, taken: &'static str, reason: Option<String>) -> Self {
+        let side = |name, value: &Json| match was.absent.contains(&name) {
+            true => (None, true),
+            false => (Some(value.clone()), false),
+        };
+        let (value, absent) = match choice {
+            Choice::Ours | Choice::Term(0) => side("ours", &was.ours),
+            Choice::Base | Choice::Term(1) => side("base", &was.base),
+            Choice::Theirs => side("theirs", &was.theirs),
+            Choice::Term(at) if was.terms.is_empty() && *at == 2 => side("theirs", &was.theirs),
+            Choice::Term(at) => (was.terms.get(*at).filter(|it| !it.is_null()).cloned(), false),
+            Choice::Value(value) => (Some(value_to_json(value)), false),
+            Choice::Absent => (None, true),
+            Choice::Both | Choice::Order(_) => (None, false),
+        };
+        let (id, path, field) = (was.id.clone(), was.path.clone(), was.field.clone());
+        Self { id, path, field, taken, value, absent, reason, was }
+    }
 }
 
 /// How to settle the conflict at one place.
@@ -133,8 +169,9 @@ impl Repo {
     /// Settles conflicts of what is staged, in the stage and in the working copy, all or none.
     ///
     /// # Errors
-    /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::LocalChanges`] if a
-    /// document was changed by hand since the merge: adding it keeps those changes.
+    /// [`RepoError::NoConflict`] if none is where the call says; [`RepoError::BadArgument`] if a value, nothing or
+    /// an order would go to more than one; [`RepoError::LocalChanges`] if a document was changed by hand since the
+    /// merge: adding it keeps those changes.
     pub fn settle(&self, resolution: &Resolution) -> Result<Resolved, RepoError> {
         self.settle_or_try(resolution, By::Choice, false)
     }
@@ -262,6 +299,7 @@ impl Repo {
                 By::Choice | By::Edition(_) => RepoError::NoConflict { place: resolution.place() },
             });
         }
+        refuse_one_for_many(resolution, &all)?;
         self.settle_chosen(&batch, state, head, all, dry)
     }
 
@@ -292,10 +330,9 @@ impl Repo {
         for Chosen { place, choice, taken, reason } in all {
             let Some(row) = settling.settle(&place, &choice)? else { continue };
             if let Some(reason) = &reason {
-                reasons.push(format!("{}: {reason}", crate::record::place_text(&place)));
+                reasons.push(format!("{}: {reason}", place_text(&place)));
             }
-            let (id, path, field) = (row.id, row.path, row.field);
-            resolved.push(ResolvedRow { id, path, field, taken, reason });
+            resolved.push(ResolvedRow::of(row, &choice, taken, reason));
         }
         let mut edits = settling.into_edits()?;
         if let Some(merging) = &mut state.merging {
@@ -457,6 +494,24 @@ impl Repo {
         }
         Ok(rows)
     }
+}
+
+/// Refuses a choice that says what one place is to have where it would go to several.
+fn refuse_one_for_many(resolution: &Resolution, all: &[Chosen]) -> Result<(), RepoError> {
+    let of_one = |it: &&Chosen| matches!(it.taken, "value" | "absent" | "order");
+    let many: Vec<String> = all.iter().filter(of_one).map(|it| place_text(&it.place)).collect();
+    if many.len() < 2 {
+        return Ok(());
+    }
+    let mut named = many.iter().take(NAMED_CONFLICTS).cloned().collect::<Vec<String>>().join(", ");
+    if many.len() > NAMED_CONFLICTS {
+        named += &format!(" and {} more", many.len() - NAMED_CONFLICTS);
+    }
+    Err(RepoError::BadArgument {
+        given: if resolution.path.is_some() { resolution.place() } else { "every path".into() },
+        wanted: "place of one conflict",
+        why: format!("what is given would go to each of {named}"),
+    })
 }
 
 /// The word for a choice.

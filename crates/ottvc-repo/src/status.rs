@@ -161,7 +161,7 @@ impl Repo {
     }
 
     /// What a commit of the staged tree would change.
-    fn staged_rows(
+    pub(crate) fn staged_rows(
         &self,
         head: ottvc_object::TreeId,
         staged: ottvc_object::TreeId,

@@ -22,12 +22,15 @@ use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::screen::Screen;
+use crate::screen::{Screen, columns};
 use crate::show::{self, GOOD, TITLE, WARN, paint};
 use crate::sides::{self, Settling};
 
 /// The longest list of resolutions that is read, in bytes.
 const MAX_STEPS_BYTES: u64 = 64 << 20;
+
+/// How far a value stands below what it was chosen for.
+const VALUE_INDENT: usize = 4;
 
 /// List conflicts, with what base, ours and theirs have: of the working copy, or of a commit.
 ///
@@ -358,6 +361,7 @@ fn report(
     resolved: &Resolved,
     dry: bool,
 ) -> Result<Exit, CliError> {
+    let screen = Screen::of_output();
     context.report(out, resolved, |out| {
         for row in &resolved.resolved {
             let place = place(&row.path, row.field.as_deref());
@@ -366,7 +370,17 @@ fn report(
                 "memory_other_base" => "memory, over another base",
                 taken => taken,
             };
-            out.line(format!("{done} {place}  {}", paint(GOOD, taken)))?;
+            let told = format!("{done} {place}  {taken}");
+            let value = sides::chosen(row).filter(|_| dry);
+            let fits = |value: &str| columns(&told) + 2 + columns(value) <= screen.width;
+            let beside = value.as_deref().filter(|value| fits(value)).map(|it| format!("  {it}"));
+            let taken = paint(GOOD, taken);
+            out.line(format!("{done} {place}  {taken}{}", beside.as_deref().unwrap_or_default()))?;
+            if let (None, Some(value)) = (beside, value) {
+                let room = screen.room(VALUE_INDENT);
+                let value = sides::from_where_it_parts(&row.was, &value, room);
+                out.line(format!("{:VALUE_INDENT$}{value}", ""))?;
+            }
         }
         if dry {
             return Ok(());

@@ -59,6 +59,17 @@ pub(crate) fn log(context: &Context, out: &mut Out, args: &Log) -> Result<Exit, 
     let path = args.path.as_deref().map(|path| repo.repo_path(&opened.from, path)).transpose()?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let logged = repo.log(&heads, limit, path.as_ref())?;
+    // A name may hold a #, too.
+    if let (Some(given), true) = (&args.path, logged.is_empty() && limit > 0)
+        && let Some((file, _)) = given.split_once("#/")
+    {
+        return Err(RepoError::BadArgument {
+            given: given.clone(),
+            wanted: "path of a file",
+            why: format!("no commit has changed a file of that name, and a log goes by files, not by fields: --path {file}"),
+        }
+        .into());
+    }
     let names = names(repo)?;
     if context.json {
         let commits: Vec<Json> = logged.iter().map(|it| commit_json(it, &names)).collect();

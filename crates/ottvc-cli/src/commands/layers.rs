@@ -15,7 +15,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::fields;
 use crate::out::Out;
-use crate::screen::{Screen, columns, folded, shortened};
+use crate::screen::{Screen, columns, folded, told_apart};
 use crate::show::{self, DIM, GOOD, ID, NAME, TITLE, WARN, paint};
 use crate::sides::kind_words;
 
@@ -370,13 +370,15 @@ fn state_of(row: &TargetRow, moves: bool, report: &PlanReport) -> (Style, String
 
 /// What becomes of a field, for people.
 fn outcome(it: &OutcomeRow) -> String {
-    let [old, new, own] =
+    let words =
         [("old", &it.old), ("new", &it.new), ("own", &it.own)].map(|(side, value)| {
             match it.absent.contains(&side) {
                 true => "nothing".to_owned(),
                 false => value_words(&it.field, value),
             }
         });
+    let others = words.each_ref().map(String::as_str);
+    let [old, new, own] = others.map(|it| told_apart(it, &others, SHOWN_VALUE));
     let conflict = it.conflict.map(|kind| format!("; in conflict: {}", kind_words(kind)));
     let conflict = conflict.unwrap_or_default();
     if let Some(there) = &it.blocked {
@@ -404,11 +406,11 @@ fn outcome(it: &OutcomeRow) -> String {
     }
 }
 
-/// A value of a field in the words that `diff` has for it, cut short; of an order, the keys.
+/// A value of a field in the words that `diff` has for it; of an order, the keys.
 fn value_words(field: &str, value: &Json) -> String {
     let value = fields::of_json(value);
     let order = if field.ends_with("/$order") { fields::order_words(&value) } else { None };
-    shortened(&order.unwrap_or_else(|| fields::value(&value)), SHOWN_VALUE)
+    order.unwrap_or_else(|| fields::value(&value))
 }
 
 /// Show editions as a tree: what inherits from what, what is each one's own, and who lags behind.

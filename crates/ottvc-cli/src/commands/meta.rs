@@ -328,8 +328,24 @@ fn change(
             context.note(&format!("note: {}", show::plain(notice)));
         }
     }
-    let (path, document) = done?;
+    let (path, document) = done.map_err(|error| meant_by(error, schema.as_deref(), edits))?;
     report_set(context, out, &opened, (&path, &document), edits, &notices)
+}
+
+/// The same error, with the field that is probably meant where the schema does not know the one it is about.
+fn meant_by(error: RepoError, schema: Option<&Schema>, edits: &[FieldEdit]) -> CliError {
+    let meant = match (&error, schema) {
+        (RepoError::Object(ObjectError::BadValue { field, .. }), Some(schema)) => {
+            let about = edits.iter().map(|edit| &edit.field);
+            let mut about = about.filter(|it| format!("{it}/").starts_with(&format!("{field}/")));
+            about.find_map(|it| schema.unknown(it)?.meant)
+        }
+        _ => None,
+    };
+    match meant {
+        Some(meant) => CliError::Meant { meant: meant.to_string(), source: Box::new(error.into()) },
+        None => error.into(),
+    }
 }
 
 fn report_set(

@@ -1,19 +1,25 @@
 //! `ops` and `undo`: every command that moved a branch or tag, and taking one back.
 
 use clap::Args;
+use ottvc_object::RepoPath;
 use ottvc_repo::operations::{LeftBehind, OperationView};
 use serde_json::{Value as Json, json};
 
-use crate::context::{Context, Need};
+use crate::commands::conflicts::relative;
+use crate::commands::status::quoted;
+use crate::context::{Context, Need, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{self, DIM, ID, paint};
 
+/// How many paths a command that is told names.
+const NAMED_PATHS: usize = 3;
+
 /// Take back an operation: every branch and tag it moved says again what it said before.
 ///
 /// Without OP, the newest that was not taken back yet, so that asking again goes further. Taking back
-/// a commit leaves files and staging as they are; everything else moves the files along.
+/// a commit leaves files and staging as they are, so that its change is staged again; everything else moves the files along.
 #[derive(Debug, Args)]
 pub(crate) struct Undo {
     /// The number of the operation, as `ottvc ops` lists it
@@ -22,7 +28,8 @@ pub(crate) struct Undo {
 }
 
 pub(crate) fn undo(context: &Context, out: &mut Out, args: &Undo) -> Result<Exit, CliError> {
-    let repo = context.open(Need::Write("undo"))?.repo;
+    let opened = context.open(Need::Write("undo"))?;
+    let repo = &opened.repo;
     let view = {
         let progress = context.progress();
         repo.undo(args.operation, &progress)?
@@ -32,12 +39,30 @@ pub(crate) fn undo(context: &Context, out: &mut Out, args: &Undo) -> Result<Exit
             "took back operation {}",
             show::plain(view.summary.trim_start_matches("undo "))
         ))?;
-        moved(out, &view)
+        moved(out, &view)?;
+        still_staged(out, &opened, &view.staged)
     })?;
     if !context.json {
         note_left_behind(context, &view.left_behind);
     }
     Ok(Exit::Ok)
+}
+
+/// Says that the change of a commit is still there, and what drops it.
+fn still_staged(out: &mut Out, opened: &Opened, paths: &[String]) -> Result<(), CliError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let from_here = |path: &String| {
+        let path = RepoPath::new(path).ok()?;
+        Some(quoted(&relative(&opened.repo.disk_path(&path), &opened.from)))
+    };
+    let named: Option<Vec<String>> = paths.iter().map(from_here).collect();
+    let named = named.filter(|paths| paths.len() <= NAMED_PATHS);
+    let named = named.map_or_else(|| "PATH".to_owned(), |paths| paths.join(" "));
+    out.line(format!(
+        "the change stays staged; `ottvc restore --staged --worktree {named}` drops it"
+    ))
 }
 
 /// Says which editions inherit from what was taken back, and what to do.
