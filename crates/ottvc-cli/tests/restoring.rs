@@ -254,7 +254,7 @@ fn a_name_is_given_to_a_side_only_if_the_edition_has_it() {
     hint: `ottvc help resolve` says what it takes
     [status 2]
     $ ottvc resolve --all --edition main --dry-run
-    would resolve edition.meta.json#/rating  ours
+    would resolve edition.meta.json#/rating  ours  "18"
     $ ottvc resolve --all --edition main
     resolved edition.meta.json#/rating  ours
     no conflicts left; next: ottvc commit
