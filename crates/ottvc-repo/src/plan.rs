@@ -539,11 +539,11 @@ impl Repo {
         let mut state = self.state()?;
         let here = plan.targets.iter().zip(&commits).find_map(|(target, commit)| {
             let here = state.head == Head::Branch(target.name.clone());
-            commit.filter(|_| here).and(Some(target))
+            commit.filter(|_| here).map(|id| (target, id))
         });
         let operation = match here {
             None => self.move_refs(&transaction)?,
-            Some(target) => {
+            Some((target, id)) => {
                 if let Some(merging) = &state.merging {
                     let theirs = merging.theirs_name.clone();
                     return Err(RepoError::MergeInProgress { theirs });
@@ -558,7 +558,9 @@ impl Repo {
                 let (staged, updated) =
                     self.move_to(&state, target.commit.tree, tree, false, progress)?;
                 state.staged = staged;
-                self.transact_saving(&state, &updated.rows, transaction)?
+                let mut rows = self.noted_films(Some(target.head))?.rows_on(Some(id))?;
+                rows.extend(updated.rows);
+                self.transact_saving(&state, &rows, transaction)?
             }
         };
         for (row, commit) in report.targets.iter_mut().zip(&commits) {

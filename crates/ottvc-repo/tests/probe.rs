@@ -383,6 +383,22 @@ fn what_is_noted_goes_where_the_stage_is_carried() {
 }
 
 #[test]
+fn what_is_noted_stays_where_a_change_is_pushed_to_the_branch() {
+    let lab = lab();
+    lab.switch("main").write("notes.meta.json", r#"{"n": 1}"#).commit("notes");
+    lab.branch("free");
+    lab.write("notes.meta.json", r#"{"n": 2}"#).commit("other notes");
+    lab.switch("free").write("feature.mp4", film(&["eng", "deu"]));
+    probed(&lab, "feature.mp4");
+    lab.write("feature.mp4", film(&["fra"]));
+    add(&lab);
+    assert_eq!(stale(&lab).len(), 1);
+    let moved = lab.push(&common::layers::fix(&["free"]));
+    assert!(moved.moved && moved.targets[0].documents == 1);
+    assert_eq!(stale(&lab).len(), 1);
+}
+
+#[test]
 fn choosing_another_film_after_all_makes_what_that_one_says() {
     let lab = chosen();
     let again = RestoreOptions { paths: vec!["feature.mp4".into()], ..RestoreOptions::default() };
